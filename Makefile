@@ -1,0 +1,44 @@
+# Verbs only. `make` alone lists them. Everything happens in .venv, made on first use.
+PYTHON ?= python3
+PROFILE ?= laptop
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check
+OPTIONS = --profile $(PROFILE) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lock
+
+help:  ## list the verbs
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
+	@$(RUN) -m sweeps $* $(OPTIONS)
+
+figure-%: $(VENV)/installed  ## draw a study again from its results, computing nothing: make figure-rho [PROFILE=mtd]
+	@$(RUN) -m reports $* --profile $(PROFILE) $(ARGS)
+
+test: $(VENV)/installed-dev  ## lint, types, import law, doctests and tests
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(RUN) -m pytest
+
+install: $(VENV)/installed  ## make the environment
+
+lock: pyproject.toml  ## resolve the newest allowed versions anew and write them down (maintainers)
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(PIP) install --editable '.[cpu,dev]'
+	@$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-)' > requirements/lock.txt
+	@touch $(VENV)/installed $(VENV)/installed-dev
+
+$(VENV)/installed: pyproject.toml requirements/lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint requirements/lock.txt --editable '.[cpu]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(PIP) install --constraint requirements/lock.txt --editable '.[cpu,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The benchmark: samples -> contaminate -> encode once -> distances -> memory -> distil -> fine-tune -> metrics."""

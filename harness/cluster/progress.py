@@ -1,0 +1,91 @@
+"""What the user sees while a study runs: a line per finished experiment with an ETA, and a bar over what runs now."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+from tqdm import tqdm
+
+from harness.cluster.board import INTERVAL
+from harness.experiment import Experiment
+
+HEADLINE = "image_auroc"
+"""Metric shown beside every finished experiment."""
+
+
+@dataclass
+class Summary:
+    """How a study went."""
+
+    finished_before: int = 0
+    """Experiments that were finished when the study started."""
+    finished: int = 0
+    """Experiments that this call finished."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reason by name of the experiment."""
+
+
+class Watcher(tune.Callback):
+    """Prints a line per finished experiment and keeps the bar."""
+
+    def __init__(self, experiments: Mapping[str, Experiment], board: Any, slots: int) -> None:
+        self.summary = Summary()
+        self._experiments, self._board, self._slots = experiments, board, slots
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._waiting = dict(experiments)
+        self._last = 0.0
+        self._bar = tqdm(total=len(experiments), unit="experiment", leave=False, disable=None)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Refresh the bar's text."""
+        if not self._bar.disable and time.monotonic() - self._last > INTERVAL:
+            self._last = time.monotonic()
+            self._bar.set_postfix_str(ray.get(self._board.read.remote()))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Count and print a finished experiment, or one whose failure is recorded."""
+        outcome = trial.last_result
+        experiment = self._waiting.pop(trial.config["key"])
+        if outcome["failure"]:
+            self.summary.failures[experiment.name] = outcome["failure"]
+            self._print(experiment, f"FAILED: {outcome['failure']}")
+        else:
+            self.summary.finished += 1
+            self._seconds[experiment.detector.name].append(outcome["seconds"])
+            self._print(
+                experiment, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s"
+            )
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Count and print an experiment whose trial died before it could record why."""
+        experiment = self._waiting.pop(trial.config["key"])
+        self.summary.failures[experiment.name] = "the process of its trial died"
+        self._print(experiment, "FAILED: the process of its trial died")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    def _print(self, experiment: Experiment, text: str) -> None:
+        total = len(self._experiments)
+        done = total - len(self._waiting)
+        self._bar.update()
+        tqdm.write(
+            f"[{done:{len(str(total))}}/{total}] {experiment.name}: {text}{self._remaining()}"
+        )
+
+    def _remaining(self) -> str:
+        """Time left, once every kind of detector that is still waiting has finished one experiment."""
+        kinds = [experiment.detector.name for experiment in self._waiting.values()]
+        if not kinds or any(kind not in self._seconds for kind in kinds):
+            return ""
+        seconds = (
+            sum(sum(self._seconds[kind]) / len(self._seconds[kind]) for kind in kinds) / self._slots
+        )
+        return f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"

@@ -1,0 +1,58 @@
+"""One Ray session per study: connect to a cluster, or start a private one on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from harness.errors import InputError
+
+
+@contextmanager
+def session(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
+    """Connect to the cluster at `address` (or RAY_ADDRESS), or start one here; leave or end it on exit.
+
+    A cluster started here listens on the loopback interface alone (`harness.environment` guards
+    it).
+
+    Args:
+        address: Where the cluster is.
+        cores: For a cluster started here: as if the machine had so many cores.
+
+    Raises:
+        InputError: there is no cluster at the address.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        # With the dashboard: without it, Ray Train leaves placement groups behind when a trial ends early.
+        loopback = {"dashboard_host": "127.0.0.1", "_node_ip_address": "127.0.0.1"}
+        ray.init("local", num_cpus=cores, include_dashboard=True, **loopback, **quiet)
+    else:
+        try:
+            ray.init(address, **quiet)
+        except ConnectionError as error:
+            raise InputError(
+                f"No Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or "
+                "leave the address out to work on this machine alone."
+            ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+SHARE = 0.9
+"""Cores that Ray books for an experiment. The rest is for the trials that wait for them: with whole cores booked, the
+last experiment would find a sliver too little and wait for another to end."""
+
+
+def slots() -> tuple[int, dict[str, float]]:
+    """How many experiments can run at once, and what each takes: a GPU where there are any, else a core."""
+    resources = ray.cluster_resources()
+    if gpus := int(resources.get("GPU", 0)):
+        return gpus, {"num_cpus": SHARE, "num_gpus": 1}
+    return max(1, int(resources.get("CPU", 1))), {"num_cpus": SHARE, "num_gpus": 0}

@@ -1,0 +1,96 @@
+"""A study, from its list of experiments to finished runs: find what is done, prepare what is shared, sweep the rest."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.cluster.on_ray import OnRay
+from harness.cluster.progress import Summary
+from harness.cluster.session import session
+from harness.cluster.sweep import Plan, sweep
+from harness.environment import describe_environment
+from harness.experiment import Experiment, Prepared, memory_of, prepare, read_dataset
+from harness.tracking import Tracker, default_uri
+
+
+def run_study(
+    study: str,
+    profile: str,
+    experiments: Sequence[Experiment],
+    *,
+    data: Path,
+    cache: Path,
+    runs: Path,
+    address: str | None = None,
+) -> Summary:
+    """Run every experiment that is not finished yet.
+
+    Args:
+        study: Name of the study.
+        profile: Name of its profile; study and profile name the parent run.
+        experiments: All cells; they share one dataset.
+        data: Root of the dataset.
+        cache: Folder of features and distances.
+        runs: Folder of results; it holds the tracking database unless MLFLOW_TRACKING_URI names
+        another store.
+        address: Ray cluster to work on; None for this machine.
+
+    Raises:
+        InputError: the data, a setting or the cluster cannot be used; no experiment was started.
+        KeyboardInterrupt: the user stopped the study; what was finished stays finished.
+    """
+    data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
+    (dataset,) = {experiment.dataset for experiment in experiments}
+    _, data_digest = read_dataset(dataset, data, cache)
+    runs.mkdir(parents=True, exist_ok=True)
+    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
+    by_key = {experiment.key: experiment for experiment in experiments}
+    parent = tracker.open_study(profile, by_key, data_digest)
+    finished = tracker.finished_keys(data_digest) & set(by_key)
+    missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
+    done = len(finished)
+    print(
+        f"{study} on {profile}: {len(by_key)} experiments, {done} finished, {len(missing)} to run"
+    )
+    if not missing:
+        tracker.close_study(parent, complete=True)
+        return Summary(finished_before=done)
+    scratch = Path(tempfile.mkdtemp(prefix="study-", dir=cache))
+    summary = None
+    try:
+        with session(address):
+            prepared = prepare_all(missing, data=data, cache=cache, scratch=scratch)
+            plan = Plan(
+                experiments=missing,
+                prepared=prepared,
+                data=data,
+                scratch=scratch,
+                tracker=tracker,
+                parent=parent,
+                environment=describe_environment(),
+            )
+            summary = replace(sweep(plan), finished_before=done)
+    finally:
+        tracker.close_study(parent, complete=summary is not None and not summary.failures)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return summary
+
+
+def prepare_all(
+    experiments: Mapping[str, Experiment], *, data: Path, cache: Path, scratch: Path
+) -> dict[str, Prepared]:
+    """Encode and measure distances once for all experiments that share them."""
+    compute = OnRay(scratch)
+    shared: dict[object, Prepared] = {}
+    prepared = {}
+    for key, experiment in experiments.items():
+        memory = memory_of(experiment.detector)
+        need = (experiment.dataset, experiment.encoder, memory.distance if memory else None)
+        if need not in shared:
+            shared[need] = prepare(experiment, data=data, cache=cache, compute=compute)
+        prepared[key] = shared[need]
+    return prepared

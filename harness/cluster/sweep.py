@@ -1,0 +1,111 @@
+"""A study as a Ray Tune run: experiments side by side, each logged once, failures recorded, the rest going on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+
+from harness.cluster.board import ProgressBoard, Reporter
+from harness.cluster.on_ray import OnRay
+from harness.cluster.progress import HEADLINE, Summary, Watcher
+from harness.cluster.session import slots
+from harness.experiment import Experiment, Prepared, run_prepared
+from harness.tracking import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a trial needs besides the key of its experiment; lies in the object store once."""
+
+    experiments: Mapping[str, Experiment]
+    prepared: Mapping[str, Prepared]
+    """By key of the experiment."""
+    data: Path
+    scratch: Path
+    tracker: Tracker
+    parent: str
+    environment: Mapping[str, str]
+
+
+def sweep(plan: Plan, *, workers: int = 0) -> Summary:
+    """Run the experiments of a plan, as many at once as the cluster has room for.
+
+    Args:
+        plan: What to run.
+        workers: Ray Train workers per training loop; 0 trains inside the trial's task.
+    """
+    count, resources = slots()
+    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    watcher = Watcher(plan.experiments, board, count)
+    tuner = tune.Tuner(
+        # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
+        tune.with_resources(
+            tune.with_parameters(
+                _trial, plan=plan, board=board, resources=resources, workers=workers
+            ),
+            {"cpu": 0.001},
+        ),
+        # Plain strings: Tune would replace other values by placeholders in the trial's configuration.
+        param_space={"key": tune.grid_search(order(plan.experiments))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=count),
+        run_config=tune.RunConfig(
+            storage_path=str(plan.scratch.absolute()), name="study", verbose=0, callbacks=[watcher]
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        watcher.close()
+        ray.kill(board)
+    return watcher.summary
+
+
+def order(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Keys in the order of the study, but one of each kind of detector first: then the time left is known early."""
+    first: dict[str, str] = {}
+    for key, experiment in experiments.items():
+        first.setdefault(experiment.detector.name, key)
+    return [*first.values(), *(key for key in experiments if key not in first.values())]
+
+
+def _trial(
+    config: dict[str, str], plan: Plan, board: Any, resources: Mapping[str, float], workers: int
+) -> dict[str, Any]:
+    key = config["key"]
+    experiment = plan.experiments[key]
+    # DEFAULT, or the task would have to fit into what the trial itself reserved.
+    task = run_and_log.options(**resources, scheduling_strategy="DEFAULT", max_retries=0)
+    try:
+        return {"failure": "", **ray.get(task.remote(key, plan, board, workers))}
+    except RayError as error:  # the experiment raised, or its process died
+        log = plan.tracker.start(
+            experiment,
+            parent=plan.parent,
+            data_digest=plan.prepared[key].data_digest,
+            environment=plan.environment,
+        )
+        log.fail(str(error))
+        return {"failure": str(error).strip().splitlines()[-1]}
+
+
+@ray.remote
+def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, float]:
+    """Run one experiment, write it to MLflow, return its headline."""
+    experiment, prepared = plan.experiments[key], plan.prepared[key]
+    log = plan.tracker.start(
+        experiment,
+        parent=plan.parent,
+        data_digest=prepared.data_digest,
+        environment=plan.environment,
+    )
+    compute = OnRay(plan.scratch, workers=workers, report=Reporter(experiment.name, board))
+    result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
+    log.finish(result)
+    means = result.metrics[result.metrics["category"] == "mean"].set_index("metric")["value"]
+    return {HEADLINE: float(means[HEADLINE]), "seconds": result.seconds}

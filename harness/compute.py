@@ -1,0 +1,85 @@
+"""Where work runs: the two verbs that methods know, and their in-process form.
+
+`harness.cluster` has the same two verbs on Ray; both give the same bits, so a method is tested
+without Ray and runs unchanged on a cluster. Every item of work runs on one CPU thread, since the
+sums inside a matrix product may depend on how many threads share it; cores are used by running
+several items at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+Job = TypeVar("Job")
+
+ProgressCallback = Callable[[int, int, float], None]
+"""Called with (step, steps, loss) while a network trains."""
+
+
+def ignore_progress(step: int, steps: int, loss: float) -> None:
+    """Report nothing."""
+
+
+def default_device() -> torch.device:
+    """First GPU if this process sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class World:
+    """What a training loop may know of the process it runs in."""
+
+    device: torch.device
+    report: ProgressCallback = ignore_progress
+
+
+class Compute(Protocol):
+    """Map a function over blocks, run a training loop; where and on how many machines is not the method's business."""
+
+    def map(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
+    ) -> Iterator[Outcome]:
+        """Yield function(item) in the order of the items; `label` names the work in the progress bar."""
+
+    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+        """Run a training loop and return what it returns."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch on one CPU thread inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Both verbs in this process."""
+
+    report: ProgressCallback = ignore_progress
+
+    def map(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
+    ) -> Iterator[Outcome]:
+        """See `Compute.map`."""
+        for item in tqdm(items, desc=label, leave=False, disable=None):
+            with one_thread():
+                result = function(item)
+            yield result
+
+    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+        """See `Compute.train`."""
+        with one_thread():
+            return loop(World(default_device(), self.report), job)

@@ -1,0 +1,107 @@
+"""Textures: photographs with drawn defects, made on the spot, so that everything runs without a download.
+
+Normal images are seeded crops of three CC0 photographs that scikit-image ships (brick, grass,
+gravel). Training crops come from the left part of a photograph and test crops from the right, so no
+pixel is in both. A defect changes the image inside its mask and nowhere else, so the masks are
+exact.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from skimage import data
+from tqdm import tqdm
+
+from harness.datasets.drawn_defects import DEFECTS
+from harness.datasets.mvtec_ad import read_layout
+from harness.errors import InputError
+
+PHOTOGRAPHS = {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}
+SIZE = 256
+TRAIN_COLUMNS = 308
+"""Columns of a 512 x 512 photograph that belong to training; the rest is for testing."""
+SOURCE = "Textures are made by this software: remove the folder and run again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Textures:
+    """Three categories of 256 x 256 images in the MVTec AD layout; defects: scratch, stain, hole, patch, smear."""
+
+    train: int = 60
+    """Normal training images per category."""
+    good: int = 20
+    """Normal test images per category."""
+    defective: int = 40
+    """Defective test images per category, spread evenly over the kinds of defect."""
+    seed: int = 0
+    """Seed of crops and defects."""
+
+    name = "textures"
+    mask_above = 0
+
+    def samples(self, root: Path) -> pd.DataFrame:
+        """Return the table of images under `root`, drawing them first if the folder is not there yet."""
+        marker = root / "textures.txt"
+        if not root.exists():
+            self._draw(root)
+        if not marker.is_file() or marker.read_text() != repr(self):
+            raise InputError(
+                f"{root.absolute()} holds something else than {self}. Give another folder, or remove it."
+            )
+        return read_layout(root, None, source=SOURCE)
+
+    def _draw(self, root: Path) -> None:
+        """Write all images beside `root`, then move them there, so that a half-drawn folder is never used."""
+        draft = root.with_name(f"{root.name}.{os.getpid()}")
+        try:
+            for number, category in enumerate(
+                tqdm(PHOTOGRAPHS, "drawing textures", leave=False, disable=None)
+            ):
+                self._draw_category(
+                    draft / category, category, np.random.default_rng([self.seed, number])
+                )
+            (draft / "textures.txt").write_text(repr(self))
+            draft.rename(root)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _draw_category(self, folder: Path, category: str, rng: np.random.Generator) -> None:
+        photograph = PHOTOGRAPHS[category]()
+        others = [load() for name, load in PHOTOGRAPHS.items() if name != category]
+        train, test = photograph[:, :TRAIN_COLUMNS], photograph[:, TRAIN_COLUMNS:]
+        for i in range(self.train):
+            _save(folder / "train" / "good" / f"{i:03}.png", _crop(train, rng))
+        for i in range(self.good):
+            _save(folder / "test" / "good" / f"{i:03}.png", _crop(test, rng))
+        kinds = list(DEFECTS)
+        for i in range(self.defective):
+            kind, number = kinds[i % len(kinds)], i // len(kinds)
+            foreign = _crop(others[int(rng.integers(len(others)))], rng)
+            image, mask = DEFECTS[kind](_crop(test, rng), foreign, rng)
+            _save(folder / "test" / kind / f"{number:03}.png", image)
+            _save(
+                folder / "ground_truth" / kind / f"{number:03}_mask.png", np.where(mask, 255.0, 0.0)
+            )
+
+
+def _crop(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random square of 150 to 200 pixels, mirrored or not, at varied exposure, as float grey values [256, 256]."""
+    side = int(rng.integers(150, 201))
+    top, left = (int(rng.integers(length - side + 1)) for length in photograph.shape)
+    square = Image.fromarray(photograph[top : top + side, left : left + side])
+    pixels = np.asarray(square.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float64)
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    return np.clip(pixels * rng.uniform(0.9, 1.1) + rng.uniform(-8, 8), 0, 255)
+
+
+def _save(path: Path, grey: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).save(path)

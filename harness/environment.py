@@ -1,0 +1,75 @@
+"""The process around an experiment: what Ray and MLflow read from it, and what a result was computed with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would give every trial a working directory of its own, in which relative paths of the user mean nothing.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Results go to MLflow; Ray's result files, and its way of handling Ctrl-C, would stand in the way of that.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "60",
+    # The plain reporter: the newer one prints a table of its own even when asked for nothing.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # A task that asks for no GPU must not find one.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
+
+
+def prepare_environment(address: str | None = None) -> None:
+    """Set what Ray and MLflow read from the environment, leaving what the user has set.
+
+    Called once at the start of a program, before Ray is imported, since Ray reads some of it then.
+    For a cluster of our own on this machine, a token guards it that lives in the environment of its
+    processes and nowhere on disk; a given cluster has its own mode and token.
+
+    Raises:
+        RuntimeError: Ray is imported already, and would ignore some of the settings.
+    """
+    if "ray" in sys.modules:
+        raise RuntimeError("prepare_environment must be called before ray is imported.")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if address is None and "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def describe_environment() -> dict[str, str]:
+    """Versions of Python and of the packages that decide numbers, the source revision, and the processor."""
+    found = {f"version.{name}": metadata.version(name) for name in PACKAGES}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {
+        **found,
+        "version.python": platform.python_version(),
+        "git": git_revision(),
+        "machine": machine,
+    }
+
+
+def git_revision() -> str:
+    """Revision of this source tree, with `-dirty` where files differ from it; `unknown` outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        revision = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return revision + ("-dirty" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,225 @@
+"""MLflow, both ways: results in, finished keys and tables out. The only file that knows MLflow.
+
+Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
+counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
+nothing and is removed when its experiment starts again. Studies are MLflow experiments; a study on a profile has
+one parent run, which lists the keys that belong to it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from harness.experiment import Experiment, Result
+
+KEY, DATA, PROFILE, PARENT = "meds.key", "meds.data", "meds.profile", "mlflow.parentRunId"
+BATCH = 1000
+"""Metrics per request; MLflow refuses more."""
+CURVE_POINTS = 200
+"""Points kept of a loss curve, each the mean over its steps."""
+KEYS_FILE = "keys.json"
+"""Artifact of a parent run: the keys of its experiments."""
+
+
+def default_uri(runs: Path) -> str:
+    """Address of the tracking store: MLFLOW_TRACKING_URI, or a database in the folder for results.
+
+    It is absolute: a relative address would be another database in every worker, since Ray gives each its own working
+    directory.
+
+    Raises:
+        InputError: the address is a folder, which MLflow no longer writes to.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
+    if "://" not in uri or uri.startswith("file:"):
+        raise InputError(
+            f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Give "
+            "sqlite:////absolute/path.db or the http address of a server, or unset it."
+        )
+    return uri
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One study in one tracking store."""
+
+    uri: str
+    study: str
+    artifacts: Path | None = None
+    """Folder for artifacts where the store has none of its own (a database); a server brings its own."""
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def _experiment(self) -> str:
+        """Id of the study. The first call makes a fresh database, so the driver calls before any worker starts."""
+        if found := self._client.get_experiment_by_name(self.study):
+            return found.experiment_id
+        local = self.artifacts is not None and self.uri.startswith("sqlite")
+        place = self.artifacts.absolute().as_uri() if local and self.artifacts else None
+        try:
+            return self._client.create_experiment(self.study, artifact_location=place)
+        except MlflowException:
+            if found := self._client.get_experiment_by_name(self.study):
+                return found.experiment_id  # another driver was first
+            raise
+
+    def open_study(self, profile: str, keys: Iterable[str], data_digest: str) -> str:
+        """Make or find the parent run of the study on a profile, record its keys; return its run id."""
+        if (parent := self._parent(profile)) is None:
+            tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
+            parent = self._client.create_run(self._experiment, tags=tags)
+        self._client.set_tag(parent.info.run_id, DATA, data_digest)
+        self._client.log_text(parent.info.run_id, json.dumps(sorted(keys)), KEYS_FILE)
+        return parent.info.run_id
+
+    def close_study(self, parent: str, *, complete: bool) -> None:
+        """Give the parent run its status; mark children killed that nobody writes any more."""
+        for run in self._search(f"attributes.status = 'RUNNING' AND tags.`{PARENT}` = '{parent}'"):
+            self._client.set_terminated(run.info.run_id, "KILLED")
+        self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
+
+    def finished_keys(self, data_digest: str) -> set[str]:
+        """Keys of the experiments that are finished on this data."""
+        runs = self._search(f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'")
+        return {run.data.tags[KEY] for run in runs if KEY in run.data.tags}
+
+    def start(
+        self,
+        experiment: Experiment,
+        *,
+        parent: str,
+        data_digest: str,
+        environment: Mapping[str, str],
+    ) -> RunLog:
+        """Open a run for an experiment, in place of any unfinished one."""
+        of_experiment = f"tags.`{KEY}` = '{experiment.key}' AND tags.`{DATA}` = '{data_digest}'"
+        for stale in self._search(of_experiment):
+            if stale.info.status != "FINISHED":
+                self._client.delete_run(stale.info.run_id)
+        tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent}
+        tags |= {"mlflow.runName": experiment.name}
+        tags |= {f"meds.{name}": value for name, value in environment.items()}
+        run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
+        params = [Param(name, str(value)) for name, value in experiment.params.items()]
+        self._client.log_batch(run_id, params=params)
+        record = {"key": experiment.key, "value": repr(experiment), **experiment.params}
+        self._client.log_text(run_id, json.dumps(record, indent=2, default=str), "experiment.json")
+        return RunLog(self._client, run_id)
+
+    def load(self, profile: str) -> pd.DataFrame:
+        """Finished results of the study on a profile: one row per experiment, category and metric.
+
+        Columns: run_id, key, metric, category, value, and one per parameter (as text).
+
+        Raises:
+            InputError: the store has no result of this study on this profile.
+        """
+        parent = self._parent(profile)
+        if parent is None:
+            raise InputError(
+                f"{self.uri} has no study {self.study!r} on profile {profile!r}. Run it first: "
+                f"make sweep-{self.study} PROFILE={profile}."
+            )
+        keys = set(json.loads(self._read_artifact(parent.info.run_id, KEYS_FILE)))
+        data_digest = parent.data.tags[DATA]
+        rows = []
+        for run in self._search(
+            f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
+        ):
+            if run.data.tags.get(KEY) in keys:
+                shared = {"run_id": run.info.run_id, "key": run.data.tags[KEY], **run.data.params}
+                for name, value in run.data.metrics.items():
+                    metric, _, category = name.partition("/")
+                    rows.append({**shared, "metric": metric, "category": category, "value": value})
+        if not rows:
+            raise InputError(
+                f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
+                f"{self.uri}. Run it: make sweep-{self.study} PROFILE={profile}."
+            )
+        return pd.DataFrame(rows)
+
+    def _parent(self, profile: str) -> Run | None:
+        found = self._search(f"tags.`{PROFILE}` = '{profile}'")
+        return found[0] if found else None
+
+    def _search(self, condition: str) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment],
+                condition,
+                ViewType.ACTIVE_ONLY,
+                max_results=BATCH,
+                page_token=token,
+            )
+            runs += page
+            if not (token := page.token):
+                return runs
+
+    def _read_artifact(self, run_id: str, name: str) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(self._client.download_artifacts(run_id, name, folder)).read_text()
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """The run of one experiment while it is written."""
+
+    client: MlflowClient
+    run_id: str
+
+    def finish(self, result: Result) -> None:
+        """Store a result; the run counts as finished only after the last write."""
+        metrics = list(_metrics_of(result))
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+        tables = {"counts": result.counts, "train": result.train, "scores": result.scores}
+        for name, table in tables.items():
+            self.client.log_text(self.run_id, table.to_csv(index=False), f"{name}.csv")
+        self.client.set_terminated(self.run_id, "FINISHED")
+
+    def fail(self, reason: str) -> None:
+        """Record why the experiment failed."""
+        self.client.log_batch(self.run_id, tags=[RunTag("meds.failure", reason[-5000:])])
+        self.client.set_terminated(self.run_id, "FAILED")
+
+
+def _metrics_of(result: Result) -> Iterable[Metric]:
+    """All numbers of a result: per category and mean, loss curves by step, selections by the step they begin at."""
+    for row in result.metrics.to_dict("records"):
+        yield _metric(f"{row['metric']}/{row['category']}", row["value"])
+    for row in result.counts.to_dict("records"):
+        yield _metric(f"contamination/{row['category']}", row["contamination"])
+    yield _metric("seconds", result.seconds)
+    for phase, trained in result.history.items():
+        stride = max(1, math.ceil(len(trained.losses_T) / CURVE_POINTS))
+        for step in range(0, len(trained.losses_T), stride):
+            yield _metric(f"{phase}_loss", trained.losses_T[step : step + stride].mean(), step)
+    for row in result.selections.to_dict("records"):
+        for count in ("selected", "contaminated"):
+            yield _metric(f"{row['phase']}_{count}", row[count], row["step"])
+
+
+def _metric(name: str, value: float, step: int = 0) -> Metric:
+    return Metric(name, float(value), int(time.time() * 1000), step)

@@ -1,0 +1,75 @@
+"""Draw a study from its tracked results alone.   python -m reports rho [--profile laptop]"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib as mpl
+import pandas as pd
+import tyro
+
+import reports
+from harness.environment import prepare_environment
+from harness.errors import UsageError, exit_on_input_error
+from harness.tracking import Tracker, default_uri
+from reports.page import render
+from reports.style import STYLE, save
+
+SUPPORT = ("__main__", "page", "style")
+"""Files of this folder that are not studies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Draw a study's figure, table and page; nothing is computed."""
+
+    study: Annotated[str, tyro.conf.Positional]
+    """Which study: the name of a file in reports/."""
+    profile: str = "laptop"
+    """The profile it ran on."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+
+
+def main(options: Options) -> int:
+    """Draw the study; return the exit code."""
+    studies = [m.name for m in pkgutil.iter_modules(reports.__path__) if m.name not in SUPPORT]
+    if options.study not in studies:
+        raise UsageError(f"There is no report of {options.study!r}. Reports: {', '.join(studies)}.")
+    prepare_environment()
+    module = importlib.import_module(f"reports.{options.study}")
+    results = Tracker(default_uri(options.runs), options.study).load(options.profile)
+    folder = options.runs / options.study
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / options.profile
+    table: pd.DataFrame = module.table(results)
+    with mpl.rc_context(STYLE):
+        figure = module.draw(results)
+        save(figure, path)
+        page = render(
+            title=f"{module.TITLE} ({options.profile})",
+            caption=module.CAPTION,
+            figure=figure,
+            table=table,
+            provenance=provenance(results),
+        )
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    table.to_markdown(path.with_suffix(".md"), index=False, floatfmt=".3f")
+    path.with_suffix(".html").write_text(page)
+    print(f"Report: {path}.html (also .png, .svg, .csv, .md)")
+    return 0
+
+
+def provenance(results: pd.DataFrame) -> dict[str, str]:
+    """Where the numbers come from."""
+    return {"experiments": str(results["run_id"].nunique()), "dataset": results["dataset"].iloc[0]}
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        sys.exit(main(tyro.cli(Options)))

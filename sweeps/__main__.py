@@ -1,0 +1,101 @@
+"""Run a study, then draw its report.   python -m sweeps rho [--profile laptop] [--data ROOT]"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import sweeps
+from harness.environment import prepare_environment
+from harness.errors import InputError, UsageError, exit_on_input_error
+from sweeps.profiles import PROFILES, Profile
+
+SUPPORT = ("__main__", "profiles")
+"""Files of this folder that are not studies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Run every experiment of a study that is not finished yet, then draw its figure, table and page."""
+
+    study: Annotated[str, tyro.conf.Positional]
+    """Which study: the name of a file in sweeps/."""
+    profile: str = "laptop"
+    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), mtd (magnetic tiles)."""
+    data: Path | None = None
+    """Root folder of the dataset; the laptop profile makes its own."""
+    noise: tuple[float, ...] | None = None
+    """Only these noise ratios, instead of the profile's."""
+    rho: tuple[float, ...] | None = None
+    """Only these subsampling ratios, instead of the profile's."""
+    address: str | None = None
+    """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+    cache: Path = Path("cache")
+    """Folder for what can be computed again: drawn images, features, distances."""
+
+
+def main(options: Options) -> int:
+    """Run the study; return the exit code."""
+    studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
+    if options.study not in studies:
+        raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
+    if options.profile not in PROFILES:
+        raise UsageError(
+            f"There is no profile {options.profile!r}. Profiles: {', '.join(PROFILES)}."
+        )
+    profile = restrict(PROFILES[options.profile], options)
+    if options.data is None and not profile.self_made:
+        raise InputError(
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
+            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
+        )
+    experiments = importlib.import_module(f"sweeps.{options.study}").experiments(profile)
+    prepare_environment(options.address)
+    from harness.cluster.study import run_study  # imports Ray, which reads the environment then
+
+    try:
+        summary = run_study(
+            options.study,
+            profile.name,
+            experiments,
+            data=options.data or options.cache / f"{profile.dataset.name}-{profile.name}",
+            cache=options.cache,
+            runs=options.runs,
+            address=options.address,
+        )
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What is finished is kept; the same command goes on from here.",
+            file=sys.stderr,
+        )
+        return 130
+    for name, reason in summary.failures.items():
+        print(f"failed: {name} ({reason})", file=sys.stderr)
+    if summary.finished_before + summary.finished == 0:
+        return 1
+    command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
+    report = subprocess.run([*command, "--runs", str(options.runs)], check=False)
+    return report.returncode or int(bool(summary.failures))
+
+
+def restrict(profile: Profile, options: Options) -> Profile:
+    """Narrow the profile's axes to the values given by the user."""
+    if options.noise is not None:
+        profile = replace(profile, noise_ratios=options.noise)
+    if options.rho is not None:
+        profile = replace(profile, rhos=options.rho, meds_rhos=options.rho)
+    return profile
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        sys.exit(main(tyro.cli(Options)))

@@ -1,0 +1,90 @@
+"""Profiles: what a study runs on and how long it trains. A study varies one axis of a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.datasets import Dataset
+from harness.datasets.magnetic_tile import MagneticTile
+from harness.datasets.textures import Textures
+from harness.detectors import PlainNetwork
+from harness.encoders import Encoder
+from harness.meds import MeDS
+from harness.networks.dinomaly import Dinomaly
+from harness.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A dataset with an encoder, a network, training lengths, and the values that studies use as axes."""
+
+    name: str
+    dataset: Dataset
+    encoder: Encoder
+    plain: PlainNetwork
+    """The network as its authors train it."""
+    meds: MeDS
+    """MeDS on the same network."""
+    noise_ratios: tuple[float, ...]
+    rhos: tuple[float, ...]
+    """Subsampling ratios of the memory ensemble."""
+    meds_rhos: tuple[float, ...]
+    """Subsampling ratios at which MeDS is trained, too."""
+    self_made: bool = False
+    """Whether the dataset is made by this software, so that no data root is needed."""
+
+
+_SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
+
+LAPTOP = Profile(
+    name="laptop",
+    dataset=Textures(),
+    encoder=Encoder(),
+    plain=PlainNetwork(network=_SMALL, training=Training(steps=200)),
+    meds=MeDS(
+        network=replace(_SMALL, discard=0.5),
+        distillation=Training(steps=100),
+        finetuning=Training(steps=200),
+    ),
+    noise_ratios=(0.0, 0.1, 0.2, 0.4),
+    rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    meds_rhos=(0.05, 0.2, 1.0),
+    self_made=True,
+)
+
+_TINY = Dinomaly(width=16, depth=2, heads=2, ramp_steps=5)
+
+SMOKE = Profile(
+    name="smoke",
+    dataset=Textures(train=12, good=6, defective=10),
+    encoder=Encoder(image_size=128),
+    plain=PlainNetwork(network=_TINY, training=Training(steps=10)),
+    meds=MeDS(
+        network=replace(_TINY, discard=0.5),
+        distillation=Training(steps=10),
+        finetuning=Training(steps=10),
+    ),
+    noise_ratios=(0.0, 0.4),
+    rhos=(0.1, 0.5, 1.0),
+    meds_rhos=(0.5,),
+    self_made=True,
+)
+
+_MEDIUM = Dinomaly(width=64, depth=4, heads=2)
+
+MTD = Profile(
+    name="mtd",
+    dataset=MagneticTile(),
+    encoder=Encoder(),
+    plain=PlainNetwork(network=_MEDIUM, training=Training(steps=1000)),
+    meds=MeDS(
+        network=replace(_MEDIUM, discard=0.5),
+        distillation=Training(steps=500),
+        finetuning=Training(steps=1000),
+    ),
+    noise_ratios=(0.0, 0.1, 0.2, 0.4),
+    rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    meds_rhos=(0.1,),
+)
+
+PROFILES = {profile.name: profile for profile in (LAPTOP, SMOKE, MTD)}

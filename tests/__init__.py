@@ -1,0 +1,1 @@
+"""Tests: the properties that hold, with oracles of their own."""

@@ -1,0 +1,204 @@
+"""Ray: the same bits however the work is shared, studies that resume, failures that are recorded. One real cluster."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from harness.compute import InProcess
+from harness.detectors import MemoryDetector
+from harness.distances import _shard_distances
+from harness.experiment import run_prepared
+from harness.meds import MeDS
+from harness.noise import Noise
+from harness.tracking import Tracker
+from harness.training import NativeLoss, Phase, ProgressiveSelection, Training, run_phase
+from tests.conftest import NETWORK
+
+pytestmark = pytest.mark.ray
+
+SHORT = Training(steps=5, batch_size=4)
+
+
+@pytest.fixture
+def on_ray(ray_cluster, tmp_path):
+    from harness.cluster.on_ray import OnRay
+
+    return OnRay(tmp_path)
+
+
+@pytest.fixture
+def phase(small):
+    samples = small.prepared.samples
+    return Phase(
+        network=NETWORK,
+        images=small.prepared.images(samples[samples["split"] == "train"]),
+        training=SHORT,
+        objective=NativeLoss(),
+        selector=ProgressiveSelection(),
+    )
+
+
+@pytest.mark.parametrize("actors", [1, 2, 3])
+def test_distances_are_the_same_bits_on_any_number_of_actors(small, on_ray, actors):
+    features = small.prepared.features["brick"]
+    shards = [(features, rows) for rows in np.array_split(np.arange(22), 7)]
+
+    def distances(shard):
+        return _shard_distances("cosine", shard)
+
+    here = list(InProcess().map(distances, shards, label="here"))
+    there = list(replace(on_ray, actors=actors).map(distances, shards, label="there"))
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_error_in_an_actor_arrives_as_it_was_raised(on_ray):
+    from harness.errors import InputError
+
+    def refuse(item):
+        raise InputError(f"item {item} is no good")
+
+    with pytest.raises(InputError, match=r"^item 1 is no good$"):
+        list(on_ray.map(refuse, [1, 2], label="refusing"))
+
+
+def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
+    def die_once(item):
+        marker = tmp_path / "died"
+        if item == 3 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item * item
+
+    assert list(on_ray.map(die_once, range(8), label="dying")) == [i * i for i in range(8)]
+    assert (tmp_path / "died").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_ray_train_gives_the_same_bits_as_this_process(on_ray, phase, workers):
+    here = InProcess().train(run_phase, phase)
+    there = replace(on_ray, workers=workers).train(run_phase, phase)
+    assert pickle.dumps(here.state) == pickle.dumps(there.state)
+    np.testing.assert_array_equal(here.losses_T, there.losses_T)
+    assert [step for step, _ in here.selections] == [step for step, _ in there.selections]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaks:
+    """A detector that cannot be fitted: it raises, or takes its process with it."""
+
+    how: str
+    name = "breaks"
+
+    def fit(self, images, *, seed, compute):
+        if self.how == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ArithmeticError("this one cannot work")
+
+    def score(self, images):
+        raise AssertionError("never fitted")
+
+
+@pytest.mark.slow
+def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluster, tmp_path):
+    from harness.cluster.sweep import Plan, sweep
+
+    good = [
+        small.experiment(MemoryDetector(), noise=Noise(ratio=0.2)),
+        small.experiment(MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)),
+    ]
+    bad = [small.experiment(Breaks(how=how)) for how in ("raises", "dies")]
+    experiments = {experiment.key: experiment for experiment in (*good, *bad)}
+    digest = small.prepared.data_digest
+    tracker = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "test", tmp_path / "artifacts")
+    parent = tracker.open_study("small", experiments, digest)
+    plan = Plan(
+        experiments=experiments,
+        prepared=dict.fromkeys(experiments, small.prepared),
+        data=small.data,
+        scratch=tmp_path,
+        tracker=tracker,
+        parent=parent,
+        environment={},
+    )
+    summary = sweep(plan)
+    assert summary.finished == 2
+    assert len(summary.failures) == 2
+    assert any("this one cannot work" in reason for reason in summary.failures.values())
+    assert tracker.finished_keys(digest) == {experiment.key for experiment in good}
+
+    client = MlflowClient(tracking_uri=tracker.uri)
+    runs = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    states = [run.info.status for run in runs if "meds.key" in run.data.tags]
+    assert sorted(states) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
+    reasons = [run.data.tags.get("meds.failure", "") for run in runs]
+    assert any("ArithmeticError: this one cannot work" in reason for reason in reasons)
+
+    table = tracker.load("small")
+    for experiment in good:
+        here = run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+        of_run = table[(table["key"] == experiment.key) & table["metric"].str.startswith("image_")]
+        logged = of_run.set_index(["category", "metric"])["value"].sort_index()
+        ours = here.metrics.set_index(["category", "metric"])["value"]
+        np.testing.assert_array_equal(logged, ours[logged.index])
+
+
+@pytest.mark.slow
+def test_a_killed_driver_leaves_a_study_that_goes_on(tmp_path):
+    """SIGKILL the command when some experiments are finished; the same command runs the others only."""
+    command = [sys.executable, "-m", "sweeps", "rho", "--noise", "0", "0.2", "--rho", "0.1", "1"]
+    command += [
+        "--profile",
+        "smoke",
+        "--runs",
+        str(tmp_path / "runs"),
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
+    root = Path(__file__).parents[1]
+    database = tmp_path / "runs" / "mlflow.db"
+    driver = subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    finished: dict[str, str] = {}
+    deadline = time.monotonic() + 120
+    while len(finished) < 2:
+        assert time.monotonic() < deadline, "no experiment finished in two minutes"
+        assert driver.poll() is None, driver.communicate()[0].decode()
+        time.sleep(0.5)
+        finished = finished_runs(database)
+    driver.kill()
+    driver.wait()
+    time.sleep(1)
+    finished = finished_runs(database)
+    again = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(finished)} finished" in again.stdout
+    at_the_end = finished_runs(database)
+    assert finished.items() <= at_the_end.items()
+    assert len(at_the_end) == 10
+    assert (tmp_path / "runs" / "rho" / "laptop.html").is_file()
+
+
+def finished_runs(database: Path) -> dict[str, str]:
+    """Run id by key of the finished experiments; fails if a key has two."""
+    if not database.exists():
+        return {}
+    client = MlflowClient(tracking_uri=f"sqlite:///{database}")
+    study = client.get_experiment_by_name("rho")
+    runs = client.search_runs([study.experiment_id]) if study else []
+    keyed = [run for run in runs if "meds.key" in run.data.tags and run.info.status == "FINISHED"]
+    found = {run.data.tags["meds.key"]: run.info.run_id for run in keyed}
+    assert len(found) == len(keyed)
+    return found

@@ -1,0 +1,124 @@
+"""Encoders: the shipped weights are the real ones, and features have the promised shapes and units."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from harness import encoders
+from harness.encoders import Encoder, encode, load_model
+from harness.errors import InputError
+
+TINY_VIT = Encoder(
+    name="test_vit2", weights="random", image_size=96, crop_size=80, groups=((1, 2), (3, 4))
+)
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    path = tmp_path / "photograph.png"
+    Image.fromarray(data.chelsea()).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("image", "classes"), [(data.chelsea, {281, 282, 285}), (data.coffee, {967, 968})]
+)
+def test_the_shipped_weights_recognise_photographs(image, classes):
+    """A cat is a tabby, tiger or Egyptian cat (281, 282, 285) of ImageNet, a coffee an espresso or a cup."""
+    model = load_model(Encoder())
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    pixels = np.asarray(Image.fromarray(image()).resize((224, 224), Image.Resampling.BICUBIC))
+    batch = (torch.tensor(pixels / 255).permute(2, 0, 1).float() - mean) / std
+    with torch.no_grad():
+        probabilities = model(batch[None]).softmax(dim=-1)[0]
+    assert int(probabilities.argmax()) in classes
+    assert probabilities.max() > 0.7
+
+
+def test_a_convolutional_encoder_gives_unit_groups_on_the_coarsest_grid(photograph):
+    encoded = encode(Encoder(), [photograph])
+    assert [group.shape for group in encoded.targets] == [(1, 256, 40), (1, 256, 112)]
+    assert encoded.memory_NPC.shape == (1, 256, 152)
+    assert encoded.memory_NPC.dtype == np.float16
+    assert encoded.prefix_NTC is None
+    for features in (*encoded.targets, encoded.memory_NPC):
+        np.testing.assert_allclose(np.linalg.norm(features.astype(float), axis=-1), 1, atol=2e-3)
+
+
+def test_memory_distance_of_a_convolutional_encoder_is_the_mean_over_its_groups(photograph):
+    encoded = encode(Encoder(image_size=128), [photograph])
+    cosines = [group[0].astype(float) @ group[0].astype(float).T for group in encoded.targets]
+    memory = encoded.memory_NPC[0].astype(float)
+    np.testing.assert_allclose(memory @ memory.T, np.mean(cosines, axis=0), atol=2e-3)
+
+
+def test_a_transformer_gives_group_means_and_the_normed_last_block(photograph):
+    encoded = encode(TINY_VIT, [photograph])
+    model = load_model(TINY_VIT)
+    pixels = torch.tensor(TINY_VIT.read(photograph))[None].float() / 255
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    outputs = {}
+    for i, block in enumerate(model.blocks):
+        block.register_forward_hook(lambda m, x, y, i=i: outputs.update({i: y}))
+    with torch.no_grad():
+        final = model.forward_features((pixels - mean) / std)
+    load_model.cache_clear()
+    prefix = model.num_prefix_tokens
+    for group, blocks in zip(encoded.targets, TINY_VIT.groups, strict=True):
+        expected = torch.stack([outputs[i] for i in blocks]).mean(0)[:, prefix:]
+        np.testing.assert_allclose(group, expected.numpy(), rtol=2e-2, atol=2e-3)
+    means = torch.stack([outputs[i] for i in (1, 2, 3, 4)]).mean(0)[:, :prefix]
+    np.testing.assert_allclose(encoded.prefix_NTC, means.numpy(), rtol=2e-2, atol=2e-3)
+    last = torch.nn.functional.normalize(final[:, prefix:], dim=-1)
+    np.testing.assert_allclose(encoded.memory_NPC, last.numpy(), atol=2e-3)
+
+
+def test_an_image_is_encoded_alike_in_any_company(photograph, tmp_path):
+    others = []
+    for i in range(3):
+        others.append(tmp_path / f"{i}.png")
+        Image.fromarray(np.rot90(data.chelsea(), i)).save(others[-1])
+    alone = encode(Encoder(image_size=96), [photograph])
+    together = encode(Encoder(image_size=96), [*others, photograph])
+    np.testing.assert_array_equal(alone.memory_NPC[0], together.memory_NPC[3])
+
+
+def test_the_digest_follows_settings_and_weights_and_not_where_they_lie(tmp_path):
+    file = tmp_path / "weights.pth"
+    torch.save(load_model(Encoder()).state_dict(), file)
+    digest = Encoder().digest()
+    assert Encoder(weights=str(file)).digest() == digest
+    assert Encoder(image_size=128).digest() != digest
+    assert Encoder(weights="random").digest() != digest
+
+
+def test_what_cannot_be_loaded_says_what_can(tmp_path):
+    with pytest.raises(InputError, match=r"no model 'tf_efficientnet_lite9'. Close names: .*_lite"):
+        load_model(Encoder(name="tf_efficientnet_lite9"))
+    with pytest.raises(InputError, match="No package ships weights of resnet18; packaged: tf_eff"):
+        load_model(Encoder(name="resnet18"))
+    with pytest.raises(InputError, match=r"missing\.pth does not exist"):
+        load_model(Encoder(weights=str(tmp_path / "missing.pth")))
+    torch.save({"a": torch.ones(2)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="does not hold the weights of EfficientNet"):
+        load_model(Encoder(weights=str(tmp_path / "other.pth")))
+    with pytest.raises(InputError, match=r"crop_size must lie in 1..image_size=256, got 300"):
+        Encoder(crop_size=300)
+
+
+def test_an_image_is_read_resized_then_cropped(tmp_path):
+    pixels = np.zeros((40, 80), np.uint8)
+    pixels[:, 40:] = 200
+    Image.fromarray(pixels).save(tmp_path / "halves.png")
+    seen = Encoder(image_size=64, crop_size=32).read(tmp_path / "halves.png")
+    assert seen.shape == (3, 32, 32)
+    assert (seen[:, :, :14] == 0).all()
+    assert (seen[:, :, 18:] == 200).all()
+
+
+def test_torchvision_without_operators_still_gives_timm():
+    assert encoders._import_timm().is_model("tf_efficientnet_lite0")

@@ -1,0 +1,151 @@
+"""Experiments: values with keys, and runs that see labels only when they evaluate."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.compute import InProcess
+from harness.datasets.magnetic_tile import MagneticTile
+from harness.detectors import MemoryDetector, PlainNetwork
+from harness.errors import InputError
+from harness.experiment import Experiment, run, run_prepared
+from harness.meds import MeDS
+from harness.memory import MemoryEnsemble
+from harness.metrics import image_auroc
+from harness.noise import Noise
+from harness.training import Training
+from tests.conftest import ENCODER, NETWORK, SMALL
+
+SHORT = Training(steps=4, batch_size=4)
+DETECTORS = [
+    MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
+    MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
+    PlainNetwork(network=NETWORK, training=SHORT),
+    MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
+]
+
+
+def run_small(small, experiment):
+    return run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
+def test_every_detector_keeps_the_contract(small, detector):
+    experiment = small.experiment(detector, noise=Noise(ratio=0.3))
+    result, again = run_small(small, experiment), run_small(small, experiment)
+    assert np.isfinite(result.scores["score"]).all()
+    np.testing.assert_array_equal(result.scores["score"], again.scores["score"])
+    assert pickle.loads(pickle.dumps(detector)) == detector
+    means = result.metrics[result.metrics["category"] == "mean"].set_index("metric")["value"]
+    assert len(result.metrics) == 4 * len(means)
+    assert means.between(0, 1).all()
+
+
+def test_metrics_are_computed_from_the_scores_per_category(small):
+    result = run_small(small, small.experiment(DETECTORS[0]))
+    for category, group in result.scores.groupby("category"):
+        of_category = result.metrics[result.metrics["category"] == category]
+        auroc = of_category.set_index("metric")["value"]["image_auroc"]
+        assert auroc == image_auroc(group["anomalous"].to_numpy(), group["score"].to_numpy())
+    assert (
+        result.metrics.query("metric == 'image_auroc' and category == 'brick'")["value"].item()
+        > 0.6
+    )
+
+
+class Spy:
+    """A detector that keeps what it was given and scores at random."""
+
+    name = "spy"
+
+    def __init__(self):
+        self.seen = []
+        self.history = {}
+
+    def fit(self, images, *, seed, compute):
+        self.seen.append(images)
+        return self
+
+    def score(self, images):
+        self.seen.append(images)
+        return np.random.default_rng(0).random((len(images), 64))
+
+
+def test_labels_never_reach_a_detector(small):
+    """Whatever the labels of the training table say, a detector is given the same."""
+    samples, spies = small.prepared.samples, (Spy(), Spy())
+    run_small(small, small.experiment(spies[0]))
+    renamed = samples["defect"].where(samples["defect"] == "good", "something else")
+    unmasked = replace(small.prepared, samples=samples.assign(mask=None, defect=renamed))
+    other = small.experiment(spies[1])
+    run_prepared(other, unmasked, data=small.data, compute=InProcess())
+    assert len(spies[0].seen) == 2
+    for one, two in zip(spies[0].seen, spies[1].seen, strict=True):
+        for mine, theirs in zip(one.categories, two.categories, strict=True):
+            np.testing.assert_array_equal(mine.rows_N, theirs.rows_N)
+
+
+def test_injected_images_are_trained_on_and_still_tested(small):
+    result = run_small(small, small.experiment(DETECTORS[0], noise=Noise(ratio=0.5)))
+    assert result.counts["injected"].tolist() == [4, 4, 4]
+    injected = set(result.train.loc[result.train["injected"], "image"])
+    assert len(injected) == 12
+    assert injected <= set(result.scores.loc[result.scores["anomalous"], "image"])
+
+
+def test_contamination_lowers_the_memory_of_all_images(small):
+    memory = MemoryDetector(memory=MemoryEnsemble(ratio=1.0))
+    scores = {}
+    for ratio in (0.0, 0.5):
+        result = run_small(small, small.experiment(memory, noise=Noise(ratio=ratio)))
+        means = result.metrics.query("category == 'mean' and metric == 'image_auroc'")
+        scores[ratio] = means["value"].item()
+    assert scores[0.5] < scores[0.0] - 0.05
+
+
+def test_selections_are_counted_with_their_contamination(small):
+    result = run_small(small, small.experiment(DETECTORS[3], noise=Noise(ratio=0.5)))
+    assert set(result.selections["phase"]) == {"finetuning"}
+    assert (result.selections["contaminated"] <= result.selections["selected"]).all()
+    assert result.selections["step"].iloc[0] == 0
+
+
+def test_keys_are_equal_for_equal_experiments_alone(small):
+    experiment = small.experiment(DETECTORS[3])
+    assert experiment.key == small.experiment(DETECTORS[3]).key
+    others = [
+        replace(experiment, seed=1),
+        replace(experiment, noise=Noise(ratio=0.1)),
+        replace(experiment, map_size=32),
+        replace(experiment, detector=DETECTORS[2]),
+        replace(experiment, encoder=replace(experiment.encoder, image_size=64)),
+    ]
+    assert len({experiment.key, *(other.key for other in others)}) == 6
+
+
+def test_parameters_are_flat_and_name_the_classes(small):
+    params = small.experiment(DETECTORS[3], noise=Noise(ratio=0.25)).params
+    assert params["detector"] == "MeDS"
+    assert params["detector.memory.ratio"] == 0.1
+    assert params["detector.network"] == "Dinomaly"
+    assert params["noise.ratio"] == 0.25
+    assert params["seed"] == 0
+
+
+def test_running_alone_does_everything_from_the_images_on(tmp_path):
+    experiment = Experiment(
+        dataset=replace(SMALL, train=3, good=1, defective=5), encoder=ENCODER, detector=DETECTORS[0]
+    )
+    result = run(experiment, data=tmp_path / "data", cache=tmp_path / "cache")
+    again = run(experiment, data=tmp_path / "data", cache=tmp_path / "cache")
+    np.testing.assert_array_equal(result.scores["score"], again.scores["score"])
+    assert result.data_digest == again.data_digest
+
+
+def test_a_missing_data_root_stops_before_anything_is_written(tmp_path):
+    experiment = Experiment(dataset=MagneticTile(), encoder=ENCODER, detector=DETECTORS[0])
+    with pytest.raises(InputError, match="no such folder"):
+        run(experiment, data=tmp_path / "nowhere", cache=tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,230 @@
+"""Metrics: hand-checked values, scikit-learn and a brute-force sweep as oracles."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from harness.errors import InputError
+from harness.metrics import (
+    image_ap,
+    image_auroc,
+    image_f1max,
+    inspection_depth,
+    pixel_ap,
+    pixel_aupro,
+    pixel_auroc,
+    pixel_f1max,
+    pixel_sweep,
+)
+
+HAND_VALUES = {  # labels, scores, AUROC, AP, F1-max
+    "separable up to one": ([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.75, 5 / 6, 0.8),
+    "perfect": ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], 1, 1, 1),
+    "constant": ([0, 0, 0, 1], [0.5] * 4, 0.5, 0.25, 0.4),
+    "inverted": ([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9], 0, 5 / 12, 2 / 3),
+    "ties": ([0, 1, 1, 0, 1], [0.5, 0.5, 0.7, 0.2, 0.5], 5 / 6, 5 / 6, 6 / 7),
+    "interleaved": ([1, 0, 1, 0, 0, 1, 0, 0], [8, 7, 6, 5, 4, 3, 2, 1], 11 / 15, 13 / 18, 2 / 3),
+    "skewed": (
+        [0] * 500 + [1] * 500,
+        [*np.linspace(0, 0.001, 500), *np.linspace(0.002, 0.003, 499), 100.0],
+        1,
+        1,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HAND_VALUES)
+def test_image_metrics_equal_hand_values(name):
+    labels, scores, auroc, ap, f1max = HAND_VALUES[name]
+    labels, scores = np.array(labels), np.array(scores, dtype=float)
+    assert image_auroc(labels, scores) == pytest.approx(auroc, abs=1e-12)
+    assert image_ap(labels, scores) == pytest.approx(ap, abs=1e-12)
+    assert image_f1max(labels, scores) == pytest.approx(f1max, abs=1e-12)
+
+
+scores_with_ties = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 6) | st.floats(-1e6, 1e6)), min_size=2, max_size=80
+)
+
+
+@given(scores_with_ties)
+def test_image_metrics_equal_scikit_learn(pairs):
+    labels, scores = (np.array(column) for column in zip(*pairs, strict=True))
+    scores = scores.astype(float)
+    if labels.all() or not labels.any():
+        return
+    assert image_auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-9)
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
+    assert image_f1max(labels, scores) == pytest.approx(f1.max(), abs=1e-9)
+    oracle = average_precision_score(labels, scores)
+    assert image_ap(labels, scores) == pytest.approx(oracle, abs=1e-9)
+
+
+@given(scores_with_ties)
+def test_reversing_the_scores_reverses_the_auroc(pairs):
+    labels, scores = (np.array(column) for column in zip(*pairs, strict=True))
+    forward, backward = image_auroc(labels, scores), image_auroc(labels, -scores)
+    assert forward == pytest.approx(1 - backward, abs=1e-12, nan_ok=True)
+
+
+def test_a_missing_class_leaves_metrics_undefined_or_perfect():
+    normal, anomalous = np.zeros(3, int), np.ones(3, int)
+    scores = np.array([0.1, 0.2, 0.3])
+    assert all(np.isnan(metric(normal, scores)) for metric in (image_auroc, image_ap, image_f1max))
+    assert np.isnan(image_auroc(anomalous, scores))
+    assert image_ap(anomalous, scores) == image_f1max(anomalous, scores) == 1
+    assert np.isnan(inspection_depth(normal, scores))
+    assert np.isnan(pixel_aupro(np.zeros((1, 2, 2)), np.ones((1, 2, 2))))
+
+
+def test_a_score_that_is_not_a_number_is_refused_with_its_image():
+    maps = np.zeros((3, 2, 2))
+    maps[1, 0, 1] = np.nan
+    with pytest.raises(
+        InputError, match=r"1 of 12 scores are NaN or infinite, the first in image 1"
+    ):
+        pixel_auroc(np.ones((3, 2, 2)), maps)
+    with pytest.raises(InputError, match="first in image 2"):
+        image_ap(np.array([0, 1, 1]), np.array([0, 1, np.inf]))
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(InputError, match="one length"):
+        image_auroc(np.zeros(3), np.zeros(4))
+    with pytest.raises(InputError, match="one shape"):
+        pixel_auroc(np.zeros((1, 2, 2)), np.zeros((1, 2, 3)))
+
+
+SMALL = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]])
+AUPRO_VALUES = [  # mask, scores, {limit: AUPRO}
+    (
+        [[int(c) for c in "1100000000001"]],
+        [[13, 8, 12, 10, 9, 7, 6, 5, 4, 3, 2, 1, 11]],
+        {0.3: 7 / 12, 0.25: 0.55, 0.05: 0.25, 1.0: 0.875},
+    ),
+    ([[1, 1, 0, 0, 0, 0]], [[0.9, 0.5, 0.8, 0.5, 0.2, 0.1]], {0.3: 0.1525 / 0.3, 1.0: 0.8125}),
+    (SMALL, [[0.9, 0.6, 0.5, 0.1], [0.2, 0.3, 0.1, 0.1], [0.1, 0.1, 0.4, 0.7]], {0.3: 1, 0.01: 1}),
+    (SMALL, np.where(SMALL, 0.9, 0.1), {0.3: 1, 1.0: 1}),
+    (SMALL, np.full((3, 4), 7.0), {0.3: 0.15, 0.05: 0.025, 1.0: 0.5}),
+    (
+        [[1, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]],
+        [[1, 1, 5, 1], [1, 1, 1, 1], [1, 9, 1, 1], [1, 1, 1, 1]],
+        {0.3: 0.314015, 0.05: 0.25},
+    ),
+]
+
+
+@pytest.mark.parametrize(("mask", "scores", "values"), AUPRO_VALUES)
+def test_aupro_equals_hand_values(mask, scores, values):
+    mask, scores = np.array([mask]), np.array([scores], dtype=float)
+    for limit, value in values.items():
+        assert pixel_aupro(mask, scores, max_fpr=limit) == pytest.approx(value, abs=1e-6)
+
+
+def test_pixel_metrics_equal_hand_values():
+    mask = np.array([[[int(c) for c in "1100000000001"]]])
+    scores = np.array([[[13, 8, 12, 10, 9, 7, 6, 5, 4, 3, 2, 1, 11]]])
+    assert pixel_auroc(mask, scores) == pytest.approx(13 / 15)
+    assert pixel_ap(mask, scores) == pytest.approx(13 / 18)
+    assert pixel_f1max(mask, scores) == pytest.approx(2 / 3)
+
+
+def test_good_images_count_in_pixel_metrics():
+    masks = np.zeros((2, 2, 5))
+    masks[0, 0, :2] = 1
+    maps = np.array([[[10, 4, 9, 1, 1], [1] * 5], [[8, 7, 6, 5, 3], [2] * 5]], dtype=float)
+    assert pixel_aupro(masks, maps) == pytest.approx(0.537037, abs=1e-6)
+    assert pixel_auroc(masks, maps) == pytest.approx(0.861111, abs=1e-6)
+    assert pixel_ap(masks, maps) == pytest.approx(0.642857, abs=1e-6)
+
+
+def brute_force_aupro(masks, maps, limit):
+    """Visit every threshold, collect (false-positive rate, mean overlap), integrate by hand."""
+    regions = []
+    for i, mask in enumerate(masks):
+        labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        regions += [(i, labels == k) for k in range(1, count + 1)]
+    negatives = masks == 0
+    points = [(0.0, 0.0)]
+    for threshold in np.unique(maps)[::-1]:
+        predicted = maps >= threshold
+        overlap = np.mean([predicted[i][region].mean() for i, region in regions])
+        points.append((predicted[negatives].mean(), overlap))
+    area = 0.0
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        if x1 > limit:
+            y1 = y0 + (y1 - y0) * (limit - x0) / (x1 - x0)
+            x1 = limit
+        area += (x1 - x0) * (y0 + y1) / 2
+        if x1 >= limit:
+            break
+    return area / limit
+
+
+@given(st.integers(0, 10**6), st.sampled_from([3, 8, 1000]), st.sampled_from([0.05, 0.3, 1.0]))
+def test_aupro_equals_a_brute_force_sweep(seed, levels, limit):
+    rng = np.random.default_rng(seed)
+    masks = rng.random((3, 6, 7)) < 0.2
+    maps = rng.integers(0, levels, masks.shape).astype(float) + masks * rng.integers(0, 2)
+    if masks.any() and not masks.all():
+        expected = brute_force_aupro(masks, maps, limit)
+        assert pixel_aupro(masks, maps, max_fpr=limit) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(0, 10**6))
+def test_increasing_maps_of_the_scores_change_nothing(seed):
+    rng = np.random.default_rng(seed)
+    masks = rng.random((2, 8, 8)) < 0.3
+    maps = rng.normal(size=masks.shape).round(1)
+    for metric in (pixel_auroc, pixel_ap, pixel_f1max, pixel_aupro):
+        assert metric(masks, np.exp(3 * maps)) == pytest.approx(metric(masks, maps), nan_ok=True)
+
+
+def test_aupro_of_one_region_without_a_limit_is_the_pixel_auroc():
+    rng = np.random.default_rng(1)
+    mask = np.zeros((1, 9, 9))
+    mask[0, 2:5, 3:7] = 1
+    maps = rng.normal(size=mask.shape) + mask
+    assert pixel_aupro(mask, maps, max_fpr=1.0) == pytest.approx(pixel_auroc(mask, maps))
+
+
+def test_counts_stay_exact_beyond_single_precision():
+    masks = np.zeros(
+        (1, 4100, 4100), dtype=bool
+    )  # 16.8 million pixels: where float32 stops counting
+    masks[0, 0, :10] = True
+    sweep = pixel_sweep(masks, np.where(masks, 1, 2).astype(np.float32))
+    assert sweep.reached_T[-1] == sweep.negatives == 4100**2 - 10
+    assert sweep.auroc() == 0
+
+
+@pytest.mark.parametrize("limit", [0, -0.1, 1.5])
+def test_a_limit_outside_its_range_is_refused(limit):
+    with pytest.raises(InputError, match="max_fpr"):
+        pixel_aupro(SMALL[None], SMALL[None], max_fpr=limit)
+
+
+DEPTHS = [
+    ("1" * 5 + "001" + "0" * 58, 8 / 66),
+    ("1" * 21 + "0" * 209, 21 / 230),
+    ("1" * 95 + "0001" + "0" * 237, 99 / 336),
+]
+
+
+@pytest.mark.parametrize(("ranking", "depth"), DEPTHS)
+def test_inspection_depth_equals_published_values(ranking, depth):
+    injected = np.array([int(c) for c in ranking])
+    assert inspection_depth(injected, -np.arange(len(injected))) == pytest.approx(depth)
+    assert inspection_depth(injected, -np.arange(len(injected))) >= injected.mean()
+
+
+def test_published_label_correction_precision():
+    injected = np.array([int(c) for c in "11111001" + "0" * 58])
+    assert image_ap(injected, -np.arange(66)) == pytest.approx(0.9583, abs=5e-5)

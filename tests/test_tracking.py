@@ -1,0 +1,147 @@
+"""MLflow: one run per experiment whatever happens in between, and tables out of it. A real database each time."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from harness.detectors import MemoryDetector
+from harness.errors import InputError
+from harness.experiment import Result
+from harness.noise import Noise
+from harness.selection import Selection
+from harness.tracking import Tracker, default_uri
+from harness.training import Trained
+
+DATA = "d" * 16
+
+
+@pytest.fixture
+def tracker(tmp_path):
+    return Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "rho", tmp_path / "artifacts")
+
+
+@pytest.fixture
+def client(tracker):
+    return MlflowClient(tracking_uri=tracker.uri)
+
+
+@pytest.fixture
+def experiment(small):
+    return small.experiment(MemoryDetector(), noise=Noise(ratio=0.1))
+
+
+def result_of(experiment, value=0.5):
+    selection = Selection(np.zeros(2), np.zeros(2), np.array([True, False]))
+    return Result(
+        experiment=experiment,
+        data_digest=DATA,
+        metrics=pd.DataFrame(
+            {"category": ["brick", "mean"], "metric": "image_auroc", "value": value}
+        ),
+        counts=pd.DataFrame({"category": ["brick"], "contamination": [0.09]}),
+        train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
+        scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
+        history={"finetuning": Trained({}, np.arange(1000.0), [(0, selection)])},
+        selections=pd.DataFrame(
+            {"phase": ["finetuning"], "step": [0], "selected": [9], "contaminated": [2]}
+        ),
+        seconds=1.5,
+    )
+
+
+def start(tracker, experiment):
+    parent = tracker.open_study("laptop", [experiment.key], DATA)
+    return tracker.start(experiment, parent=parent, data_digest=DATA, environment={"git": "abc"})
+
+
+def children(tracker, client):
+    study = client.get_experiment_by_name(tracker.study)
+    runs = client.search_runs([study.experiment_id])
+    return [run for run in runs if "meds.key" in run.data.tags]
+
+
+def test_a_finished_run_is_found_and_holds_everything(tracker, client, experiment):
+    start(tracker, experiment).finish(result_of(experiment))
+    assert tracker.finished_keys(DATA) == {experiment.key}
+    (run,) = children(tracker, client)
+    assert run.data.tags["meds.git"] == "abc"
+    assert run.data.params["noise.ratio"] == "0.1"
+    assert run.data.params["detector.memory.ratio"] == "0.1"
+    assert run.data.metrics["contamination/brick"] == 0.09
+    curve = client.get_metric_history(run.info.run_id, "finetuning_loss")
+    assert [point.step for point in curve[:3]] == [0, 5, 10]
+    assert curve[0].value == np.arange(5).mean()
+    assert run.data.metrics["finetuning_contaminated"] == 2
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"experiment.json", "counts.csv", "train.csv", "scores.csv"}
+
+
+def test_a_run_that_never_finished_counts_for_nothing_and_is_replaced(tracker, client, experiment):
+    start(tracker, experiment)
+    assert tracker.finished_keys(DATA) == set()
+    start(tracker, experiment).fail("it broke")
+    assert tracker.finished_keys(DATA) == set()
+    start(tracker, experiment).finish(result_of(experiment))
+    assert [run.info.status for run in children(tracker, client)] == ["FINISHED"]
+
+
+def test_a_failure_keeps_its_reason(tracker, client, experiment):
+    start(tracker, experiment).fail("x" * 9000 + "ValueError: the end of the traceback")
+    (run,) = children(tracker, client)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["meds.failure"].endswith("the end of the traceback")
+
+
+def test_closing_a_study_ends_what_nobody_writes(tracker, client, experiment):
+    start(tracker, experiment)
+    parent = tracker.open_study("laptop", [experiment.key], DATA)
+    tracker.close_study(parent, complete=False)
+    (run,) = children(tracker, client)
+    assert run.info.status == "KILLED"
+    assert client.get_run(parent).info.status == "FAILED"
+
+
+def test_results_on_other_data_are_other_results(tracker, experiment):
+    start(tracker, experiment).finish(result_of(experiment))
+    assert tracker.finished_keys("e" * 16) == set()
+
+
+def test_a_profile_has_one_parent_however_often_it_is_opened(tracker):
+    assert tracker.open_study("laptop", ["a"], DATA) == tracker.open_study("laptop", ["b"], DATA)
+    assert tracker.open_study("laptop", ["a"], DATA) != tracker.open_study("mtd", ["a"], DATA)
+
+
+def test_results_come_back_as_a_table_of_the_keys_that_belong_to_the_study(tracker, experiment):
+    old = replace(experiment, seed=5)
+    start(tracker, old).finish(result_of(old, 0.9))
+    start(tracker, experiment).finish(result_of(experiment, 0.7))
+    table = tracker.load("laptop")
+    assert set(table["key"]) == {experiment.key}
+    auroc = table[table["metric"] == "image_auroc"]
+    assert set(auroc["category"]) == {"brick", "mean"}
+    assert (auroc["value"] == 0.7).all()
+    assert (auroc["detector"] == "MemoryDetector").all()
+
+
+def test_asking_for_what_was_never_run_says_what_to_run(tracker, experiment):
+    with pytest.raises(InputError, match="make sweep-rho PROFILE=mtd"):
+        tracker.load("mtd")
+    tracker.open_study("mtd", [experiment.key], DATA)
+    with pytest.raises(InputError, match=r"No experiment .* is finished"):
+        tracker.load("mtd")
+
+
+def test_the_default_store_is_an_absolute_database(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert default_uri(tmp_path.relative_to(tmp_path)) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:/somewhere", "mlruns"])
+def test_a_folder_as_store_is_refused_with_what_to_give(uri, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InputError, match=r"sqlite:////absolute/path.db or the http address"):
+        default_uri(tmp_path)

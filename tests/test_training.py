@@ -1,0 +1,158 @@
+"""The training loop: one loop for every phase, repeatable, and defined in every corner."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness.compute import InProcess, World
+from harness.errors import InputError
+from harness.networks import score_map
+from harness.networks.dinomaly import DinomalyNetwork
+from harness.training import (
+    DistillationLoss,
+    Everything,
+    NativeLoss,
+    Phase,
+    ProgressiveSelection,
+    Training,
+    build,
+    patch_scores,
+    reconstruct,
+    run_phase,
+    state_of,
+)
+from tests.conftest import NETWORK
+
+
+def train(phase):
+    return InProcess().train(run_phase, phase)
+
+
+@pytest.fixture
+def images(small):
+    samples = small.prepared.samples
+    return small.prepared.images(samples[samples["split"] == "train"])
+
+
+@pytest.fixture
+def phase(images):
+    return Phase(
+        network=NETWORK,
+        images=images,
+        training=Training(steps=6, batch_size=4),
+        objective=NativeLoss(),
+    )
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_equal_phases_give_equal_weights_and_other_seeds_others(phase):
+    first, second, other = train(phase), train(phase), train(replace(phase, seed=1))
+    assert same(first.state, second.state)
+    np.testing.assert_array_equal(first.losses_T, second.losses_T)
+    assert not same(first.state, other.state)
+
+
+@dataclass(frozen=True)
+class SelectsAll:
+    """A selector that scores everything, as the progressive one does, and then keeps every image."""
+
+    def select(self, scores, category_N, progress):
+        selection = ProgressiveSelection().select(scores, category_N, progress)
+        return replace(selection, selected_N=np.ones(len(category_N), dtype=bool))
+
+
+def test_plain_training_is_fine_tuning_on_everything(phase):
+    plain = train(replace(phase, selector=Everything()))
+    selecting = train(replace(phase, selector=SelectsAll()))
+    assert same(plain.state, selecting.state)
+    assert [step for step, _ in selecting.selections] == [0]
+
+
+def test_the_global_generator_is_left_alone(phase):
+    torch.manual_seed(7)
+    train(phase)
+    after = torch.rand(1)
+    torch.manual_seed(7)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_distillation_teaches_the_memory_scores(phase, images):
+    taught = np.full((len(images), 64), 0.3, dtype=np.float32)
+    longer = Training(steps=60, batch_size=8)
+    trained = train(replace(phase, training=longer, objective=DistillationLoss(taught)))
+    scores = patch_scores(build(NETWORK, images, trained.state), images)
+    assert np.abs(scores - 0.3).mean() < 0.15
+    assert trained.losses_T[-1] < 0.2 * trained.losses_T[0]
+
+
+def test_distilling_what_a_network_scores_already_costs_nothing(images):
+    network = build(NETWORK, images).eval()
+    rows = np.arange(3)
+    reconstruction = reconstruct(network, images, rows)
+    taught = np.zeros((len(images), 64), dtype=np.float32)
+    taught[rows] = score_map(reconstruction).detach().numpy()
+    assert DistillationLoss(taught).loss(network, reconstruction, rows, 0).item() == 0
+
+
+def test_fine_tuning_starts_from_the_given_weights(phase, images):
+    start = state_of(build(NETWORK, images))
+    still = Training(steps=3, batch_size=4, learning_rate=0, final_learning_rate=0)
+    assert same(train(replace(phase, initial=start, training=still)).state, start)
+    assert not same(train(replace(phase, training=still)).state, start)
+
+
+def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        NativeLoss,
+        "loss",
+        lambda self, network, r, rows, step: (
+            seen.append((step, rows)) or network.native_loss(r, step)
+        ),
+    )
+    trained = train(replace(phase, selector=ProgressiveSelection()))
+    starts = [step for step, _ in trained.selections]
+    assert starts[0] == 0
+    for step, rows in seen:
+        selection = [s for start, s in trained.selections if start <= step][-1]
+        assert selection.selected_N[rows].all()
+        assert len(set(rows)) == len(rows)
+
+
+def test_selection_takes_half_of_every_category_at_the_start(phase):
+    trained = train(replace(phase, selector=ProgressiveSelection()))
+    first = trained.selections[0][1]
+    for category in range(3):
+        share = first.selected_N[phase.images.category_N == category].mean()
+        assert 0.3 <= share <= 0.5
+
+
+def test_fewer_images_than_a_batch_still_train(phase):
+    trained = train(replace(phase, training=Training(steps=3, batch_size=1000)))
+    assert len(trained.losses_T) == 3
+
+
+def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):
+    monkeypatch.setattr(
+        DinomalyNetwork, "native_loss", lambda self, r, step: r.rebuilt[0].sum() * float("nan")
+    )
+    with pytest.raises(InputError, match="nan at step 0: training has diverged"):
+        train(phase)
+
+
+def test_progress_is_reported_for_every_step(phase):
+    reports = []
+    run_phase(World(torch.device("cpu"), lambda *args: reports.append(args)), phase)
+    assert [step for step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
+    assert all(steps == 6 for _, steps, _ in reports)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}])
+def test_lengths_below_one_are_refused(bad):
+    with pytest.raises(InputError, match="at least 1"):
+        Training(**bad)
