@@ -23,6 +23,7 @@ SETTINGS = {
     # A task that asks for no GPU must not find one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")

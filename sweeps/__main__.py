@@ -78,7 +78,7 @@ def main(options: Options) -> int:
             file=sys.stderr,
         )
         return 130
-    for name, reason in summary.failures.items():
+    for name, reason in summary.failures:
         print(f"failed: {name} ({reason})", file=sys.stderr)
     if summary.finished_before + summary.finished == 0:
         return 1

@@ -1,37 +1,17 @@
-"""Shared fixtures: a small drawn dataset, its encoded features, and one Ray cluster for the tests that need it."""
+"""Shared fixtures: the small dataset with its features, and one Ray cluster for the tests that need it."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from harness.compute import InProcess
-from harness.datasets.textures import Textures
 from harness.detectors import MemoryDetector
-from harness.encoders import Encoder
 from harness.environment import prepare_environment
-from harness.experiment import Experiment, Prepared, prepare
-from harness.networks.dinomaly import Dinomaly
+from harness.experiment import Experiment, prepare
+from tests.small import ENCODER, SMALL, Small
 
 prepare_environment()
-
-SMALL = Textures(train=8, good=4, defective=10)
-ENCODER = Encoder(image_size=128)
-NETWORK = Dinomaly(width=16, depth=2, heads=2, ramp_steps=4)
-
-
-@dataclass(frozen=True)
-class Small:
-    """Where the small dataset lies, and its features."""
-
-    data: Path
-    cache: Path
-    prepared: Prepared
-
-    def experiment(self, detector, **changes) -> Experiment:
-        settings = {"dataset": SMALL, "encoder": ENCODER, "map_size": 64}
-        return Experiment(detector=detector, **{**settings, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +24,7 @@ def small(tmp_path_factory) -> Small:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory):
+def ray_cluster():
     """A private cluster with four slots on whatever machine this is."""
     from harness.cluster.session import session
 

@@ -21,7 +21,7 @@ from harness.meds import MeDS
 from harness.noise import Noise
 from harness.tracking import Tracker
 from harness.training import NativeLoss, Phase, ProgressiveSelection, Training, run_phase
-from tests.conftest import NETWORK
+from tests.small import NETWORK
 
 pytestmark = pytest.mark.ray
 
@@ -134,7 +134,7 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
     summary = sweep(plan)
     assert summary.finished == 2
     assert len(summary.failures) == 2
-    assert any("this one cannot work" in reason for reason in summary.failures.values())
+    assert any("this one cannot work" in reason for _, reason in summary.failures)
     assert tracker.finished_keys(digest) == {experiment.key for experiment in good}
 
     client = MlflowClient(tracking_uri=tracker.uri)
@@ -156,7 +156,7 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
 @pytest.mark.slow
 def test_a_killed_driver_leaves_a_study_that_goes_on(tmp_path):
     """SIGKILL the command when some experiments are finished; the same command runs the others only."""
-    command = [sys.executable, "-m", "sweeps", "rho", "--noise", "0", "0.2", "--rho", "0.1", "1"]
+    command = [sys.executable, "-m", "sweeps", "rho", "--noise", "0", "0.4", "--rho", "0.5"]
     command += [
         "--profile",
         "smoke",
@@ -167,34 +167,34 @@ def test_a_killed_driver_leaves_a_study_that_goes_on(tmp_path):
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
     root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as driver:
+        printed = []
+        while sum("image AUROC" in line for line in printed) < 1:
+            printed.append(driver.stdout.readline())
+            assert printed[-1], "".join(printed)
+        driver.kill()
     database = tmp_path / "runs" / "mlflow.db"
-    driver = subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    finished: dict[str, str] = {}
-    deadline = time.monotonic() + 120
-    while len(finished) < 2:
-        assert time.monotonic() < deadline, "no experiment finished in two minutes"
-        assert driver.poll() is None, driver.communicate()[0].decode()
-        time.sleep(0.5)
-        finished = finished_runs(database)
-    driver.kill()
-    driver.wait()
-    time.sleep(1)
+    time.sleep(2)  # what the killed driver had started ends, too
     finished = finished_runs(database)
+    assert 1 <= len(finished) < 6
     again = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"{len(finished)} finished" in again.stdout
+    assert f"6 experiments, {len(finished)} finished" in again.stdout
     at_the_end = finished_runs(database)
     assert finished.items() <= at_the_end.items()
-    assert len(at_the_end) == 10
-    assert (tmp_path / "runs" / "rho" / "laptop.html").is_file()
+    assert len(at_the_end) == 6
+    assert (tmp_path / "runs" / "rho" / "smoke.html").is_file()
 
 
 def finished_runs(database: Path) -> dict[str, str]:
     """Run id by key of the finished experiments; fails if a key has two."""
-    if not database.exists():
-        return {}
     client = MlflowClient(tracking_uri=f"sqlite:///{database}")
     study = client.get_experiment_by_name("rho")
     runs = client.search_runs([study.experiment_id]) if study else []

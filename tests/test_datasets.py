@@ -14,7 +14,7 @@ from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.textures import TRAIN_COLUMNS, Textures
 from harness.errors import InputError
 from harness.images import ImageIndex
-from tests.conftest import SMALL
+from tests.small import SMALL
 
 
 def write(path: Path, size=(8, 6), value=0, mode="L"):

@@ -16,7 +16,7 @@ from harness.memory import MemoryEnsemble
 from harness.metrics import image_auroc
 from harness.noise import Noise
 from harness.training import Training
-from tests.conftest import ENCODER, NETWORK, SMALL
+from tests.small import ENCODER, NETWORK, SMALL
 
 SHORT = Training(steps=4, batch_size=4)
 DETECTORS = [

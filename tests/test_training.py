@@ -23,7 +23,7 @@ from harness.training import (
     run_phase,
     state_of,
 )
-from tests.conftest import NETWORK
+from tests.small import NETWORK
 
 
 def train(phase):

@@ -27,8 +27,8 @@ class Summary:
     """Experiments that were finished when the study started."""
     finished: int = 0
     """Experiments that this call finished."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Reason by name of the experiment."""
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of every experiment that failed."""
 
 
 class Watcher(tune.Callback):
@@ -53,7 +53,7 @@ class Watcher(tune.Callback):
         outcome = trial.last_result
         experiment = self._waiting.pop(trial.config["key"])
         if outcome["failure"]:
-            self.summary.failures[experiment.name] = outcome["failure"]
+            self.summary.failures.append((experiment.name, outcome["failure"]))
             self._print(experiment, f"FAILED: {outcome['failure']}")
         else:
             self.summary.finished += 1
@@ -65,7 +65,7 @@ class Watcher(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print an experiment whose trial died before it could record why."""
         experiment = self._waiting.pop(trial.config["key"])
-        self.summary.failures[experiment.name] = "the process of its trial died"
+        self.summary.failures.append((experiment.name, "the process of its trial died"))
         self._print(experiment, "FAILED: the process of its trial died")
 
     def close(self) -> None:

@@ -15,8 +15,7 @@ from harness.errors import InputError
 def session(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
     """Connect to the cluster at `address` (or RAY_ADDRESS), or start one here; leave or end it on exit.
 
-    A cluster started here listens on the loopback interface alone (`harness.environment` guards
-    it).
+    A cluster started here is guarded by a token (see `harness.environment.prepare_environment`).
 
     Args:
         address: Where the cluster is.
@@ -29,8 +28,9 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         # With the dashboard: without it, Ray Train leaves placement groups behind when a trial ends early.
-        loopback = {"dashboard_host": "127.0.0.1", "_node_ip_address": "127.0.0.1"}
-        ray.init("local", num_cpus=cores, include_dashboard=True, **loopback, **quiet)
+        ray.init(
+            "local", num_cpus=cores, include_dashboard=True, dashboard_host="127.0.0.1", **quiet
+        )
     else:
         try:
             ray.init(address, **quiet)

@@ -1,0 +1,26 @@
+"""The small dataset that most tests share, and what they run on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.datasets.textures import Textures
+from harness.encoders import Encoder
+from harness.experiment import Experiment, Prepared
+from harness.networks.dinomaly import Dinomaly
+
+SMALL = Textures(train=8, good=4, defective=10)
+ENCODER = Encoder(image_size=128)
+NETWORK = Dinomaly(width=16, depth=2, heads=2, ramp_steps=4)
+
+
+@dataclass(frozen=True)
+class Small:
+    """Where the small dataset lies, and its features."""
+
+    data: Path
+    cache: Path
+    prepared: Prepared
+
+    def experiment(self, detector, **changes) -> Experiment:
+        settings = {"dataset": SMALL, "encoder": ENCODER, "map_size": 64}
+        return Experiment(detector=detector, **{**settings, **changes})

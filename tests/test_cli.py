@@ -1,0 +1,116 @@
+"""The command as its user types it: bad input gets one paragraph and an exit code, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_datasets import write
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*arguments, cwd=None):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd or ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def refused(tmp_path, *arguments, code=1):
+    """Run the study in an empty folder; return the one paragraph it answers with."""
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    answer = command("sweeps", "rho", *arguments, *places)
+    assert answer.returncode == code, answer.stderr
+    assert "Traceback" not in answer.stdout + answer.stderr
+    assert answer.stdout == ""
+    assert "\n\n" not in answer.stderr.strip()
+    assert not (tmp_path / "runs").exists()
+    return " ".join(answer.stderr.split())
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """A small folder in the layout of magnetic tiles that a study could run on."""
+    from harness.datasets.magnetic_tile import held_out_normals
+
+    root = tmp_path / "tiles"
+    for path in (*sorted(held_out_normals())[:2], "MT_Free/Imgs/exp9_num_1.jpg"):
+        write(root / path, value=50)
+        write((root / path).with_suffix(".png"))
+    write(root / "MT_Crack" / "Imgs" / "exp1_num_7.jpg", value=90)
+    write(root / "MT_Crack" / "Imgs" / "exp1_num_7.png", value=255)
+    return root
+
+
+def test_a_profile_without_data_says_how_to_give_it(tmp_path):
+    text = refused(tmp_path, "--profile", "mtd")
+    assert "magnetic_tile" in text
+    assert "make sweep-rho PROFILE=mtd DATA=folder" in text
+
+
+def test_a_missing_data_root_says_where_it_looked_and_where_to_get_the_data(tmp_path):
+    text = refused(tmp_path, "--profile", "mtd", "--data", str(tmp_path / "nowhere"))
+    assert str(tmp_path / "nowhere") in text
+    assert "github.com/abin24/Magnetic-tile-defect-datasets" in text
+
+
+def test_an_empty_category_is_named(tmp_path, tiles):
+    (tiles / "MT_Free" / "Imgs" / "exp9_num_1.jpg").unlink()
+    text = refused(tmp_path, "--profile", "mtd", "--data", str(tiles))
+    assert "Category 'magnetic_tile'" in text
+    assert "has no normal training images. Add some" in text
+
+
+def test_an_unreadable_image_is_named(tmp_path, tiles):
+    (tiles / "MT_Crack" / "Imgs" / "exp1_num_7.jpg").write_text("not a picture")
+    text = refused(tmp_path, "--profile", "mtd", "--data", str(tiles))
+    assert "MT_Crack/Imgs/exp1_num_7.jpg cannot be read as an image" in text
+    assert "Restore the file" in text
+
+
+def test_a_mask_of_another_size_is_named(tmp_path, tiles):
+    write(tiles / "MT_Crack" / "Imgs" / "exp1_num_7.png", size=(5, 5))
+    text = refused(tmp_path, "--profile", "mtd", "--data", str(tiles))
+    assert "MT_Crack/Imgs/exp1_num_7.png is 5 x 5 pixels" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--rho", "0"), "rho (the memory's ratio) must lie in (0, 1], got 0"),
+        (("--noise", "1.5"), "noise ratio must lie in [0, 1), got 1.5"),
+    ],
+)
+def test_values_outside_their_range_are_refused(tmp_path, arguments, text):
+    assert text in refused(tmp_path, *arguments)
+
+
+def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(tmp_path):
+    text = refused(tmp_path, "--profile", "desktop", code=2)
+    assert "There is no profile 'desktop'. Profiles: laptop, smoke, mtd." in text
+    answer = command("sweeps", "rhombus", cwd=ROOT)
+    assert answer.returncode == 2
+    assert "There is no study 'rhombus'. Studies: rho." in answer.stderr
+    answer = command("sweeps", "rho", "--rho", "much", cwd=ROOT)
+    assert answer.returncode == 2
+
+
+def test_drawing_what_was_never_run_says_what_to_run(tmp_path):
+    answer = command("reports", "rho", "--runs", str(tmp_path / "runs"))
+    assert answer.returncode == 1
+    assert "Run it first: make sweep-rho PROFILE=laptop" in " ".join(answer.stderr.split())
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_the_makefile_lists_its_verbs():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for verb in ("sweep-%", "figure-%", "test", "install"):
+        assert verb in listed

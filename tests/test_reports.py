@@ -1,0 +1,95 @@
+"""Reports: figures, tables and pages are functions of the results, and say what they show."""
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports import rho
+from reports.page import render
+
+
+@pytest.fixture
+def results():
+    """Results as the tracker gives them: text for parameters, one row per metric and category."""
+    rows = []
+    for noise in ("0.0", "0.2"):
+        for detector, ratio in [
+            ("MemoryDetector", "0.1"),
+            ("MemoryDetector", "1.0"),
+            ("MeDS", "0.1"),
+            ("PlainNetwork", None),
+        ]:
+            for category in ("brick", "mean"):
+                for metric in rho.LABELS:
+                    value = 0.9 - float(noise) * float(ratio or 0.5) - 0.1 * (category == "brick")
+                    rows.append((detector, noise, ratio, metric, category, value))
+            rows.append((detector, noise, ratio, "contamination", "brick", 0.17))
+    columns = ["detector", "noise.ratio", "detector.memory.ratio", "metric", "category", "value"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(run_id=frame["detector"], dataset="Textures", key="k")
+
+
+def test_the_figure_has_a_curve_per_noise_ratio_in_both_panels(results):
+    left, right = rho.draw(results).axes
+    labelled = [line for line in left.lines if not line.get_label().startswith("_")]
+    assert [line.get_label() for line in labelled] == ["0%", "20%"]
+    assert list(labelled[1].get_xdata()) == [0.1, 1.0]
+    assert list(labelled[1].get_ydata()) == pytest.approx([0.88, 0.7])
+    assert left.get_xscale() == "log"
+    dotted = [line for line in right.lines if line.get_linestyle() == ":" and len(line.get_xdata())]
+    assert sorted(line.get_ydata()[0] for line in dotted) == pytest.approx([0.8, 0.9])
+
+
+def test_the_table_has_a_row_per_point_and_category(results):
+    table = rho.table(results)
+    assert len(table) == 2 * 4 * 2
+    assert list(table["method"].unique()) == ["memory ensemble", "MeDS", "plain network"]
+    row = table.query(
+        "method == 'memory ensemble' and noise == 0.2 and rho == 1 and category == 'mean'"
+    )
+    assert row["image AUROC"].item() == pytest.approx(0.7)
+    plain = table.query("method == 'plain network'")
+    assert plain["rho"].isna().all()
+    assert table.query("category == 'brick'")["contamination"].eq(0.17).all()
+
+
+class Page(HTMLParser):
+    """Counts elements and collects what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.fetched = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.fetched += [v for k, v in attributes if k in ("src", "href") and tag != "use"]
+
+
+def test_the_page_is_complete_and_fetches_nothing(results):
+    table = rho.table(results)
+    text = render(
+        title="a < b",
+        caption=rho.CAPTION,
+        figure=rho.draw(results),
+        table=table,
+        provenance={"experiments": "4"},
+    )
+    page = Page(text)
+    assert page.tags.count("tr") == len(table) + 1
+    assert page.tags.count("svg") == 1
+    assert "a &lt; b" in text
+    assert all(address.startswith(("data:", "#")) for address in page.fetched)
+
+
+def test_reports_never_load_torch_ray_or_timm():
+    code = "import reports.__main__, reports.rho, sys; print([m for m in ('torch', 'ray', 'timm') if m in sys.modules])"
+    root = Path(__file__).parents[1]
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
