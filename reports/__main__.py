@@ -20,7 +20,7 @@ from harness.tracking import Tracker, default_uri
 from reports.page import render
 from reports.style import STYLE, save
 
-SUPPORT = ("__main__", "page", "style")
+SUPPORT = ("__main__", "labels", "page", "style")
 """Files of this folder that are not studies."""
 
 

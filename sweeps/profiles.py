@@ -22,7 +22,7 @@ class Profile:
     dataset: Dataset
     encoder: Encoder
     plain: PlainNetwork
-    """The network as its authors train it."""
+    """The network as its authors train it, as many steps as MeDS has in its two stages."""
     meds: MeDS
     """MeDS on the same network."""
     noise_ratios: tuple[float, ...]
@@ -40,7 +40,7 @@ LAPTOP = Profile(
     name="laptop",
     dataset=Textures(),
     encoder=Encoder(),
-    plain=PlainNetwork(network=_SMALL, training=Training(steps=150)),
+    plain=PlainNetwork(network=_SMALL, training=Training(steps=225)),
     meds=MeDS(
         network=replace(_SMALL, discard=0.5),
         distillation=Training(steps=75),
@@ -58,7 +58,7 @@ SMOKE = Profile(
     name="smoke",
     dataset=Textures(train=12, good=6, defective=10),
     encoder=Encoder(image_size=128),
-    plain=PlainNetwork(network=_TINY, training=Training(steps=10)),
+    plain=PlainNetwork(network=_TINY, training=Training(steps=20)),
     meds=MeDS(
         network=replace(_TINY, discard=0.5),
         distillation=Training(steps=10),
@@ -76,7 +76,7 @@ MTD = Profile(
     name="mtd",
     dataset=MagneticTile(),
     encoder=Encoder(),
-    plain=PlainNetwork(network=_MEDIUM, training=Training(steps=1000)),
+    plain=PlainNetwork(network=_MEDIUM, training=Training(steps=1500)),
     meds=MeDS(
         network=replace(_MEDIUM, discard=0.5),
         distillation=Training(steps=500),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import rho
+from reports import gain, rho
+from reports.labels import METRICS
 from reports.page import render
 
 
@@ -24,13 +25,13 @@ def results():
             ("PlainNetwork", None),
         ]:
             for category in ("brick", "mean"):
-                for metric in rho.LABELS:
+                for metric in METRICS:
                     value = 0.9 - float(noise) * float(ratio or 0.5) - 0.1 * (category == "brick")
                     rows.append((detector, noise, ratio, metric, category, value))
             rows.append((detector, noise, ratio, "contamination", "brick", 0.17))
     columns = ["detector", "noise.ratio", "detector.memory.ratio", "metric", "category", "value"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(run_id=frame["detector"], dataset="Textures", key="k")
+    return frame.assign(run_id=frame["detector"], dataset="Textures", seed="0")
 
 
 def test_the_figure_has_a_curve_per_noise_ratio_in_both_panels(results):
@@ -93,3 +94,16 @@ def test_reports_never_load_torch_ray_or_timm():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+def test_the_gain_is_a_mean_with_its_spread_over_seeds(results):
+    plain = results[results["detector"] == "PlainNetwork"]
+    seeds = pd.concat(
+        [plain.assign(seed=str(seed), value=plain["value"] + 0.01 * seed) for seed in range(3)]
+    ).assign(**{"detector.network.discard": "0.9"})
+    table = gain.table(seeds)
+    assert list(table["method"]) == ["plain network, discard 0.9"] * 2
+    assert list(table["image AUROC"]) == ["0.910 ± 0.010", "0.810 ± 0.010"]
+    assert list(table["seeds"]) == [3, 3]
+    (axes,) = gain.draw(seeds).axes
+    assert sorted(axes.lines[0].get_ydata()) == pytest.approx([0.9, 0.91, 0.92])
