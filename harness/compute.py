@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -51,6 +52,15 @@ class Compute(Protocol):
 
     def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
         """Run a training loop and return what it returns."""
+
+
+def device_sort(device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that sorts a numpy vector on a device, for `harness.metrics`; the same values as numpy's."""
+
+    def sort(values: np.ndarray) -> np.ndarray:
+        return torch.sort(torch.from_numpy(values).to(device)).values.cpu().numpy()
+
+    return sort
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Legend: N images, P patches, S evaluation size in pixels.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import time
 from collections.abc import Mapping
@@ -14,19 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from harness import maps
+from harness.check import inspect_or_refuse
 from harness.compute import Compute, InProcess
-from harness.datasets import Dataset, check_samples
+from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.distances import fill_tables
 from harness.encoders import Encoder
+from harness.evaluation import Evaluation, evaluate
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
-from harness.images import ImageIndex, read_mask, resize_mask
+from harness.images import ImageIndex
 from harness.memory import MemoryEnsemble
-from harness.metrics import IMAGE_METRICS, PIXEL_METRICS, image_sweep, pixel_sweep
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.training import Trained
 
@@ -41,8 +39,8 @@ class Experiment:
     noise: Noise = Noise()
     seed: int = 0
     """Seed of the detector's training."""
-    map_size: int = 256
-    """Side, in pixels, at which maps and masks are compared."""
+    evaluation: Evaluation = Evaluation()
+    """How maps and masks are compared."""
 
     @property
     def key(self) -> str:
@@ -73,7 +71,7 @@ class Result:
     data_digest: str
     """Digest of every image and mask of the dataset."""
     metrics: pd.DataFrame
-    """Columns category, metric, value; the category `mean` is the unweighted mean over categories."""
+    """Columns readout, category, metric, value; see `harness.evaluation`."""
     counts: pd.DataFrame
     """The achieved contamination, see `NoisySplit.counts`."""
     train: pd.DataFrame
@@ -111,20 +109,12 @@ def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFram
     """Read and check a dataset; return its samples, in the store's order, and the digest of all its files.
 
     Raises:
-        InputError: see `harness.datasets.check_samples`.
+        InputError: see `harness.check.inspect_or_refuse`.
     """
-    index = ImageIndex(cache / "images.json")
-    samples = check_samples(dataset.samples(data), data, index)
-    samples = samples.sort_values(["category", "digest", "image"], ignore_index=True)
+    inspection = inspect_or_refuse(dataset, data, ImageIndex(cache / "images.json"))
+    samples = inspection.samples.sort_values(["category", "digest", "image"], ignore_index=True)
     samples["row"] = samples.groupby("category").cumcount()
-    masks = sorted(samples["mask"].dropna())
-    mask_digests = [facts.digest for facts in index.facts([data / mask for mask in masks])]
-    files = [
-        *zip(samples["image"], samples["digest"], strict=True),
-        *zip(masks, mask_digests, strict=True),
-    ]
-    lines = sorted(f"{path} {digest}" for path, digest in files)
-    return samples, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return samples, inspection.digest
 
 
 def prepare(experiment: Experiment, *, data: Path, cache: Path, compute: Compute) -> Prepared:
@@ -178,12 +168,20 @@ def run_prepared(
 ) -> Result:
     """Run one experiment on data that was prepared for it; see `run`."""
     start = time.perf_counter()
-    split = contaminate(prepared.samples, experiment.noise, dataset=experiment.dataset.name)
+    split = contaminate(prepared.samples, experiment.noise)
     scorer = experiment.detector.fit(
         prepared.images(split.train), seed=experiment.seed, compute=compute
     )
     scores_NP = scorer.score(prepared.images(split.test))
-    metrics, scores_N = evaluate(experiment, split.test, scores_NP, data)
+    metrics, scores_N = evaluate(
+        experiment.evaluation,
+        dataset=experiment.dataset,
+        encoder=experiment.encoder,
+        test=split.test,
+        seen_N=split.seen_N,
+        scores_NP=scores_NP,
+        data=data,
+    )
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,
@@ -197,53 +195,6 @@ def run_prepared(
         selections=_selection_counts(scorer.history, split),
         seconds=time.perf_counter() - start,
     )
-
-
-def evaluate(
-    experiment: Experiment, test: pd.DataFrame, scores_NP: np.ndarray, data: Path
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Compute all metrics per category from patch scores; return them and the image scores [N]."""
-    rows = []
-    scores_N = np.empty(len(test))
-    categories = test["category"].to_numpy()
-    for category in sorted(set(categories)):
-        of_category = categories == category
-        maps_NSS = maps.anomaly_maps(
-            scores_NP[of_category],
-            input_size=experiment.encoder.input_size,
-            size=experiment.map_size,
-        )
-        scores_N[of_category] = maps.image_scores(maps_NSS)
-        group = test[of_category]
-        masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
-        masks_NSS = read_masks(
-            masks, experiment.dataset.mask_above, experiment.encoder, experiment.map_size
-        )
-        images = image_sweep((group["defect"] != "good").to_numpy(), scores_N[of_category])
-        pixels = pixel_sweep(masks_NSS, maps_NSS)
-        rows += [(category, metric, measure(images)) for metric, measure in IMAGE_METRICS.items()]
-        rows += [(category, metric, measure(pixels)) for metric, measure in PIXEL_METRICS.items()]
-    metrics = pd.DataFrame(rows, columns=["category", "metric", "value"])
-    means = (
-        metrics.groupby("metric", sort=False)["value"].mean().reset_index().assign(category="mean")
-    )
-    return pd.concat([metrics, means], ignore_index=True), scores_N
-
-
-@functools.lru_cache(maxsize=32)
-def read_masks(
-    masks: tuple[Path | None, ...], above: int, encoder: Encoder, size: int
-) -> np.ndarray:
-    """Masks of test images as booleans [N, S, S], seen through the encoder's resize and crop; read once per process."""
-    masks_NSS = np.zeros((len(masks), size, size), dtype=bool)
-    for i, mask in enumerate(masks):
-        if mask is not None:
-            native_HW = read_mask(mask, above=above)
-            if encoder.crop_size is not None:
-                native_HW = encoder.crop(resize_mask(native_HW, encoder.image_size))
-            masks_NSS[i] = resize_mask(native_HW, size)
-    masks_NSS.flags.writeable = False
-    return masks_NSS
 
 
 def _selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:

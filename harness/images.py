@@ -9,10 +9,12 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -31,6 +33,20 @@ class ImageFacts:
     """Pixels."""
     height: int
     """Pixels."""
+    highest: int
+    """Largest value of any pixel and channel, 0..255."""
+    levels: int
+    """How many different values its pixels have, 1..256."""
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts 2 before 10, whatever the locale.
+
+    >>> sorted(["a10.png", "a2.png", "b1.png"], key=natural_key)
+    ['a2.png', 'a10.png', 'b1.png']
+    """
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
 
 
 def read_rgb(path: Path) -> Image.Image:
@@ -39,28 +55,44 @@ def read_rgb(path: Path) -> Image.Image:
     Raises:
         InputError: the file is missing or is not a readable image.
     """
-    return _decode(path, path.read_bytes() if path.is_file() else None).convert("RGB")
+    return _decode(path, _content(path)).convert("RGB")
 
 
 def read_mask(path: Path, *, above: int) -> np.ndarray:
     """Decode a mask to booleans [H, W]: true where the largest channel is greater than `above` (0..255).
 
+    A folder is the union of the images in it.
+
     Raises:
-        InputError: the file is missing or is not a readable image.
+        InputError: a file is missing or is not a readable image.
     """
-    values = np.asarray(_decode(path, path.read_bytes() if path.is_file() else None))
+    if path.is_dir():
+        return np.logical_or.reduce(
+            [read_mask(file, above=above) for file in sorted(path.iterdir())]
+        )
+    values = np.asarray(_decode(path, _content(path)))
     return (values if values.ndim == 2 else values[..., :3].max(axis=2)) > above
 
 
-def resize_mask(mask_HW: np.ndarray, size: int) -> np.ndarray:
-    """Resize a boolean mask to size x size, ignoring its aspect ratio: a pixel is set when over half of it is covered.
+MaskRule = Literal["half", "any"]
+"""When a pixel of a resized mask is set: more than half of it is covered, or any of it."""
+
+
+def resize_mask(mask_HW: np.ndarray, size: int, rule: MaskRule = "half") -> np.ndarray:
+    """Resize a boolean mask to size x size, ignoring its aspect ratio.
+
+    Interpolating and then cutting anywhere else, as released code does, lets defects grow by a pixel or vanish.
 
     >>> resize_mask(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], bool), 2).astype(int)
     array([[1, 0],
            [0, 0]])
     """
     covered = Image.fromarray(mask_HW.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
-    return np.asarray(covered) > 0.5
+    return np.asarray(covered) > (0.5 if rule == "half" else 0)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _decode(path: Path, content: bytes | None) -> Image.Image:
@@ -79,40 +111,38 @@ def _decode(path: Path, content: bytes | None) -> Image.Image:
 
 
 class ImageIndex:
-    """Digests and sizes of image files, remembered by path, size and modification time.
+    """Facts about image files, remembered by path, size and modification time.
 
     Every file is decoded once, so that a broken one is named before any work starts.
     """
 
     def __init__(self, file: Path) -> None:
-        """Use `file` (JSON) as the memory; it is created by the first look-up."""
+        """Use `file` (JSON) as the memory; it is written by the first look-up that finds nothing broken."""
         self.file = file
 
-    def facts(self, paths: Sequence[Path]) -> list[ImageFacts]:
-        """Return the facts of every file, in order.
-
-        Raises:
-            InputError: files are missing or cannot be decoded; the text names the first ones and
-            counts the rest.
-        """
+    def examine(self, paths: Sequence[Path]) -> list[ImageFacts | InputError]:
+        """Return the facts of every file in order, or what is wrong with it."""
         known = self._load()
         stamps = [_stamp(path) for path in paths]
-        unknown = [
-            i for i, path in enumerate(paths) if known.get(str(path), [None])[0] != stamps[i]
-        ]
+        results: dict[int, ImageFacts | InputError] = {}
+        for i, path in enumerate(paths):
+            if known.get(str(path), [None])[0] == stamps[i]:
+                results[i] = ImageFacts(*known[str(path)][1:])
+        unknown = [i for i in range(len(paths)) if i not in results]
         if unknown:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = pool.map(_examine, [paths[i] for i in unknown])
                 bar = tqdm(
                     found, total=len(unknown), desc="checking images", leave=False, disable=None
                 )
-                examined = list(bar)
-            _refuse_broken([item for item in examined if isinstance(item, InputError)])
-            for i, item in zip(unknown, examined, strict=True):
-                if isinstance(item, ImageFacts):
-                    known[str(paths[i])] = [stamps[i], *astuple(item)]
-            self._save(known)
-        return [ImageFacts(*known[str(path)][1:]) for path in paths]
+                results |= dict(zip(unknown, bar, strict=True))
+            new = {
+                str(paths[i]): [stamps[i], *astuple(facts)]
+                for i in unknown
+                if isinstance(facts := results[i], ImageFacts)
+            }
+            self._save(known | new)
+        return [results[i] for i in range(len(paths))]
 
     def _load(self) -> dict[str, list]:
         try:
@@ -136,15 +166,13 @@ def _stamp(path: Path) -> str:
 
 
 def _examine(path: Path) -> ImageFacts | InputError:
-    content = path.read_bytes() if path.is_file() else None
+    content = _content(path)
     try:
         image = _decode(path, content)
     except InputError as error:
         return error
-    return ImageFacts(hashlib.sha256(content or b"").hexdigest(), image.width, image.height)
-
-
-def _refuse_broken(errors: list[InputError]) -> None:
-    if errors:
-        more = f" {len(errors) - 3} more files have the same fault." if len(errors) > 3 else ""
-        raise InputError(" ".join(str(error) for error in errors[:3]) + more)
+    values = np.bincount(
+        np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB")).ravel()
+    )
+    digest = hashlib.sha256(content or b"").hexdigest()
+    return ImageFacts(digest, image.width, image.height, len(values) - 1, int((values > 0).sum()))

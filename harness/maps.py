@@ -53,12 +53,25 @@ def image_scores(maps_NHW: np.ndarray, *, top_percent: float = 1.0) -> np.ndarra
     return np.sort(top_NK, axis=1).mean(axis=1, dtype=np.float64)
 
 
+def resize_map(map_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a map bilinearly (pixel centres aligned), for metrics at the size of the original image."""
+    return (_resizing(len(map_HW), height) @ map_HW @ _resizing(map_HW.shape[1], width).T).astype(
+        np.float32
+    )
+
+
+@functools.lru_cache(maxsize=32)
+def _resizing(length: int, size: int) -> np.ndarray:
+    """Matrix [size, length] that resamples a line of pixels, centres aligned."""
+    centres = (np.arange(size) + 0.5) * length / size - 0.5
+    return _bilinear(length, np.clip(centres, 0, length - 1))
+
+
 @functools.lru_cache(maxsize=8)
 def map_matrix(grid: int, input_size: int, size: int) -> np.ndarray:
     """The matrix [S, G] that takes a row or column of patch scores to one of the map."""
     upsampled = _bilinear(grid, np.linspace(0, grid - 1, input_size))
-    centres = (np.arange(size) + 0.5) * input_size / size - 0.5
-    resized = _bilinear(input_size, np.clip(centres, 0, input_size - 1)) @ upsampled
+    resized = _resizing(input_size, size) @ upsampled
     offsets = np.arange(KERNEL_SIZE) - KERNEL_SIZE // 2
     kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel /= kernel.sum()

@@ -129,7 +129,8 @@ class Tracker:
     def load(self, profile: str) -> pd.DataFrame:
         """Finished results of the study on a profile: one row per experiment, category and metric.
 
-        Columns: run_id, key, metric, category, value, and one per parameter (as text).
+        Columns: run_id, key, readout (all, unseen, or data for counts), metric, category, value, and one per parameter
+        (as text).
 
         Raises:
             InputError: the store has no result of this study on this profile.
@@ -149,8 +150,10 @@ class Tracker:
             if run.data.tags.get(KEY) in keys:
                 shared = {"run_id": run.info.run_id, "key": run.data.tags[KEY], **run.data.params}
                 for name, value in run.data.metrics.items():
-                    metric, _, category = name.partition("/")
-                    rows.append({**shared, "metric": metric, "category": category, "value": value})
+                    if name.count("/") == 2:
+                        readout, metric, category = name.split("/")
+                        place = {"readout": readout, "metric": metric, "category": category}
+                        rows.append({**shared, **place, "value": value})
         if not rows:
             raise InputError(
                 f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
@@ -208,9 +211,10 @@ class RunLog:
 def _metrics_of(result: Result) -> Iterable[Metric]:
     """All numbers of a result: per category and mean, loss curves by step, selections by the step they begin at."""
     for row in result.metrics.to_dict("records"):
-        yield _metric(f"{row['metric']}/{row['category']}", row["value"])
+        yield _metric(f"{row['readout']}/{row['metric']}/{row['category']}", row["value"])
     for row in result.counts.to_dict("records"):
-        yield _metric(f"contamination/{row['category']}", row["contamination"])
+        for count in ("injected", "unseen", "contamination"):
+            yield _metric(f"data/{count}/{row['category']}", row[count])
     yield _metric("seconds", result.seconds)
     for phase, trained in result.history.items():
         stride = max(1, math.ceil(len(trained.losses_T) / CURVE_POINTS))

@@ -17,6 +17,7 @@ import reports
 from harness.environment import prepare_environment
 from harness.errors import UsageError, exit_on_input_error
 from harness.tracking import Tracker, default_uri
+from reports.labels import how_measured
 from reports.page import render
 from reports.style import STYLE, save
 
@@ -53,7 +54,7 @@ def main(options: Options) -> int:
         save(figure, path)
         page = render(
             title=f"{module.TITLE} ({options.profile})",
-            caption=module.CAPTION,
+            caption=f"{module.CAPTION} {how_measured(results)}",
             figure=figure,
             table=table,
             provenance=provenance(results),

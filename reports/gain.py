@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.labels import METRICS, OVERLAP, tidy
+from reports.labels import METRICS, headline, tidy
 from reports.style import MARKERS, shades
 
 TITLE = "MeDS against the plain network, the same number of steps"
 METRIC = "image_auroc"
 CAPTION = (
     "One point per training seed, a bar at their mean. Discard is the share of easy patches whose gradient is damped: "
-    f"0.9 is the published setting of the plain network, 0.5 the one that MeDS fine-tunes with. {OVERLAP}"
+    "0.9 is the published setting of the plain network, 0.5 the one that MeDS fine-tunes with. Figure: all test images."
 )
 
 
@@ -27,7 +27,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one group of seeds per method at every noise ratio."""
-    means = named(results).query("metric == @METRIC and category == 'mean'")
+    means = headline(named(results), METRIC)
     methods = sorted(means["method"].unique())
     noises = sorted(means["noise"].unique())
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
@@ -51,7 +51,9 @@ def draw(results: pd.DataFrame) -> Figure:
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over training seeds per method and noise ratio, mean over categories."""
     means = named(results).query("metric in @METRICS and category == 'mean'")
-    groups = means.groupby(["method", "noise", "metric"])["value"].agg(["mean", "std", "count"])
+    keys = ["method", "noise", "readout"]
+    groups = means.groupby([*keys, "metric"])["value"].agg(["mean", "std", "count"])
     text = groups.apply(lambda row: f"{row['mean']:.3f} ± {row['std']:.3f}", axis=1).unstack()
-    seeds = groups["count"].groupby(["method", "noise"]).max().rename("seeds")
-    return text[list(METRICS)].rename(columns=METRICS).join(seeds).reset_index()
+    seeds = groups["count"].groupby(keys).max().rename("seeds")
+    columns = {metric: name for metric, name in METRICS.items() if metric in text}
+    return text[list(columns)].rename(columns=columns).join(seeds).reset_index()

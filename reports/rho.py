@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.labels import METRICS, OVERLAP, tidy, wide
+from reports.labels import METRICS, headline, tidy, wide
 from reports.style import MARKERS, shades
 
 TITLE = "Image AUROC against the memory's subsampling ratio"
@@ -14,13 +14,13 @@ METRIC = "image_auroc"
 PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}
 CAPTION = (
     "Left: the memory ensemble alone; right: MeDS after fine-tuning, with the plain network as a dotted line per "
-    f"noise ratio. Mean over categories. {OVERLAP}"
+    "noise ratio. Mean over categories, all test images."
 )
 
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw both panels from the results of the study (see `harness.tracking.Tracker.load`)."""
-    means = tidy(results).query("metric == @METRIC and category == 'mean'")
+    means = headline(tidy(results), METRIC)
     noises = sorted(means["noise"].unique())
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -50,9 +50,12 @@ def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per method, noise ratio, rho and category; one column per metric, and the achieved contamination."""
+    """One row per method, noise ratio, rho, read-out and category; one column per metric.
+
+    The last columns are the achieved contamination and how many test anomalies were not trained on.
+    """
     named = tidy(results)
-    achieved = named[named["metric"] == "contamination"]
-    achieved = achieved.groupby(["noise", "category"])["value"].mean().rename("contamination")
+    counts = named[named["metric"].isin(["contamination", "unseen"])]
+    achieved = counts.pivot_table(index=["noise", "category"], columns="metric", values="value")
     rows = wide(named, by=["method", "noise", "rho"])
     return rows.merge(achieved.reset_index(), on=["noise", "category"], how="left")

@@ -15,6 +15,7 @@ import tyro
 import sweeps
 from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
+from harness.noise import Noise
 from sweeps.profiles import PROFILES, Profile
 
 SUPPORT = ("__main__", "profiles")
@@ -33,6 +34,10 @@ class Options:
     """Root folder of the dataset; the laptop profile makes its own."""
     noise: tuple[float, ...] | None = None
     """Only these noise ratios, instead of the profile's."""
+    protocol: str = "meds"
+    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE."""
+    noise_seed: int = 0
+    """Seed of the contamination."""
     rho: tuple[float, ...] | None = None
     """Only these subsampling ratios, instead of the profile's."""
     address: str | None = None
@@ -89,6 +94,8 @@ def main(options: Options) -> int:
 
 def restrict(profile: Profile, options: Options) -> Profile:
     """Narrow the profile's axes to the values given by the user."""
+    noise = Noise(protocol=options.protocol, seed=options.noise_seed)
+    profile = replace(profile, noise=noise)
     if options.noise is not None:
         profile = replace(profile, noise_ratios=options.noise)
     if options.rho is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.experiment import Experiment
-from harness.noise import Noise
 from harness.training import Training
 from sweeps.profiles import Profile
 
@@ -34,7 +33,7 @@ def experiments(profile: Profile) -> list[Experiment]:
             dataset=profile.dataset,
             encoder=profile.encoder,
             detector=detector,
-            noise=Noise(ratio=ratio),
+            noise=replace(profile.noise, ratio=ratio),
             seed=seed,
         )
         for seed in SEEDS

@@ -11,6 +11,7 @@ from harness.detectors import PlainNetwork
 from harness.encoders import Encoder
 from harness.meds import MeDS
 from harness.networks.dinomaly import Dinomaly
+from harness.noise import Noise
 from harness.training import Training
 
 
@@ -26,6 +27,8 @@ class Profile:
     meds: MeDS
     """MeDS on the same network."""
     noise_ratios: tuple[float, ...]
+    noise: Noise = Noise()
+    """Protocol and seed of the contamination; a study sets the ratio."""
     rhos: tuple[float, ...]
     """Subsampling ratios of the memory ensemble."""
     meds_rhos: tuple[float, ...]

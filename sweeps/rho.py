@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
 from harness.experiment import Experiment
-from harness.noise import Noise
 from sweeps.profiles import Profile
 
 
@@ -24,7 +23,7 @@ def experiments(profile: Profile) -> list[Experiment]:
             dataset=profile.dataset,
             encoder=profile.encoder,
             detector=detector,
-            noise=Noise(ratio=ratio),
+            noise=replace(profile.noise, ratio=ratio),
         )
         for detector in _detectors(profile)
         for ratio in profile.noise_ratios

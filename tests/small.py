@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.datasets.textures import Textures
 from harness.encoders import Encoder
+from harness.evaluation import Evaluation
 from harness.experiment import Experiment, Prepared
 from harness.networks.dinomaly import Dinomaly
 
@@ -22,5 +23,5 @@ class Small:
     prepared: Prepared
 
     def experiment(self, detector, **changes) -> Experiment:
-        settings = {"dataset": SMALL, "encoder": ENCODER, "map_size": 64}
+        settings = {"dataset": SMALL, "encoder": ENCODER, "evaluation": Evaluation(size=64)}
         return Experiment(detector=detector, **{**settings, **changes})

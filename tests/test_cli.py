@@ -1,5 +1,6 @@
 """The command as its user types it: bad input gets one paragraph and an exit code, and leaves nothing behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_datasets import write
+from tests import trees
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,15 +40,7 @@ def refused(tmp_path, *arguments, code=1):
 @pytest.fixture
 def tiles(tmp_path):
     """A small folder in the layout of magnetic tiles that a study could run on."""
-    from harness.datasets.magnetic_tile import held_out_normals
-
-    root = tmp_path / "tiles"
-    for path in (*sorted(held_out_normals())[:2], "MT_Free/Imgs/exp9_num_1.jpg"):
-        write(root / path, value=50)
-        write((root / path).with_suffix(".png"))
-    write(root / "MT_Crack" / "Imgs" / "exp1_num_7.jpg", value=90)
-    write(root / "MT_Crack" / "Imgs" / "exp1_num_7.png", value=255)
-    return root
+    return trees.magnetic_tile(tmp_path / "tiles")
 
 
 def test_a_profile_without_data_says_how_to_give_it(tmp_path):
@@ -63,7 +56,8 @@ def test_a_missing_data_root_says_where_it_looked_and_where_to_get_the_data(tmp_
 
 
 def test_an_empty_category_is_named(tmp_path, tiles):
-    (tiles / "MT_Free" / "Imgs" / "exp9_num_1.jpg").unlink()
+    for name in ("exp9_num_1", "exp9_num_2"):
+        (tiles / "MT_Free" / "Imgs" / f"{name}.jpg").unlink()
     text = refused(tmp_path, "--profile", "mtd", "--data", str(tiles))
     assert "Category 'magnetic_tile'" in text
     assert "has no normal training images. Add some" in text
@@ -77,7 +71,7 @@ def test_an_unreadable_image_is_named(tmp_path, tiles):
 
 
 def test_a_mask_of_another_size_is_named(tmp_path, tiles):
-    write(tiles / "MT_Crack" / "Imgs" / "exp1_num_7.png", size=(5, 5))
+    trees.write(tiles / "MT_Crack" / "Imgs" / "exp1_num_7.png", size=(5, 5))
     text = refused(tmp_path, "--profile", "mtd", "--data", str(tiles))
     assert "MT_Crack/Imgs/exp1_num_7.png is 5 x 5 pixels" in text
 
@@ -98,7 +92,7 @@ def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(t
     assert "There is no profile 'desktop'. Profiles: laptop, smoke, mtd." in text
     answer = command("sweeps", "rhombus", cwd=ROOT)
     assert answer.returncode == 2
-    assert "There is no study 'rhombus'. Studies: rho." in answer.stderr
+    assert "There is no study 'rhombus'. Studies: gain, rho." in answer.stderr
     answer = command("sweeps", "rho", "--rho", "much", cwd=ROOT)
     assert answer.returncode == 2
 
@@ -114,3 +108,52 @@ def test_the_makefile_lists_its_verbs():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for verb in ("sweep-%", "figure-%", "test", "install"):
         assert verb in listed
+
+
+def test_check_prints_a_table_and_warnings_for_sound_data(tmp_path, tiles):
+    answer = command(
+        "harness",
+        "check",
+        "magnetic_tile",
+        "--data",
+        str(tiles),
+        "--cache",
+        str(tmp_path / "cache"),
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "| magnetic_tile |" in answer.stdout
+    assert "8 x 6" in answer.stdout
+    assert "warning: 1 defective images have an empty mask" in answer.stdout
+    assert answer.stdout.strip().endswith("warnings.")
+    assert "A run would work." in answer.stdout
+
+
+def test_check_fails_on_data_that_a_run_would_fail_on(tmp_path, tiles):
+    (tiles / "MT_Crack" / "Imgs" / "exp1_num_7.jpg").write_text("not a picture")
+    arguments = (
+        "harness",
+        "check",
+        "magnetic_tile",
+        "--data",
+        str(tiles),
+        "--cache",
+        str(tmp_path / "cache"),
+    )
+    answer = command(*arguments)
+    assert answer.returncode == 1
+    assert "ERROR" in answer.stdout
+    assert "1 errors: a run would fail." in answer.stdout
+    for_machines = command(*arguments, "--json")
+    assert for_machines.returncode == 1
+    found = json.loads(for_machines.stdout)
+    assert found["would_fail"] is True
+    assert ["MT_Crack/Imgs/exp1_num_7.jpg"] in [finding["files"] for finding in found["findings"]]
+
+
+def test_check_knows_its_datasets(tmp_path):
+    answer = command("harness", "check", "mvtec", "--data", str(tmp_path))
+    assert answer.returncode == 2
+    assert "There is no dataset 'mvtec'. Datasets: mvtec_ad, visa" in answer.stderr
+    answer = command("harness", "check", "mvtec_ad", "--data", str(tmp_path / "nowhere"))
+    assert answer.returncode == 1
+    assert "there is no such folder" in " ".join(answer.stderr.split())

@@ -1,44 +1,72 @@
 """Datasets: every loader on a tree in its true layout with its true traps."""
 
-from pathlib import Path
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.datasets import COLUMNS, check_samples
+from harness.datasets import COLUMNS
+from harness.datasets.btad import BTAD
 from harness.datasets.drawn_defects import DEFECTS
+from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile, held_out_normals
+from harness.datasets.mpdd import MPDD
 from harness.datasets.mvtec_ad import MVTecAD
+from harness.datasets.mvtec_loco import CONFIG, MVTecLOCO
+from harness.datasets.real_iad import RealIAD
 from harness.datasets.textures import TRAIN_COLUMNS, Textures
+from harness.datasets.visa import VisA
 from harness.errors import InputError
-from harness.images import ImageIndex
+from harness.images import read_mask
+from tests import trees
 from tests.small import SMALL
 
-
-def write(path: Path, size=(8, 6), value=0, mode="L"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value).save(path)
-    return path
-
-
-@pytest.fixture
-def mvtec(tmp_path):
-    root = tmp_path / "mvtec"
-    for category in ("bottle", "cable"):
-        write(root / category / "train" / "good" / "000.png", value=10)
-        write(root / category / "train" / "good" / "001.PNG", value=20)
-        write(root / category / "test" / "good" / "000.png", value=30)
-        write(root / category / "test" / "crack" / "000.png", value=40)
-        write(root / category / "ground_truth" / "crack" / "000_mask.png", value=255)
-    (root / "readme.txt").write_text("not a category")
-    return root
+TREES = [
+    (MVTecAD(), trees.mvtec_ad),
+    (MPDD(), trees.mvtec_ad),
+    (BTAD(), trees.btad),
+    (VisA(), trees.visa_archive),
+    (VisA(), trees.visa_reorganised),
+    (MVTecLOCO(), trees.mvtec_loco),
+    (RealIAD(), trees.real_iad),
+    (MagneticTile(), trees.magnetic_tile),
+    (Folder(), trees.folder),
+]
 
 
-def test_mvtec_layout_becomes_a_table(mvtec):
-    samples = MVTecAD().samples(mvtec)
+@pytest.mark.parametrize(("dataset", "tree"), TREES, ids=lambda x: getattr(x, "__name__", ""))
+def test_every_loader_keeps_the_contract(dataset, tree, tmp_path):
+    samples = dataset.samples(tree(tmp_path / "root"))
     assert tuple(samples.columns) == COLUMNS
+    assert samples["image"].is_unique
+    assert set(samples["split"]) <= {"train", "validation", "test"}
+    assert set(samples["dataset"]) == {dataset.name}
+    for column in ("image", "mask"):
+        for path in samples[column].dropna():
+            assert not path.startswith("/")
+            assert (tmp_path / "root" / path).exists()
+    defective = samples["defect"] != "good"
+    assert samples.loc[~defective, "mask"].isna().all()
+    assert defective.any()
+    masked = samples.dropna(subset=["mask"])
+    for mask in masked["mask"]:
+        read_mask(tmp_path / "root" / mask, above=dataset.mask_above)
+    assert dataset.source.endswith(".")
+
+
+@pytest.mark.parametrize("dataset", [d for d, _ in TREES], ids=lambda d: d.name)
+def test_a_missing_or_foreign_folder_says_where_to_get_the_data(dataset, tmp_path):
+    where = "[hw]*[.][a-z]+/|www|normal images"
+    with pytest.raises(InputError, match=f"nowhere: there is no such folder.*({where})"):
+        dataset.samples(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=where):
+        dataset.samples(tmp_path)
+
+
+def test_mvtec_layout_becomes_a_table(tmp_path):
+    samples = MVTecAD().samples(trees.mvtec_ad(tmp_path))
     assert len(samples) == 8
     cracked = samples[samples["defect"] == "crack"]
     assert list(cracked["mask"]) == [
@@ -47,55 +75,167 @@ def test_mvtec_layout_becomes_a_table(mvtec):
     assert (samples["split"] == "train").sum() == 4
 
 
-def test_mvtec_categories_can_be_chosen(mvtec):
-    assert set(MVTecAD(categories=("cable",)).samples(mvtec)["category"]) == {"cable"}
+def test_mvtec_categories_can_be_chosen(tmp_path):
+    root = trees.mvtec_ad(tmp_path)
+    assert set(MVTecAD(categories=("cable",)).samples(root)["category"]) == {"cable"}
     with pytest.raises(InputError, match=r"No categories zipper .* There: bottle, cable"):
-        MVTecAD(categories=("zipper",)).samples(mvtec)
+        MVTecAD(categories=("zipper",)).samples(root)
 
 
-def test_a_missing_mask_names_the_image_and_the_mask(mvtec):
-    (mvtec / "cable" / "ground_truth" / "crack" / "000_mask.png").unlink()
+def test_a_missing_mask_names_the_image_and_the_mask(tmp_path):
+    root = trees.mvtec_ad(tmp_path)
+    (root / "cable" / "ground_truth" / "crack" / "000_mask.png").unlink()
     with pytest.raises(InputError, match=r"crack/000.png has no mask: .*000_mask.png"):
-        MVTecAD().samples(mvtec)
+        MVTecAD().samples(root)
 
 
-@pytest.mark.parametrize("dataset", [MVTecAD(), MagneticTile()])
-def test_a_missing_or_foreign_folder_says_where_to_get_the_data(dataset, tmp_path):
-    with pytest.raises(InputError, match=r"nowhere: there is no such folder.*http|github|mvtec"):
-        dataset.samples(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"github|mvtec"):
-        dataset.samples(tmp_path)
+def test_tables_are_sorted_by_number_and_not_by_letter(tmp_path):
+    root = trees.folder(tmp_path)
+    names = Folder(test_normal="none").samples(root)["image"]
+    numbers = [int(name.split()[1].split(".")[0]) for name in names if "part" in name]
+    assert numbers == list(range(20))
 
 
-@pytest.fixture
-def tiles(tmp_path):
-    root = tmp_path / "tiles"
-    held_out = sorted(held_out_normals())[:2]
-    for path in [*held_out, "MT_Free/Imgs/exp9_num_1.jpg", "MT_Free/Imgs/exp9_num_2.jpg"]:
-        write(root / path)
-        write((root / path).with_suffix(".png"))
-    for defect in ("Crack", "Uneven"):
-        write(root / f"MT_{defect}" / "Imgs" / "exp1_num_7.jpg", value=90)
-        mask = np.zeros((6, 8), np.uint8)
-        mask[2, 2:5] = (100, 127, 128)
-        if defect == "Crack":
-            Image.fromarray(mask).save(root / f"MT_{defect}" / "Imgs" / "exp1_num_7.png")
-        else:  # an empty mask on a defective image
-            write(root / f"MT_{defect}" / "Imgs" / "exp1_num_7.png")
-    return root
+def test_published_counts_add_up():
+    totals = {
+        MVTecAD(): (3629, 467, 1258),
+        VisA(): (8659, 962, 1200),
+        MVTecLOCO(): (1772, 575, 993),
+        MPDD(): (888, 176, 282),
+        RealIAD(): (36465, 63256, 51329),
+    }
+    for dataset, total in totals.items():
+        assert (
+            tuple(sum(column) for column in zip(*dataset.expected.values(), strict=True)) == total
+        )
+    assert len(RealIAD().expected) == 30
+    assert RealIAD(lists="realiad_jsons_sv").expected == {}
 
 
-def test_magnetic_tile_pairs_masks_by_stem_and_keeps_empty_ones(tiles):
-    samples = MagneticTile().samples(tiles)
+def test_btad_reads_ok_as_normal_and_cuts_grey_masks_in_the_middle(tmp_path):
+    samples = BTAD().samples(trees.btad(tmp_path))
+    assert samples.set_index("split")["defect"].to_dict()["train"] == "good"
+    (mask,) = samples["mask"].dropna()
+    assert read_mask(tmp_path / mask, above=BTAD().mask_above).sum() == 4
+
+
+def test_visa_pairs_the_archive_by_its_split_and_reads_class_numbers(tmp_path):
+    samples = VisA().samples(trees.visa_archive(tmp_path))
+    assert samples.groupby(["split", "defect"]).size().to_dict() == {
+        ("train", "good"): 2,
+        ("test", "good"): 1,
+        ("test", "bad"): 1,
+    }
+    (mask,) = samples["mask"].dropna()
+    assert read_mask(tmp_path / mask, above=VisA().mask_above).sum() == 4
+
+
+def test_visa_reads_the_reorganised_copy_alike(tmp_path):
+    samples = VisA().samples(trees.visa_reorganised(tmp_path))
+    assert len(samples) == 3
+    (mask,) = samples["mask"].dropna()
+    assert read_mask(tmp_path / mask, above=VisA().mask_above).sum() == 4
+
+
+def test_a_split_of_visa_without_its_columns_is_named(tmp_path):
+    root = trees.visa_archive(tmp_path)
+    (root / "split_csv" / "1cls.csv").write_text("image,label\na,b\n")
+    with pytest.raises(InputError, match=r"1cls.csv is not VisA's split: it needs columns object"):
+        VisA().samples(root)
+
+
+def test_loco_unites_the_masks_of_an_image_and_keeps_validation_apart(tmp_path):
+    samples = MVTecLOCO().samples(trees.mvtec_loco(tmp_path))
+    assert samples["split"].value_counts().to_dict() == {"test": 4, "train": 2, "validation": 1}
+    logical = samples[samples["defect"] == "logical_anomalies"]["mask"].item()
+    assert logical == "juice_bottle/ground_truth/logical_anomalies/000"
+    assert read_mask(tmp_path / logical, above=0).sum() == 12
+
+
+def test_loco_channels_have_absolute_or_relative_saturation(tmp_path):
+    root = trees.mvtec_loco(tmp_path)
+    truth = root / "juice_bottle" / "ground_truth"
+    logical = MVTecLOCO().channels(truth / "logical_anomalies" / "000")
+    assert [(int(c.mask_HW.sum()), c.saturation_area) for c in logical] == [(8, 3), (4, 2)]
+    (structural,) = MVTecLOCO().channels(truth / "structural_anomalies" / "000")
+    assert structural.saturation_area == 1
+
+
+def test_loco_masks_that_its_configuration_does_not_know_are_named(tmp_path):
+    root = trees.mvtec_loco(tmp_path)
+    mask = root / "juice_bottle/ground_truth/structural_anomalies/000/000.png"
+    trees.write(mask, value=trees.marked(77, (5, 9)))
+    with pytest.raises(
+        InputError, match=r"000.png must hold one positive grey value .* got \[77\]"
+    ):
+        MVTecLOCO().channels(mask.parent)
+    (root / "juice_bottle" / CONFIG).write_text('[{"pixel_value": 1}]')
+    with pytest.raises(InputError, match=r"defects_config.json is not a list of defects"):
+        MVTecLOCO().channels(mask.parent)
+    (root / "juice_bottle" / CONFIG).unlink()
+    with pytest.raises(InputError, match=r"defects_config.json does not exist"):
+        MVTecLOCO().channels(mask.parent)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_real_iad_takes_labels_from_the_json_and_never_from_the_folder(tmp_path, nested):
+    samples = RealIAD().samples(trees.real_iad(tmp_path, nested=nested))
+    in_bad_folder = samples[samples["image"].str.contains("/NG/")]
+    assert sorted(in_bad_folder["defect"]) == ["HS", "good"]
+    assert in_bad_folder["object"].nunique() == 1
+    assert samples["object"].nunique() == 3
+    assert in_bad_folder["object"].iloc[0] == "mint/mint_0009_NG_HS"
+
+
+def test_real_iad_noisy_lists_bring_their_own_anomalies(tmp_path):
+    root = trees.real_iad(tmp_path, "realiad_jsons_fuiad_0.1")
+    file = root / "realiad_jsons" / "realiad_jsons_fuiad_0.1" / "mint.json"
+    content = json.loads(file.read_text())
+    content["train"].append(content["test"][1])
+    content["test"] = [content["test"][0], content["test"][2]]
+    file.write_text(json.dumps(content))
+    samples = RealIAD(lists="realiad_jsons_fuiad_0.1").samples(root)
+    assert samples[samples["split"] == "train"]["defect"].tolist().count("HS") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda c: {**c, "extra": 1}, r"mint.json must have the keys meta, train and test, got"),
+        (
+            lambda c: {**c, "train": [{**c["train"][0], "mood": "good"}]},
+            r"an image must have the keys .*, got .*mood",
+        ),
+        (lambda c: [], r"mint.json must have the keys meta, train and test, got list"),
+    ],
+)
+def test_real_iad_files_of_another_form_are_named(tmp_path, change, text):
+    file = trees.real_iad(tmp_path) / "realiad_jsons" / "realiad_jsons" / "mint.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(InputError, match=text):
+        RealIAD().samples(tmp_path)
+    file.write_text("{")
+    with pytest.raises(InputError, match=r"mint.json is not JSON"):
+        RealIAD().samples(tmp_path)
+
+
+def test_real_iad_without_the_asked_lists_says_where_it_looked(tmp_path):
+    trees.real_iad(tmp_path)
+    with pytest.raises(
+        InputError, match=r"No JSON files of realiad_jsons_sv in .*realiad_jsons_sv or"
+    ):
+        RealIAD(lists="realiad_jsons_sv").samples(tmp_path)
+
+
+def test_magnetic_tile_pairs_masks_by_stem_and_keeps_empty_ones(tmp_path):
+    samples = MagneticTile().samples(trees.magnetic_tile(tmp_path))
     assert not samples["image"].str.endswith(".png").any()
     assert samples["split"].value_counts().to_dict() == {"test": 4, "train": 2}
-    assert set(samples.loc[samples["split"] == "train", "image"]) == {
-        "MT_Free/Imgs/exp9_num_1.jpg",
-        "MT_Free/Imgs/exp9_num_2.jpg",
-    }
     defective = samples[samples["defect"] != "good"]
     assert set(defective["defect"]) == {"crack", "uneven"}
     assert defective["mask"].notna().all()
+    crack = defective.set_index("defect")["mask"]["crack"]
+    assert read_mask(tmp_path / crack, above=MagneticTile().mask_above).sum() == 1
 
 
 def test_the_published_split_holds_out_a_fifth():
@@ -114,6 +254,33 @@ def test_the_real_magnetic_tiles_have_the_expected_counts(magnetic_tile):
         ("test", "fray"): 32,
         ("test", "uneven"): 103,
     }
+
+
+def test_a_folder_holds_out_normal_images_by_name_and_may_lack_masks(tmp_path):
+    root = trees.folder(tmp_path)
+    samples = Folder().samples(root)
+    normals = samples[samples["defect"] == "good"].set_index("image")["split"]
+    assert 1 <= (normals == "test").sum() <= 8
+    (root / "normal" / "part 0.jpeg").unlink()
+    again = Folder().samples(root)
+    again = again[again["defect"] == "good"].set_index("image")["split"]
+    assert again.to_dict() == normals.drop("normal/part 0.jpeg").to_dict()
+    dents = samples[samples["defect"] == "dent"].set_index("image")["mask"]
+    assert dents["dent/a.png"] == "masks/dent/a.png"
+    assert pd.isna(dents["dent/b.png"])
+
+
+def test_a_folder_may_bring_its_own_test_images_and_choose_defects(tmp_path):
+    root = trees.folder(tmp_path)
+    trees.write(root / "fine" / "x.png", value=200)
+    samples = Folder(test_normal="fine", defects=("dent",)).samples(root)
+    assert samples[samples["split"] == "test"]["image"].tolist() == [
+        "dent/a.png",
+        "dent/b.png",
+        "fine/x.png",
+    ]
+    with pytest.raises(InputError, match=r"No categories scratch .* There: dent"):
+        Folder(test_normal="fine", defects=("scratch",)).samples(root)
 
 
 def test_textures_have_their_counts_and_every_kind_of_defect(small):
@@ -169,59 +336,3 @@ def test_a_defect_changes_the_image_inside_its_mask_and_nowhere_else(kind):
 
 def test_no_photograph_pixel_is_in_training_and_test():
     assert 200 <= TRAIN_COLUMNS <= 512 - 200  # the largest crop fits on both sides of the cut
-
-
-def checked(root, tmp_path):
-    return check_samples(MVTecAD().samples(root), root, ImageIndex(tmp_path / "index.json"))
-
-
-def test_checking_adds_digests(mvtec, tmp_path):
-    samples = checked(mvtec, tmp_path)
-    assert samples["digest"].str.len().eq(64).all()
-    assert samples["digest"].nunique() == 4  # both categories hold the same four pictures
-
-
-def test_an_empty_category_is_named(mvtec, tmp_path):
-    for path in (mvtec / "cable" / "train" / "good").iterdir():
-        path.unlink()
-    with pytest.raises(InputError, match=r"'cable' .* has no normal training images"):
-        checked(mvtec, tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"this is text, not a picture", b"\x89PNG\r\n\x1a\n123"])
-def test_unreadable_images_are_named_together(mvtec, tmp_path, content):
-    broken = [mvtec / c / "test" / "good" / "000.png" for c in ("bottle", "cable")]
-    for path in broken:
-        path.write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        checked(mvtec, tmp_path)
-    assert all(str(path) in str(caught.value) for path in broken)
-    assert not (tmp_path / "index.json").exists()
-
-
-def test_a_truncated_image_is_named(mvtec, tmp_path):
-    path = write(mvtec / "cable" / "test" / "good" / "000.png", size=(300, 300), value=3)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"cable/test/good/000.png cannot be read"):
-        checked(mvtec, tmp_path)
-
-
-def test_a_mask_of_another_size_is_named(mvtec, tmp_path):
-    write(mvtec / "cable" / "ground_truth" / "crack" / "000_mask.png", size=(9, 6))
-    with pytest.raises(InputError, match=r"000_mask.png is 9 x 6 pixels .* is 8 x 6"):
-        checked(mvtec, tmp_path)
-
-
-def test_a_file_that_changed_is_read_again(mvtec, tmp_path):
-    before = checked(mvtec, tmp_path)
-    write(mvtec / "cable" / "test" / "good" / "000.png", value=77, size=(9, 9))
-    after = checked(mvtec, tmp_path)
-    changed = before["digest"] != after["digest"]
-    assert list(before.loc[changed, "image"]) == ["cable/test/good/000.png"]
-
-
-def test_tables_are_sorted_and_use_relative_paths(mvtec):
-    samples = MVTecAD().samples(mvtec)
-    assert samples["image"].is_monotonic_increasing
-    assert isinstance(samples, pd.DataFrame)
-    assert not samples["image"].str.startswith("/").any()

@@ -1,26 +1,35 @@
 """Metrics: hand-checked values, scikit-learn and a brute-force sweep as oracles."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
+from harness import metrics
+from harness.compute import device_sort
 from harness.errors import InputError
 from harness.metrics import (
+    channel_sweep,
     image_ap,
     image_auroc,
     image_f1max,
     inspection_depth,
+    object_sweep,
     pixel_ap,
     pixel_aupro,
     pixel_auroc,
     pixel_f1max,
     pixel_sweep,
 )
+from harness.regions import Channel, saturation_area
 
 HAND_VALUES = {  # labels, scores, AUROC, AP, F1-max
     "separable up to one": ([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.75, 5 / 6, 0.8),
@@ -87,9 +96,7 @@ def test_a_missing_class_leaves_metrics_undefined_or_perfect():
 def test_a_score_that_is_not_a_number_is_refused_with_its_image():
     maps = np.zeros((3, 2, 2))
     maps[1, 0, 1] = np.nan
-    with pytest.raises(
-        InputError, match=r"1 of 12 scores are NaN or infinite, the first in image 1"
-    ):
+    with pytest.raises(InputError, match=r"1 of 4 scores of image 1 are NaN or infinite"):
         pixel_auroc(np.ones((3, 2, 2)), maps)
     with pytest.raises(InputError, match="first in image 2"):
         image_ap(np.array([0, 1, 1]), np.array([0, 1, np.inf]))
@@ -228,3 +235,180 @@ def test_inspection_depth_equals_published_values(ranking, depth):
 def test_published_label_correction_precision():
     injected = np.array([int(c) for c in "11111001" + "0" * 58])
     assert image_ap(injected, -np.arange(66)) == pytest.approx(0.9583, abs=5e-5)
+
+
+def test_metrics_are_averaged_over_categories_and_never_pooled():
+    first, second = (
+        (np.array([0, 1]), np.array([0.1, 0.2])),
+        (np.array([0, 1]), np.array([0.7, 0.9])),
+    )
+    assert np.mean([image_auroc(*first), image_auroc(*second)]) == 1.0
+    pooled = [np.concatenate(column) for column in zip(first, second, strict=True)]
+    assert image_auroc(*pooled) == 0.75
+
+
+def test_label_correction_by_hand():
+    injected = np.array([0, 1, 0, 0, 1, 0, 0, 0, 0, 0])
+    scores = np.array([0.1, 0.9, 0.8, 0.2, 0.7, 0.3, 0.05, 0.4, 0.6, 0.15])
+    assert image_ap(injected, scores) == pytest.approx(5 / 6)
+    assert inspection_depth(injected, scores) == 0.3
+
+
+def test_objects_take_the_maximum_over_their_views():
+    objects = np.array(["a", "a", "b", "b", "c"])
+    labels = np.array([0, 1, 0, 0, 0])
+    scores = np.array([0.9, 0.2, 0.3, 0.4, 0.1])
+    sweep = object_sweep(objects, labels, scores)
+    assert (sweep.positives, sweep.negatives) == (1, 2)
+    assert sweep.auroc() == 1.0
+    assert image_auroc(labels, scores) == 0.25
+
+
+def spro_case(*, saturated):
+    """4 x 5 map with scores 20, 19, ..., 1; channel A of 8 pixels, channel B of 2."""
+    scores = np.arange(20, 0, -1, dtype=float).reshape(4, 5)
+    first, second = np.zeros((4, 5), dtype=bool), np.zeros((4, 5), dtype=bool)
+    first[:2, :4] = True
+    second[3, 3:] = True
+    channels = [Channel(first, 4 if saturated else 8), Channel(second, 2)]
+    return channel_sweep([channels], scores[None])
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.1, 0.3, 1.0])
+def test_spro_by_hand(limit):
+    assert spro_case(saturated=True).aupro(limit) == pytest.approx(0.5)
+    whole = {0.05: 0.25, 0.1: 0.25, 0.3: 0.416667, 1.0: 0.475}
+    assert spro_case(saturated=False).aupro(limit) == pytest.approx(whole[limit], abs=1e-6)
+
+
+def test_spro_with_whole_areas_and_one_channel_per_region_is_pro():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((2, 9, 9), dtype=bool)
+    masks[0, 1:4, 1:4] = masks[0, 6:8, 5:9] = masks[1, 2:3, 2:9] = True
+    maps = rng.integers(0, 6, masks.shape).astype(float)
+    channels = []
+    for mask in masks:
+        labels, count = ndimage.label(mask)
+        channels.append(
+            [Channel(labels == k, int((labels == k).sum())) for k in range(1, count + 1)]
+        )
+    for limit in (0.05, 0.3, 1.0):
+        assert channel_sweep(channels, maps).aupro(limit) == pytest.approx(
+            pixel_aupro(masks, maps, max_fpr=limit)
+        )
+
+
+def brute_force_spro(channels, maps, limit):
+    normal = np.stack(
+        [
+            ~np.logical_or.reduce([c.mask_HW for c in found] or [m < -9e9])
+            for found, m in zip(channels, maps, strict=True)
+        ]
+    )
+    points = [(0.0, 0.0)]
+    for threshold in np.unique(maps)[::-1]:
+        predicted = maps >= threshold
+        values = [
+            min(predicted[i][c.mask_HW].sum() / c.saturation_area, 1)
+            for i, found in enumerate(channels)
+            for c in found
+        ]
+        points.append((predicted[normal].mean(), np.mean(values)))
+    x, y = np.array(points).T
+    inside = x <= limit
+    return (
+        np.trapezoid(np.append(y[inside], np.interp(limit, x, y)), np.append(x[inside], limit))
+        / limit
+    )
+
+
+@given(st.integers(0, 10**6))
+def test_spro_equals_a_brute_force_sweep_with_overlapping_channels_and_ties(seed):
+    rng = np.random.default_rng(seed)
+    maps = rng.permutation(np.arange(2 * 6 * 7)).reshape(2, 6, 7).astype(float) // rng.integers(
+        1, 3
+    )
+    channels = []
+    for _ in range(2):
+        masks = [rng.random((6, 7)) < 0.3 for _ in range(rng.integers(0, 3))]
+        channels.append([Channel(m, int(rng.integers(1, m.sum() + 1))) for m in masks if m.any()])
+    if any(channels):
+        expected = brute_force_spro(channels, maps, 0.3)
+        ours = channel_sweep(channels, maps).aupro(0.3)
+        if np.unique(maps).size == maps.size:
+            assert ours == pytest.approx(expected, abs=1e-9)
+
+
+def test_saturation_areas_by_hand():
+    cases = [
+        (100, 0.5, True),
+        (101, 0.5, True),
+        (1, 0.5, True),
+        (100, 300, False),
+        (500, 300, False),
+    ]
+    assert [saturation_area(a, t, relative=r) for a, t, r in cases] == [50, 50, 1, 100, 300]
+
+
+def test_images_of_different_sizes_and_made_on_demand_give_the_same():
+    rng = np.random.default_rng(0)
+    masks = rng.random((3, 5, 8)) < 0.3
+    maps = rng.normal(size=masks.shape)
+
+    class Made(list):
+        asked = 0
+
+        def __getitem__(self, i):
+            self.asked += 1
+            return super().__getitem__(i)
+
+    whole = pixel_sweep(masks, maps)
+    parts = pixel_sweep([masks[0], masks[1], masks[2].T], Made([maps[0], maps[1], maps[2].T]))
+    assert parts.aupro() == whole.aupro()
+    assert parts.average_precision() == whole.average_precision()
+
+
+def test_chunks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = rng.random((6, 9, 9)) < 0.2
+    maps = rng.integers(0, 9, masks.shape).astype(np.float32)
+    whole = pixel_sweep(masks, maps)
+    monkeypatch.setattr(metrics, "CHUNK", 100)
+    chunked = pixel_sweep(masks, maps)
+    for name in ("hits_T", "above_T", "reached_T", "overlap_T"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(chunked, name))
+
+
+def test_sorting_on_a_device_gives_the_same():
+    rng = np.random.default_rng(0)
+    masks = rng.random((4, 20, 20)) < 0.2
+    maps = rng.normal(size=masks.shape).astype(np.float32)
+    there = pixel_sweep(masks, maps, sort=device_sort(torch.device("cpu")))
+    here = pixel_sweep(masks, maps)
+    assert there.aupro() == here.aupro()
+    assert there.auroc() == here.auroc()
+
+
+def test_the_inputs_are_left_alone():
+    masks, maps = np.eye(5, dtype=bool)[None], np.arange(25.0)[::-1].reshape(1, 5, 5).copy()
+    before = maps.copy()
+    pixel_sweep(masks, maps)
+    np.testing.assert_array_equal(maps, before)
+
+
+def test_forty_million_pixels_stay_under_their_memory():
+    """In a process of its own: peak memory beyond the maps and masks is what a chunk of negatives needs."""
+    code = (
+        "import numpy as np, resource\n"
+        "from harness.metrics import pixel_sweep\n"
+        "rng = np.random.default_rng(0)\n"
+        "maps = rng.random((610, 256, 256), dtype=np.float32)\n"
+        "masks = np.zeros(maps.shape, dtype=bool); masks[::2, 20:60, 20:60] = True\n"
+        "s = pixel_sweep(masks, maps); s.auroc(); s.average_precision(); s.f1max(); s.aupro()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) / 1e6 < 1.5  # GB

@@ -1,112 +1,355 @@
-"""Contamination: the published counts, and what every list must satisfy."""
+"""Contamination: the published counts and lists, and what every protocol must satisfy."""
+
+import csv
+import json
+import math
+import os
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.datasets import make_table
+from harness.datasets.mvtec_ad import MVTecAD
+from harness.datasets.visa import VisA
 from harness.errors import InputError
-from harness.noise import Noise, contaminate, injection_count
-
-MVTEC_40 = {  # category: normals, anomalies, injected at 10, 20 and 40 %
-    "bottle": (209, 63, 21, 42, 63),
-    "hazelnut": (391, 70, 39, 70, 70),
-    "leather": (245, 92, 24, 49, 92),
-    "pill": (267, 141, 27, 53, 107),
-    "toothbrush": (60, 30, 6, 12, 24),
-    "transistor": (213, 40, 21, 40, 40),
-}
+from harness.noise import PROTOCOLS, Noise, contaminate
+from harness.published_lists import published_injections
 
 
-def table(counts):
-    """A sample table with these (normals, anomalies, goods) per category."""
+def table(counts, dataset="made up"):
+    """A sample table with these (normals, goods, anomalies per defect) per category."""
     rows = []
-    for category, (normals, anomalies, goods) in counts.items():
-        rows += [(f"{category}/train/{i:04}", category, "train", "good") for i in range(normals)]
-        rows += [(f"{category}/bad/{i:04}", category, "test", "crack") for i in range(anomalies)]
-        rows += [(f"{category}/ok/{i:04}", category, "test", "good") for i in range(goods)]
-    frame = pd.DataFrame(rows, columns=["image", "category", "split", "defect"])
-    return frame.assign(mask=None)
+    for category, (normals, goods, defects) in counts.items():
+        defects = defects if isinstance(defects, dict) else {"bad": defects}
+        rows += [
+            (f"{category}/train/good/{i:03}.png", category, "train", "good") for i in range(normals)
+        ]
+        rows += [
+            (f"{category}/test/good/{i:03}.png", category, "test", "good") for i in range(goods)
+        ]
+        for defect, count in defects.items():
+            rows += [
+                (f"{category}/test/{defect}/{i:03}.png", category, "test", defect)
+                for i in range(count)
+            ]
+    names = ("image", "category", "split", "defect")
+    return make_table(dataset, [dict(zip(names, row, strict=True)) for row in rows])
 
 
-@pytest.mark.parametrize("category", MVTEC_40)
-def test_injected_counts_equal_the_published_lists(category):
-    normals, anomalies, *injected = MVTEC_40[category]
-    samples = table({category: (normals, anomalies, 5)})
-    for ratio, count in zip((0.1, 0.2, 0.4), injected, strict=True):
-        split = contaminate(samples, Noise(ratio=ratio))
-        assert split.injected_N.sum() == count
-        assert split.counts["contamination"].item() == pytest.approx(count / (normals + count))
+def mvtec_like():
+    """Every category of MVTec AD with its true counts; defects that the published lists name."""
+    listed = json.loads(resources.files("harness.lists").joinpath("meds_mvtec_ad.json").read_text())
+    counts = {}
+    for category, (normals, goods, anomalies) in MVTecAD().expected.items():
+        defects: dict[str, int] = {}
+        for seeds in listed.values():
+            for categories in seeds.values():
+                for defect, numbers in categories[category].items():
+                    defects[defect] = max(
+                        [defects.get(defect, 0), *(int(n) + 1 for n in numbers.split())]
+                    )
+        assert sum(defects.values()) <= anomalies
+        last = sorted(defects)[-1]
+        defects[last] += anomalies - sum(defects.values())
+        counts[category] = (normals, goods, defects)
+    return table(counts, "mvtec_ad")
 
 
-def test_counts_round_half_to_even_in_decimal():
-    assert [injection_count(n, 0.1) for n in (245, 205, 255)] == [24, 20, 26]
-    assert injection_count(100, 0.29) == 29
+def visa_like():
+    return table(VisA().expected, "visa")
 
 
-counts = st.dictionaries(
+@pytest.fixture(scope="module")
+def mvtec():
+    return mvtec_like()
+
+
+@pytest.mark.parametrize(
+    ("seed", "totals"),
+    [
+        (0, (371, 700, 1167)),
+        (10, (362, 715, 1167)),
+        (20, (362, 715, 1167)),
+        (30, (362, 715, 1167)),
+        (1, (362, 715, 1167)),
+    ],
+)
+def test_mvtec_ad_is_injected_as_published_and_by_the_rule_for_other_seeds(mvtec, seed, totals):
+    found = [
+        int(contaminate(mvtec, Noise(ratio=r, seed=seed)).injected_N.sum()) for r in (0.1, 0.2, 0.4)
+    ]
+    assert tuple(found) == totals
+
+
+def test_visa_is_injected_as_published():
+    samples = visa_like()
+    found = [int(contaminate(samples, Noise(ratio=r)).injected_N.sum()) for r in (0.02, 0.05, 0.1)]
+    assert found == [173, 431, 864]
+
+
+def test_published_lists_are_the_authors_files():
+    """Against the files themselves, which are not part of the project."""
+    folder = os.environ.get("MEDS_LISTS")
+    if folder is None:
+        pytest.skip("set MEDS_LISTS to the folder with MVTech and VISA of the authors' release")
+    checked = 0
+    for place, dataset in (("MVTech", "mvtec_ad"), ("VISA", "visa")):
+        for file in sorted((Path(folder) / place).glob("*nr[1-9]*.csv")):
+            ratio, seed = (int(part) for part in file.stem.split("_nr")[1].split("_seed_"))
+            with file.open() as lines:
+                names = [row["filename"] for row in csv.DictReader(lines)]
+            injected = {
+                name.rsplit(".", 1)[0].replace("/test/", "/") for name in names if "/test/" in name
+            }
+            shipped = published_injections(dataset, ratio / 100, seed)
+            assert {
+                f"{category}/{stem}" for category, stems in shipped.items() for stem in stems
+            } == injected
+            checked += 1
+    assert checked == 24
+
+
+def test_a_published_list_is_the_list(mvtec):
+    split = contaminate(mvtec, Noise(ratio=0.1, seed=10))
+    listed = published_injections("mvtec_ad", 0.1, 10)
+    assert {image for image in split.train.loc[split.injected_N, "image"]} == {
+        f"{category}/test/{stem}.png" for category, stems in listed.items() for stem in stems
+    }
+
+
+def test_a_published_list_that_does_not_fit_the_folder_is_refused(mvtec):
+    short = mvtec[~((mvtec["category"] == "wood") & (mvtec["defect"] == "scratch"))]
+    with pytest.raises(
+        InputError,
+        match=r"list of mvtec_ad, category 'wood', names scratch/\d+ and \d+ more",
+    ):
+        contaminate(short, Noise(ratio=0.4))
+    subset = mvtec[mvtec["category"].isin(["bottle", "pill"])]
+    assert contaminate(subset, Noise(ratio=0.1)).injected_N.sum() == 21 + 27
+
+
+HAND = [  # normals, anomalies, ratio, {protocol: injected}
+    (209, 63, 0.1, {"meds": 21, "softpatch_overlap": 20, "meds_paper": 23, "imiad": 20}),
+    (245, 92, 0.1, {"meds": 24, "softpatch_overlap": 24, "meds_paper": 27}),
+    (450, 100, 0.05, {"meds": 22}),
+    (905, 100, 0.1, {"meds": 90, "meds_paper": 100, "imiad": 75}),
+    (391, 70, 0.4, {"meds": 70, "imiad": 52, "meds_paper": 70}),
+    (224, 92, 0.4, {"meds": 90, "softpatch_overlap": 89, "imiad": 69}),
+    (60, 30, 0.4, {"meds": 24, "meds_paper": 30, "imiad": 22}),
+    (100, 50, 0.29, {"meds": 29, "softpatch_overlap": 29}),
+]
+
+
+@pytest.mark.parametrize(("normals", "anomalies", "ratio", "expected"), HAND)
+def test_counts_follow_the_arithmetic_of_each_protocol(normals, anomalies, ratio, expected):
+    samples = table({"a": (normals, 5, anomalies)})
+    for protocol, injected in expected.items():
+        split = contaminate(samples, Noise(ratio=ratio, protocol=protocol))
+        assert split.injected_N.sum() == injected, protocol
+        assert split.counts["contamination"].item() == pytest.approx(
+            injected / (normals + injected)
+        )
+
+
+def test_softpatch_refuses_when_there_are_too_few_anomalies():
+    samples = table({"hazelnut": (391, 5, 70)})
+    with pytest.raises(
+        InputError, match=r"needs 156 anomalous images of 'hazelnut' but the test split has 70"
+    ):
+        contaminate(samples, Noise(ratio=0.4, protocol="softpatch_overlap"))
+
+
+def test_without_overlap_something_must_be_left_to_test():
+    samples = table({"a": (100, 5, 20)})
+    with pytest.raises(InputError, match="leave none to test"):
+        contaminate(samples, Noise(ratio=0.2, protocol="softpatch"))
+    assert (
+        contaminate(samples, Noise(ratio=0.19, protocol="softpatch")).counts["unseen"].item() == 1
+    )
+
+
+def test_shortage_is_recorded():
+    counts = contaminate(
+        table({"a": (905, 5, 100)}), Noise(ratio=0.1, protocol="meds_paper")
+    ).counts
+    assert counts[["wanted", "injected", "anomalies"]].iloc[0].tolist() == [101, 100, 100]
+
+
+sizes = st.dictionaries(
     st.sampled_from("abcd"),
-    st.tuples(st.integers(1, 30), st.integers(1, 20), st.integers(1, 5)),
+    st.tuples(
+        st.integers(1, 30),
+        st.integers(1, 5),
+        st.dictionaries(st.sampled_from(["cut", "dent", "hole"]), st.integers(1, 12), min_size=1),
+    ),
     min_size=1,
 )
 
 
-@given(counts, st.floats(0, 0.99), st.integers(0, 100))
-def test_every_list_keeps_the_rules(sizes, ratio, seed):
-    samples = table(sizes)
-    split = contaminate(samples, Noise(ratio=ratio, seed=seed))
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes,
+    st.floats(0, 0.49),
+    st.integers(0, 100),
+    st.sampled_from(sorted(PROTOCOLS)),
+    st.booleans(),
+)
+def test_every_draw_keeps_the_rules(counts, ratio, seed, protocol, nested):
+    samples = table(counts)
+    noise = Noise(ratio=ratio, seed=seed, protocol=protocol, nested=nested)
+    try:
+        split = contaminate(samples, noise)
+    except InputError:
+        assert protocol.startswith("softpatch") or not noise.rule.overlap
+        return
     assert split.train["image"].is_unique
     injected = split.train[split.injected_N]
     assert (injected["split"] == "test").all()
-    assert (injected["defect"] != "good").all()
-    assert set(injected["image"]) <= set(split.test["image"])  # overlap: the test set is whole
-    assert len(split.test) == (samples["split"] == "test").sum()
-    sizes_after = split.train.groupby("category").size().to_numpy()
-    of_injected = injected.groupby("category").size().reindex(sorted(sizes), fill_value=0)
-    np.testing.assert_allclose(split.counts["contamination"], of_injected / sizes_after)
     assert set(split.train["image"]) >= set(samples.loc[samples["split"] == "train", "image"])
+    tested = (samples["split"] == "test").sum()
+    if noise.rule.overlap:
+        assert len(split.test) == tested
+        assert split.seen_N.sum() == len(injected)
+    else:
+        assert len(split.test) == tested - len(injected)
+        assert not split.seen_N.any()
+    for row in split.counts.to_dict("records"):
+        assert row["injected"] <= min(row["wanted"], row["anomalies"])
+        assert row["unseen"] == row["anomalies"] - row["injected"]
+        assert row["contamination"] == row["injected"] / (row["normals"] + row["injected"])
 
 
-@given(counts, st.integers(0, 100))
-def test_no_list_depends_on_other_categories_or_on_the_order_of_the_table(sizes, seed):
+@settings(max_examples=20, deadline=None)
+@given(sizes, st.integers(0, 100))
+def test_no_list_depends_on_other_categories_or_on_the_order_of_the_table(counts, seed):
     noise = Noise(ratio=0.3, seed=seed)
-    samples = table(sizes)
+    samples = table(counts)
     together = contaminate(samples.sample(frac=1, random_state=seed), noise)
-    for category in sizes:
+    for category in counts:
         alone = contaminate(samples[samples["category"] == category], noise)
         of_category = together.train[together.train["category"] == category]
         assert set(of_category["image"]) == set(alone.train["image"])
 
 
+def injected_images(samples, **noise):
+    split = contaminate(samples, Noise(**noise))
+    return frozenset(split.train.loc[split.injected_N, "image"])
+
+
 def test_seeds_ratios_and_datasets_draw_different_lists():
-    samples = table({"a": (100, 100, 1)})
-    variants = [
-        (Noise(ratio=0.2, seed=0), "x"),
-        (Noise(ratio=0.2, seed=1), "x"),
-        (Noise(ratio=0.2, seed=0), "y"),
-        (Noise(ratio=0.2001, seed=0), "x"),
-    ]
+    samples = table({"a": (100, 5, 100)})
+    renamed = samples.assign(dataset="another")
     lists = [
-        frozenset(contaminate(samples, noise, dataset=name).train["image"])
-        for noise, name in variants
+        injected_images(samples, ratio=0.2),
+        injected_images(samples, ratio=0.2, seed=1),
+        injected_images(renamed, ratio=0.2),
+        injected_images(samples, ratio=0.2, protocol="softpatch_overlap"),
     ]
     assert len(set(lists)) == len(lists)
-    again = contaminate(samples, Noise(ratio=0.2, seed=0), dataset="x")
-    assert frozenset(again.train["image"]) == lists[0]
+    assert injected_images(samples, ratio=0.2) == lists[0]
+    assert not lists[0] <= injected_images(samples, ratio=0.4)
+
+
+def test_nested_lists_hold_the_smaller_ones():
+    samples = table({"a": (100, 5, 60), "b": (50, 5, 30)})
+    lists = [injected_images(samples, ratio=r, nested=True) for r in (0.1, 0.2, 0.4)]
+    assert lists[0] < lists[1] < lists[2]
+
+
+def test_stratified_draws_keep_the_proportions_of_defects():
+    samples = table({"a": (90, 5, {"cut": 30, "dent": 10, "hole": 6})})
+    split = contaminate(samples, Noise(ratio=0.1, protocol="meds_paper"))
+    kinds = split.train.loc[split.injected_N, "defect"].value_counts().to_dict()
+    # 10 of 46: 6.52, 2.17, 1.30 -> 6, 2, 1 and the largest remainder, cut
+    assert kinds == {"cut": 7, "dent": 2, "hole": 1}
 
 
 def test_draws_are_uniform():
-    samples = table({"a": (50, 20, 1)})
+    samples = table({"a": (50, 1, 20)})
     hits = np.zeros(20)
-    for seed in range(400):
-        split = contaminate(samples, Noise(ratio=0.1, seed=seed))
-        hits[[int(path[-4:]) for path in split.train.loc[split.injected_N, "image"]]] += 1
-    expected = 400 * 5 / 20
+    for seed in range(300):
+        hits[[int(path[-7:-4]) for path in injected_images(samples, ratio=0.1, seed=seed)]] += 1
+    expected = 300 * 5 / 20
     assert ((hits - expected) ** 2 / expected).sum() < 43.8  # chi-squared, 19 degrees, p = 0.001
 
 
-@pytest.mark.parametrize("ratio", [-0.1, 1.0, 1.5])
-def test_a_ratio_outside_its_range_is_refused(ratio):
-    with pytest.raises(InputError, match=r"noise ratio must lie in \[0, 1\), got"):
-        Noise(ratio=ratio)
+def test_a_list_is_the_whole_training_set(tmp_path):
+    samples = table({"a": (5, 2, 4)})
+    file = tmp_path / "train.csv"
+    file.write_text(
+        "filename,clsname\na/train/good/001.png,a\na/train/good/003.png,a\na/test/bad/002.png,a\n"
+    )
+    split = contaminate(samples, Noise(protocol=f"list:{file}"))
+    assert split.train["image"].tolist() == [
+        "a/test/bad/002.png",
+        "a/train/good/001.png",
+        "a/train/good/003.png",
+    ]
+    assert split.injected_N.tolist() == [True, False, False]
+    assert len(split.test) == 6
+    assert split.counts["unseen"].item() == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, r"training list .*train.csv does not exist"),
+        ("a,b\n1,2\n", r"needs a header with a column `filename`"),
+        ("filename\nx/y.png\n", r"names x/y.png and 0 more images that are neither"),
+        ("filename\na/test/good/000.png\n", r"names a/test/good/000.png"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(tmp_path, content, text):
+    file = tmp_path / "train.csv"
+    if content:
+        file.write_text(content)
+    with pytest.raises(InputError, match=text):
+        contaminate(table({"a": (5, 2, 4)}), Noise(protocol=f"list:{file}"))
+
+
+def test_anomalies_that_a_dataset_trains_on_by_itself_count_as_injected():
+    samples = table({"a": (8, 2, 4)})
+    moved = samples["image"] == "a/test/bad/001.png"
+    samples.loc[moved, "split"] = "train"
+    split = contaminate(samples, Noise())
+    assert split.injected_N.sum() == 1
+    assert split.counts["contamination"].item() == pytest.approx(1 / 9)
+
+
+@pytest.mark.parametrize(
+    ("noise", "text"),
+    [
+        ({"ratio": -0.1}, r"noise ratio must lie in \[0, 1\), got -0.1"),
+        ({"ratio": 1.5}, r"noise ratio must lie in \[0, 1\), got 1.5"),
+        ({"ratio": 0.5, "protocol": "meds_paper"}, "below 0.5 under meds_paper"),
+        (
+            {"protocol": "medsy"},
+            r"no noise protocol 'medsy'. Protocols: meds, meds_paper, softpatch",
+        ),
+    ],
+)
+def test_settings_outside_their_range_are_refused(noise, text):
+    with pytest.raises(InputError, match=text):
+        Noise(**noise)
+
+
+def test_ratios_are_exact_in_decimal():
+    assert math.floor(0.29 * 100) == 28  # what binary floating point would say
+    assert (
+        injected_images(
+            table({"a": (100, 1, 50)}), ratio=0.29, protocol="softpatch_overlap"
+        ).__len__()
+        == 29
+    )
+
+
+def test_rows_keep_their_table(mvtec):
+    split = contaminate(mvtec, Noise(ratio=0.1))
+    assert isinstance(split.train, pd.DataFrame)
+    assert list(split.train.columns) == list(mvtec.columns)
+    assert split.train.index.is_monotonic_increasing

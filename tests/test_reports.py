@@ -27,9 +27,18 @@ def results():
             for category in ("brick", "mean"):
                 for metric in METRICS:
                     value = 0.9 - float(noise) * float(ratio or 0.5) - 0.1 * (category == "brick")
-                    rows.append((detector, noise, ratio, metric, category, value))
-            rows.append((detector, noise, ratio, "contamination", "brick", 0.17))
-    columns = ["detector", "noise.ratio", "detector.memory.ratio", "metric", "category", "value"]
+                    rows.append((detector, noise, ratio, "all", metric, category, value))
+            rows.append((detector, noise, ratio, "data", "contamination", "brick", 0.17))
+            rows.append((detector, noise, ratio, "data", "unseen", "brick", 30))
+    columns = [
+        "detector",
+        "noise.ratio",
+        "detector.memory.ratio",
+        "readout",
+        "metric",
+        "category",
+        "value",
+    ]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.assign(run_id=frame["detector"], dataset="Textures", seed="0")
 
@@ -56,6 +65,7 @@ def test_the_table_has_a_row_per_point_and_category(results):
     plain = table.query("method == 'plain network'")
     assert plain["rho"].isna().all()
     assert table.query("category == 'brick'")["contamination"].eq(0.17).all()
+    assert table.query("category == 'brick'")["unseen"].eq(30).all()
 
 
 class Page(HTMLParser):

@@ -39,9 +39,16 @@ def result_of(experiment, value=0.5):
         experiment=experiment,
         data_digest=DATA,
         metrics=pd.DataFrame(
-            {"category": ["brick", "mean"], "metric": "image_auroc", "value": value}
+            {
+                "readout": "all",
+                "category": ["brick", "mean"],
+                "metric": "image_auroc",
+                "value": value,
+            }
         ),
-        counts=pd.DataFrame({"category": ["brick"], "contamination": [0.09]}),
+        counts=pd.DataFrame(
+            {"category": ["brick"], "injected": [2], "unseen": [3], "contamination": [0.09]}
+        ),
         train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
         scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
         history={"finetuning": Trained({}, np.arange(1000.0), [(0, selection)])},
@@ -70,7 +77,7 @@ def test_a_finished_run_is_found_and_holds_everything(tracker, client, experimen
     assert run.data.tags["meds.git"] == "abc"
     assert run.data.params["noise.ratio"] == "0.1"
     assert run.data.params["detector.memory.ratio"] == "0.1"
-    assert run.data.metrics["contamination/brick"] == 0.09
+    assert run.data.metrics["data/contamination/brick"] == 0.09
     curve = client.get_metric_history(run.info.run_id, "finetuning_loss")
     assert [point.step for point in curve[:3]] == [0, 5, 10]
     assert curve[0].value == np.arange(5).mean()

@@ -107,5 +107,7 @@ def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, flo
     compute = OnRay(plan.scratch, workers=workers, report=Reporter(experiment.name, board))
     result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
     log.finish(result)
-    means = result.metrics[result.metrics["category"] == "mean"].set_index("metric")["value"]
+    means = result.metrics.query("readout == 'all' and category == 'mean'").set_index("metric")[
+        "value"
+    ]
     return {HEADLINE: float(means[HEADLINE]), "seconds": result.seconds}

@@ -1,22 +1,28 @@
 """Datasets as tables. One dataset per file: a frozen dataclass whose `samples(root)` returns one row per image.
 
-Columns: `image` and `mask` are POSIX paths relative to the root (mask is None where there is none),
-`category`, `split` is "train" or "test", `defect` is "good" for a normal image. Only the evaluation
-reads mask and defect.
+Columns: `dataset` is the dataset's name; `image` and `mask` are POSIX paths relative to the root (mask is None where
+there is none, and may be a folder whose files are united); `category`; `object` groups images of one object (equal to
+`image` where there is one image per object); `split` is "train", "validation" or "test"; `defect` is "good" for a
+normal image. Only the evaluation reads mask and defect.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
 from harness.errors import InputError
-from harness.images import ImageFacts, ImageIndex
+from harness.images import natural_key
 
-COLUMNS = ("image", "mask", "category", "split", "defect")
+COLUMNS = ("dataset", "image", "mask", "category", "object", "split", "defect")
+GOOD = "good"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+Counts = Mapping[str, tuple[int, int, int]]
+"""Images per category: training, normal test, defective test."""
 
 
 class Dataset(Protocol):
@@ -27,28 +33,47 @@ class Dataset(Protocol):
         """Short name; with a category it seeds the contamination."""
 
     @property
+    def source(self) -> str:
+        """Where to get it and under which licence, as sentences for a message."""
+
+    @property
     def mask_above(self) -> int:
         """Grey value (0..255) above which a mask pixel is defective."""
+
+    @property
+    def expected(self) -> Counts:
+        """Published counts; what differs from them is a warning. Empty where there are none."""
 
     def samples(self, root: Path) -> pd.DataFrame:
         """Return the table of all images under `root`, sorted by image path.
 
         Raises:
-            InputError: the folder is missing or does not have the layout; the text says where to
-            get the data.
+            InputError: the folder is missing or does not have the layout; the text says where to get the data.
         """
 
 
-def make_table(rows: list[dict[str, str | None]]) -> pd.DataFrame:
-    """Make a sample table from rows with the five columns, sorted by image path."""
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("image", ignore_index=True)
+def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Make a sample table from rows, sorted by image path; `object` and `mask` may be left out of a row."""
+    frame = pd.DataFrame(rows).assign(dataset=dataset)
+    for column, default in (("mask", None), ("object", frame["image"])):
+        if column not in frame:
+            frame[column] = default
+    frame = frame.astype({"mask": object})
+    order = sorted(range(len(frame)), key=lambda i: natural_key(frame["image"].iloc[i]))
+    return frame.iloc[order].reset_index(drop=True)[list(COLUMNS)]
 
 
 def image_files(folder: Path) -> list[Path]:
     """All image files directly in a folder, by suffix in either case, sorted by name; empty if there is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """All folders directly in a folder, sorted by name."""
+    return sorted(path for path in folder.glob("*") if path.is_dir())
 
 
 def require_folder(root: Path, *, source: str) -> None:
@@ -59,45 +84,31 @@ def require_folder(root: Path, *, source: str) -> None:
     """
     if not root.is_dir():
         raise InputError(
-            f"No data in {root.absolute()}: there is no such folder. {source} Then pass its folder as the data root."
+            f"No data in {root.absolute()}: there is no such folder. {source} Then give its folder as the data root."
         )
 
 
-def check_samples(samples: pd.DataFrame, root: Path, index: ImageIndex) -> pd.DataFrame:
-    """Check a table against the files before anything is computed; return it with column `digest` of the images.
+def choose(
+    present: list[str], wanted: tuple[str, ...] | None, root: Path, *, source: str
+) -> list[str]:
+    """Categories to read: all that are present, or the wanted ones.
 
     Raises:
-        InputError: a category lacks training images or test images of either kind, a file is
-            missing or broken, or a mask differs in size from its image.
+        InputError: nothing is present, or a wanted category is not.
     """
-    for category, group in samples.groupby("category"):
-        good = group["defect"] == "good"
-        train, test = group["split"] == "train", group["split"] == "test"
-        needed = {
-            "normal training": train & good,
-            "normal test": test & good,
-            "defective test": test & ~good,
-        }
-        for kind, rows in needed.items():
-            if not rows.any():
-                raise InputError(
-                    f"Category {category!r} under {root} has no {kind} images. Add some, or leave the category out."
-                )
-    masked = samples.dropna(subset=["mask"])
-    paths = [root / path for path in [*samples["image"], *masked["mask"]]]
-    facts = index.facts(paths)
-    images = dict(zip(samples["image"], facts, strict=False))
-    pairs = zip(masked["image"], masked["mask"], facts[len(samples) :], strict=True)
-    for image, mask, mask_facts in pairs:
-        _check_mask_size(root, image, images[image], mask, mask_facts)
-    return samples.assign(digest=[images[path].digest for path in samples["image"]])
-
-
-def _check_mask_size(
-    root: Path, image: str, of_image: ImageFacts, mask: str, of_mask: ImageFacts
-) -> None:
-    if (of_image.width, of_image.height) != (of_mask.width, of_mask.height):
-        raise InputError(
-            f"Mask {root / mask} is {of_mask.width} x {of_mask.height} pixels but its image {image} is "
-            f"{of_image.width} x {of_image.height}. Restore both from the dataset's archive."
+    missing = sorted(set(wanted or ()) - set(present))
+    if missing or not present:
+        looked = (
+            f"categories {', '.join(missing)}"
+            if missing
+            else "category folders of the expected layout"
         )
+        raise InputError(
+            f"No {looked} in {root.absolute()}. There: {', '.join(present) or 'none'}. {source}"
+        )
+    return present if wanted is None else list(wanted)
+
+
+def relative(path: Path | None, root: Path) -> str | None:
+    """Path relative to the root with forward slashes."""
+    return None if path is None else path.relative_to(root).as_posix()

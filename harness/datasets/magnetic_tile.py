@@ -13,10 +13,11 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pandas as pd
 
-from harness.datasets import image_files, make_table, require_folder
+from harness.datasets import Counts, image_files, make_table, require_folder
 from harness.errors import InputError
 
 SOURCE = (
@@ -34,13 +35,15 @@ class MagneticTile:
     """
 
     name = "magnetic_tile"
+    source = "The images (no licence: research use) are at github.com/abin24/Magnetic-tile-defect-datasets. : clone it."
     mask_above = 127
+    expected: ClassVar[Counts] = {"magnetic_tile": (762, 190, 392)}
 
     def samples(self, root: Path) -> pd.DataFrame:
         """See `harness.datasets.Dataset.samples`."""
-        require_folder(root, source=SOURCE)
+        require_folder(root, source=self.source)
         held_out = held_out_normals()
-        rows: list[dict[str, str | None]] = []
+        rows: list[dict[str, Any]] = []
         for folder in sorted(path for path in root.glob("MT_*") if path.is_dir()):
             for image in image_files(folder / "Imgs"):
                 if image.suffix.lower() == ".png":  # a mask: the images are JPEG
@@ -60,9 +63,9 @@ class MagneticTile:
                 )
         if not rows:
             raise InputError(
-                f"No MT_<class>/Imgs folders with images in {root.absolute()}. {SOURCE}"
+                f"No MT_<class>/Imgs folders with images in {root.absolute()}. {self.source}"
             )
-        return make_table(rows)
+        return make_table(self.name, rows)
 
 
 def held_out_normals() -> frozenset[str]:

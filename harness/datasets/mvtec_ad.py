@@ -1,20 +1,40 @@
 """MVTec AD and every folder in its layout (Bergmann et al., CVPR 2019).
 
-<category>/train/good/000.png, <category>/test/<good or defect>/000.png,
-<category>/ground_truth/<defect>/000_mask.png.
+<category>/train/good/000.png, <category>/test/<good or defect>/000.png, <category>/ground_truth/<defect>/000_mask.png.
+Defect names and file numbers repeat between categories and folders, and masks pair with images by name, never by
+position.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pandas as pd
 
-from harness.datasets import image_files, make_table, require_folder
+from harness.datasets import (
+    GOOD,
+    Counts,
+    choose,
+    image_files,
+    make_table,
+    relative,
+    require_folder,
+    subfolders,
+)
 from harness.errors import InputError
 
-SOURCE = "MVTec AD is free for research at www.mvtec.com/company/research/datasets/mvtec-ad: download and unpack it."
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Folder names of a layout that differs from MVTec AD's in names only."""
+
+    good: str = "good"
+    """Folder of normal images in train and test."""
+    mask_name: Callable[[Path], list[str]] = lambda image: [f"{image.stem}_mask.png"]
+    """Possible file names of an image's mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,63 +45,69 @@ class MVTecAD:
     """Which categories to use; None for all that are there."""
 
     name = "mvtec_ad"
+    source = (
+        "MVTec AD (CC BY-NC-SA 4.0) is at www.mvtec.com/company/research/datasets/mvtec-ad: unpack "
+        "mvtec_anomaly_detection.tar.xz."
+    )
     mask_above = 0
+    expected: ClassVar[Counts] = {
+        "bottle": (209, 20, 63),
+        "cable": (224, 58, 92),
+        "capsule": (219, 23, 109),
+        "carpet": (280, 28, 89),
+        "grid": (264, 21, 57),
+        "hazelnut": (391, 40, 70),
+        "leather": (245, 32, 92),
+        "metal_nut": (220, 22, 93),
+        "pill": (267, 26, 141),
+        "screw": (320, 41, 119),
+        "tile": (230, 33, 84),
+        "toothbrush": (60, 12, 30),
+        "transistor": (213, 60, 40),
+        "wood": (247, 19, 60),
+        "zipper": (240, 32, 119),
+    }
 
     def samples(self, root: Path) -> pd.DataFrame:
         """See `harness.datasets.Dataset.samples`."""
-        require_folder(root, source=SOURCE)
-        return read_layout(root, self.categories, source=SOURCE)
+        return read_layout(self.name, root, self.categories, Layout(), source=self.source)
 
 
-def read_layout(root: Path, categories: tuple[str, ...] | None, *, source: str) -> pd.DataFrame:
-    """Read a folder in the MVTec AD layout into a sample table.
+def read_layout(
+    dataset: str, root: Path, categories: tuple[str, ...] | None, layout: Layout, *, source: str
+) -> pd.DataFrame:
+    """Read a folder in the MVTec AD layout, or one like it, into a sample table.
 
     Raises:
-        InputError: a named category is not there, no category is there, or a defective image has no
-        mask.
+        InputError: the folder is missing, a category is not there, or a defective image has no mask.
     """
+    require_folder(root, source=source)
     present = sorted(path.parent.name for path in root.glob("*/train") if path.is_dir())
-    wanted = present if categories is None else list(categories)
-    if not wanted or (missing := sorted(set(wanted) - set(present))):
-        looked = (
-            f"categories {', '.join(missing)}"
-            if wanted
-            else "category folders (<category>/train/good)"
-        )
-        raise InputError(
-            f"No {looked} in {root.absolute()}. There: {', '.join(present) or 'none'}. {source}"
-        )
-    rows: list[dict[str, str | None]] = []
-    for category in wanted:
-        rows += [
-            _row(root, path, None, category, "train", "good")
-            for path in image_files(root / category / "train" / "good")
-        ]
-        for folder in sorted(
-            path for path in (root / category / "test").glob("*") if path.is_dir()
-        ):
-            for path in image_files(folder):
-                mask = None if folder.name == "good" else _mask_of(root / category, path)
-                rows.append(_row(root, path, mask, category, "test", folder.name))
-    return make_table(rows)
+    rows: list[dict[str, Any]] = []
+    for category in choose(present, categories, root, source=source):
+        for split in ("train", "test"):
+            for folder in subfolders(root / category / split):
+                defect = GOOD if folder.name == layout.good else folder.name
+                for image in image_files(folder):
+                    mask = None if defect == GOOD else _mask_of(root / category, image, layout)
+                    rows.append(
+                        {
+                            "image": relative(image, root),
+                            "mask": relative(mask, root),
+                            "category": category,
+                            "split": split,
+                            "defect": defect,
+                        }
+                    )
+    return make_table(dataset, rows)
 
 
-def _mask_of(category: Path, image: Path) -> Path:
-    mask = category / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-    if not mask.is_file():
-        raise InputError(
-            f"Defective image {image} has no mask: {mask} does not exist. Restore it, or remove the image."
-        )
-    return mask
-
-
-def _row(
-    root: Path, image: Path, mask: Path | None, category: str, split: str, defect: str
-) -> dict[str, str | None]:
-    return {
-        "image": image.relative_to(root).as_posix(),
-        "mask": mask.relative_to(root).as_posix() if mask else None,
-        "category": category,
-        "split": split,
-        "defect": defect,
-    }
+def _mask_of(category: Path, image: Path, layout: Layout) -> Path:
+    folder = category / "ground_truth" / image.parent.name
+    candidates = [folder / name for name in layout.mask_name(image)]
+    for mask in candidates:
+        if mask.is_file():
+            return mask
+    raise InputError(
+        f"Defective image {image} has no mask: {candidates[0]} does not exist. Restore it, or remove the image."
+    )

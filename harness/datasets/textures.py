@@ -19,15 +19,15 @@ from PIL import Image
 from skimage import data
 from tqdm import tqdm
 
+from harness.datasets import Counts
 from harness.datasets.drawn_defects import DEFECTS
-from harness.datasets.mvtec_ad import read_layout
+from harness.datasets.mvtec_ad import Layout, read_layout
 from harness.errors import InputError
 
 PHOTOGRAPHS = {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}
 SIZE = 256
 TRAIN_COLUMNS = 308
 """Columns of a 512 x 512 photograph that belong to training; the rest is for testing."""
-SOURCE = "Textures are made by this software: remove the folder and run again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,13 @@ class Textures:
     """Seed of crops and defects."""
 
     name = "textures"
+    source = "Textures (photographs CC0, from scikit-image) are made by this software: remove the folder and run again."
     mask_above = 0
+
+    @property
+    def expected(self) -> Counts:
+        """Counts of these settings."""
+        return dict.fromkeys(PHOTOGRAPHS, (self.train, self.good, self.defective))
 
     def samples(self, root: Path) -> pd.DataFrame:
         """Return the table of images under `root`, drawing them first if the folder is not there yet."""
@@ -55,7 +61,7 @@ class Textures:
             raise InputError(
                 f"{root.absolute()} holds something else than {self}. Give another folder, or remove it."
             )
-        return read_layout(root, None, source=SOURCE)
+        return read_layout(self.name, root, None, Layout(), source=self.source)
 
     def _draw(self, root: Path) -> None:
         """Write all images beside `root`, then move them there, so that a half-drawn folder is never used."""

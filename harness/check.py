@@ -1,0 +1,233 @@
+"""What is wrong with a dataset on disk, found before anything is computed: one mechanism for `check` and for runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.datasets import GOOD, IMAGE_SUFFIXES, Dataset
+from harness.errors import InputError
+from harness.images import ImageFacts, ImageIndex
+
+NAMED = 3
+"""Files named one by one in a message; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or odd."""
+
+    fatal: bool
+    """Whether a run would fail on it."""
+    kind: str
+    """Short name of the fault."""
+    text: str
+    """What, where, and what to do."""
+    files: tuple[str, ...] = ()
+    """All files concerned, relative to the root."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A dataset, looked at file by file."""
+
+    samples: pd.DataFrame
+    """The sample table with column `digest`, None where an image cannot be read."""
+    findings: list[Finding]
+    digest: str
+    """Digest of every image and mask."""
+    sizes: dict[str, tuple[int, int, int, int]]
+    """Smallest and largest width, smallest and largest height of the images per category, in pixels."""
+
+    @property
+    def fatal(self) -> list[Finding]:
+        """The findings that a run would fail on."""
+        return [finding for finding in self.findings if finding.fatal]
+
+
+def inspect(dataset: Dataset, root: Path, index: ImageIndex) -> Inspection:
+    """Read a dataset's table and every file that it names.
+
+    Raises:
+        InputError: the folder is missing or does not have the layout at all.
+    """
+    samples = dataset.samples(root)
+    masks = {mask: _mask_files(root, mask) for mask in samples["mask"].dropna()}
+    names = [*samples["image"], *(file for files in masks.values() for file in files)]
+    facts = dict(zip(names, index.examine([root / name for name in names]), strict=True))
+    good_facts = {name: fact for name, fact in facts.items() if isinstance(fact, ImageFacts)}
+    findings = [
+        *_empty_parts(samples, root),
+        *_unreadable(facts),
+        *_masks(samples, masks, good_facts, dataset),
+        *_counts(samples, dataset),
+        *_extra_files(root, names),
+        *_duplicates(samples, good_facts),
+    ]
+    digests = [good_facts[name].digest if name in good_facts else None for name in samples["image"]]
+    lines = sorted(f"{name} {fact.digest}" for name, fact in good_facts.items())
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return Inspection(samples.assign(digest=digests), findings, digest, _sizes(samples, good_facts))
+
+
+def inspect_or_refuse(dataset: Dataset, root: Path, index: ImageIndex) -> Inspection:
+    """Inspect a dataset that is about to be used.
+
+    Raises:
+        InputError: a run would fail; the text names all faults.
+    """
+    inspection = inspect(dataset, root, index)
+    if inspection.fatal:
+        raise InputError(" ".join(finding.text for finding in inspection.fatal))
+    return inspection
+
+
+def _mask_files(root: Path, mask: str) -> list[str]:
+    if not (root / mask).is_dir():
+        return [mask]
+    return [f"{mask}/{file.name}" for file in sorted((root / mask).iterdir())]
+
+
+def _listing(files: Sequence[str]) -> str:
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+    return ", ".join(files[:NAMED]) + more
+
+
+def _empty_parts(samples: pd.DataFrame, root: Path) -> Iterator[Finding]:
+    for category, group in samples.groupby("category"):
+        good = group["defect"] == GOOD
+        train, test = group["split"] == "train", group["split"] == "test"
+        needed = {
+            "normal training": train & good,
+            "normal test": test & good,
+            "defective test": test & ~good,
+        }
+        for kind, rows in needed.items():
+            if not rows.any():
+                text = f"Category {category!r} in {root} has no {kind} images. Add some, or leave the category out."
+                yield Finding(True, f"no {kind} images", text)
+
+
+def _unreadable(facts: dict[str, ImageFacts | InputError]) -> Iterator[Finding]:
+    broken = {name: fact for name, fact in facts.items() if isinstance(fact, InputError)}
+    if broken:
+        texts = [str(error) for error in broken.values()]
+        more = f" {len(texts) - NAMED} more files have such a fault." if len(texts) > NAMED else ""
+        yield Finding(True, "unreadable files", " ".join(texts[:NAMED]) + more, tuple(broken))
+
+
+def _masks(
+    samples: pd.DataFrame,
+    masks: dict[str, list[str]],
+    facts: dict[str, ImageFacts],
+    dataset: Dataset,
+) -> Iterator[Finding]:
+    empty, grey = [], []
+    for image, mask in samples.dropna(subset=["mask"])[["image", "mask"]].itertuples(index=False):
+        known = [(file, facts[file]) for file in masks[mask] if file in facts]
+        for file, fact in known:
+            own = facts.get(image)
+            if own and (fact.width, fact.height) != (own.width, own.height):
+                text = (
+                    f"Mask {file} is {fact.width} x {fact.height} pixels but its image {image} is "
+                    f"{own.width} x {own.height}. Restore both from the dataset's archive."
+                )
+                yield Finding(True, "mask of another size", text, (file, image))
+        if known and all(fact.highest <= dataset.mask_above for _, fact in known):
+            empty.append(mask)
+        if any(fact.levels > 2 for _, fact in known):
+            grey.append(mask)
+    if empty:
+        text = f"{len(empty)} defective images have an empty mask and count for image metrics only: {_listing(empty)}."
+        yield Finding(False, "empty masks", text, tuple(empty))
+    if grey:
+        text = f"{len(grey)} masks are not binary; pixels above {dataset.mask_above} are defective: {_listing(grey)}."
+        yield Finding(False, "masks that are not binary", text, tuple(grey))
+
+
+def _counts(samples: pd.DataFrame, dataset: Dataset) -> Iterator[Finding]:
+    found = count_images(samples).to_dict("index")
+    for category, expected in dataset.expected.items():
+        if category in found and (there := tuple(found[category].values())[:3]) != expected:
+            text = (
+                f"Category {category!r} has {there[0]} training, {there[1]} normal test and {there[2]} defective test "
+                f"images; {expected[0]}, {expected[1]} and {expected[2]} are published."
+            )
+            yield Finding(False, "counts differ from the published ones", text)
+    if missing := sorted(set(dataset.expected) - set(found)):
+        yield Finding(
+            False,
+            "categories left out",
+            f"Categories that are not there or not chosen: {', '.join(missing)}.",
+        )
+
+
+def count_images(samples: pd.DataFrame) -> pd.DataFrame:
+    """Images per category: columns train, test_good, test_defective, validation, train_defective, defects."""
+    rows = {}
+    for category, group in samples.groupby("category"):
+        good = group["defect"] == GOOD
+        sizes = Counter(zip(group["split"], good, strict=True))
+        rows[category] = {
+            "train": sizes["train", True] + sizes["train", False],
+            "test_good": sizes["test", True],
+            "test_defective": sizes["test", False],
+            "validation": sizes["validation", True] + sizes["validation", False],
+            "train_defective": sizes["train", False],
+            "defects": group.loc[~good, "defect"].nunique(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _extra_files(root: Path, names: Sequence[str]) -> Iterator[Finding]:
+    """Images on disk that the table does not name (of every folder that the table uses at all)."""
+    known = set(names)
+    tops = {name.split("/")[0] for name in names}
+    extra = sorted(
+        path
+        for top in tops
+        for file in (root / top).rglob("*")
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and (path := file.relative_to(root).as_posix()) not in known
+    )
+    if extra:
+        text = f"{len(extra)} image files are not part of the dataset and are left alone: {_listing(extra)}."
+        yield Finding(False, "extra files", text, tuple(extra))
+
+
+def _duplicates(samples: pd.DataFrame, facts: dict[str, ImageFacts]) -> Iterator[Finding]:
+    splits: dict[str, dict[str, str]] = {}
+    for image, split in zip(samples["image"], samples["split"], strict=True):
+        if image in facts:
+            splits.setdefault(facts[image].digest, {}).setdefault(split, image)
+    pairs = [
+        (places["train"], places["test"])
+        for places in splits.values()
+        if {"train", "test"} <= set(places)
+    ]
+    if pairs:
+        text = f"{len(pairs)} images are in training and in test with the same content: "
+        text += _listing([f"{train} = {test}" for train, test in pairs]) + "."
+        yield Finding(
+            False,
+            "images both in training and test",
+            text,
+            tuple(path for pair in pairs for path in pair),
+        )
+
+
+def _sizes(
+    samples: pd.DataFrame, facts: dict[str, ImageFacts]
+) -> dict[str, tuple[int, int, int, int]]:
+    sizes = {}
+    for category, group in samples.groupby("category"):
+        known = [facts[image] for image in group["image"] if image in facts]
+        if known:
+            widths, heights = [fact.width for fact in known], [fact.height for fact in known]
+            sizes[str(category)] = (min(widths), max(widths), min(heights), max(heights))
+    return sizes

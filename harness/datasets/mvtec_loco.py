@@ -1,0 +1,126 @@
+"""MVTec LOCO AD (Bergmann et al., IJCV 2022): logical and structural anomalies.
+
+<category>/{train,validation}/good, <category>/test/{good,logical_anomalies,structural_anomalies}/000.png, and a FOLDER
+of masks per image, ground_truth/<defect>/000/{000,001,...}.png: one file per annotated defect, whose one positive grey
+value is looked up in <category>/defects_config.json for its saturation threshold. The union of the files is the mask.
+Validation images stay apart from training.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from harness.datasets import (
+    GOOD,
+    Counts,
+    choose,
+    image_files,
+    make_table,
+    relative,
+    require_folder,
+    subfolders,
+)
+from harness.errors import InputError
+from harness.regions import Channel, saturation_area
+
+CONFIG = "defects_config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MVTecLOCO:
+    """Five categories; defects are `logical_anomalies` and `structural_anomalies`."""
+
+    categories: tuple[str, ...] | None = None
+    """Which categories to use; None for all that are there."""
+
+    name = "mvtec_loco"
+    source = "MVTec LOCO AD (CC BY-NC-SA 4.0): get it from www.mvtec.com/company/research/datasets/mvtec-loco."
+    mask_above = 0
+    expected: ClassVar[Counts] = {
+        "breakfast_box": (351, 102, 173),
+        "juice_bottle": (335, 94, 236),
+        "pushpins": (372, 138, 172),
+        "screw_bag": (360, 122, 219),
+        "splicing_connectors": (354, 119, 193),
+    }
+
+    def samples(self, root: Path) -> pd.DataFrame:
+        """See `harness.datasets.Dataset.samples`."""
+        require_folder(root, source=self.source)
+        present = sorted(path.parent.name for path in root.glob("*/train") if path.is_dir())
+        rows: list[dict[str, Any]] = []
+        for category in choose(present, self.categories, root, source=self.source):
+            for split in ("train", "validation", "test"):
+                for folder in subfolders(root / category / split):
+                    rows += [
+                        {
+                            "image": relative(image, root),
+                            "mask": relative(_masks_of(root / category, image), root),
+                            "category": category,
+                            "split": split,
+                            "defect": folder.name,
+                        }
+                        for image in image_files(folder)
+                    ]
+        return make_table(self.name, rows)
+
+    def channels(self, folder: Path) -> list[Channel]:
+        """Annotated defects of one image with their saturation areas, from its folder of masks.
+
+        Raises:
+            InputError: a mask has no or several grey values, or one that the category's configuration lacks.
+        """
+        config = _thresholds(folder.parents[2] / CONFIG)
+        found = []
+        for file in image_files(folder):
+            values = np.asarray(Image.open(file).convert("L"))
+            kinds = np.unique(values[values > 0])
+            if len(kinds) != 1 or int(kinds[0]) not in config:
+                raise InputError(
+                    f"{file} must hold one positive grey value that {CONFIG} of its category knows, got "
+                    f"{kinds.tolist()}; known: {sorted(config)}. Restore both from the archive."
+                )
+            threshold, is_relative = config[int(kinds[0])]
+            area = int((values > 0).sum())
+            found.append(
+                Channel(values > 0, saturation_area(area, threshold, relative=is_relative))
+            )
+        return found
+
+
+def _masks_of(category: Path, image: Path) -> Path | None:
+    if image.parent.name == GOOD:
+        return None
+    folder = category / "ground_truth" / image.parent.name / image.stem
+    if not image_files(folder):
+        raise InputError(
+            f"Defective image {image} has no masks: {folder} has no image. Restore it, or remove the image."
+        )
+    return folder
+
+
+def _thresholds(file: Path) -> dict[int, tuple[float, bool]]:
+    """Saturation threshold and whether it is relative, by grey value."""
+    if not file.is_file():
+        raise InputError(
+            f"{file} does not exist; it gives every defect its saturation. Restore it from the archive."
+        )
+    try:
+        return {
+            int(entry["pixel_value"]): (
+                float(entry["saturation_threshold"]),
+                bool(entry["relative_saturation"]),
+            )
+            for entry in json.loads(file.read_text())
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} is not a list of defects with their saturation ({error!r}). Restore it."
+        ) from error

@@ -1,0 +1,86 @@
+"""VisA (Zou et al., ECCV 2022): twelve categories, in the layout of its archive or reorganised as MVTec AD.
+
+The archive has <category>/Data/Images/{Normal,Anomaly}/*.JPG (upper case), masks of the same stem in
+Data/Masks/Anomaly/*.png that hold class numbers 1 to 9 instead of 255, and split_csv/1cls.csv with who is trained on.
+The reorganised copy has train/good, test/good, test/bad and ground_truth/bad with masks of the image's stem.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from harness.datasets import GOOD, Counts, choose, make_table, require_folder
+from harness.datasets.mvtec_ad import Layout, read_layout
+from harness.errors import InputError
+
+SPLIT = "split_csv/1cls.csv"
+REORGANISED = Layout(mask_name=lambda image: [f"{image.stem}.png", f"{image.stem}_mask.png"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisA:
+    """One-class split. All defects count as one kind, `bad`, as in the reorganised copy."""
+
+    categories: tuple[str, ...] | None = None
+    """Which categories to use; None for all that are there."""
+
+    name = "visa"
+    source = (
+        "VisA (CC BY 4.0) is linked from github.com/amazon-science/spot-diff: unpack VisA_20220922.tar, with its "
+        "split_csv folder."
+    )
+    mask_above = 0
+    expected: ClassVar[Counts] = {
+        "candle": (900, 100, 100),
+        "capsules": (542, 60, 100),
+        "cashew": (450, 50, 100),
+        "chewinggum": (453, 50, 100),
+        "fryum": (450, 50, 100),
+        "macaroni1": (900, 100, 100),
+        "macaroni2": (900, 100, 100),
+        "pcb1": (904, 100, 100),
+        "pcb2": (901, 100, 100),
+        "pcb3": (905, 101, 100),
+        "pcb4": (904, 101, 100),
+        "pipe_fryum": (450, 50, 100),
+    }
+
+    def samples(self, root: Path) -> pd.DataFrame:
+        """See `harness.datasets.Dataset.samples`."""
+        require_folder(root, source=self.source)
+        if (root / SPLIT).is_file():
+            return self._archive(root)
+        return read_layout(self.name, root, self.categories, REORGANISED, source=self.source)
+
+    def _archive(self, root: Path) -> pd.DataFrame:
+        with (root / SPLIT).open(newline="") as lines:
+            listed = list(csv.DictReader(lines))
+        if not listed or not {"object", "split", "label", "image", "mask"} <= set(listed[0]):
+            raise InputError(
+                f"{root / SPLIT} is not VisA's split: it needs columns object, split, label, image, mask."
+            )
+        wanted = choose(
+            sorted({row["object"] for row in listed}), self.categories, root, source=self.source
+        )
+        rows: list[dict[str, Any]] = [
+            {
+                "image": row["image"],
+                "mask": row["mask"] or None,
+                "category": row["object"],
+                "split": row["split"],
+                "defect": GOOD if row["label"] == "normal" else "bad",
+            }
+            for row in listed
+            if row["object"] in wanted
+        ]
+        for row in rows:
+            if row["defect"] != GOOD and row["mask"] is None:
+                raise InputError(
+                    f"{root / SPLIT}: the anomalous image {row['image']} has no mask. Restore the file."
+                )
+        return make_table(self.name, rows)

@@ -1,0 +1,1 @@
+"""Published training lists as data; see `harness.published_lists`."""

@@ -1,0 +1,68 @@
+"""Regions of masks, and what each of their pixels adds to the mean overlap of the set (PRO and saturated PRO).
+
+Legend: N images, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One annotated defect of MVTec LOCO AD."""
+
+    mask_HW: np.ndarray
+    """True on the defect."""
+    saturation_area: int
+    """Pixels from which on the defect counts as found."""
+
+
+def region_shares(masks_NHW: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """For every image: 1 / (area of its region * number of regions of the set) for each defective pixel, in order."""
+    shares, regions = [], 0
+    for mask_HW in masks_NHW:
+        mask_HW = np.asarray(mask_HW, dtype=bool)
+        if not mask_HW.any():
+            shares.append(np.empty(0))
+            continue
+        labels_HW, count = ndimage.label(mask_HW, structure=EIGHT_NEIGHBOURS)
+        labels = labels_HW[mask_HW]
+        shares.append(1.0 / np.bincount(labels)[labels])
+        regions += count
+    return [of_image / max(1, regions) for of_image in shares]
+
+
+def saturation_area(area: int, threshold: float, *, relative: bool) -> int:
+    """Pixels from which on a defect of this area counts as found, at least 1.
+
+    Args:
+        area: Pixels of the defect.
+        threshold: Share of the area if `relative`, else pixels (never more than there are).
+        relative: How the threshold is meant.
+
+    >>> [saturation_area(a, t, relative=r) for a, t, r in [(101, 0.5, True), (1, 0.5, True), (100, 300, False)]]
+    [50, 1, 100]
+    """
+    return max(1, int(threshold * area)) if relative else int(min(threshold, area))
+
+
+def saturated_shares(
+    channels: Sequence[Channel], map_HW: np.ndarray, count: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, per channel, the scores of its pixels and what each adds to the mean sPRO of `count` channels.
+
+    The highest-scoring pixels up to the saturation area share the channel evenly, the others add nothing: at every
+    threshold that is min(found / saturation area, 1).
+    """
+    for channel in channels:
+        scores = np.sort(map_HW[channel.mask_HW])[::-1]
+        shares = np.zeros(len(scores))
+        shares[: channel.saturation_area] = 1 / (channel.saturation_area * count)
+        yield scores, shares

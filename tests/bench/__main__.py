@@ -1,0 +1,48 @@
+"""Run the benchmarks, print their tables, write them as JSON.   python -m tests.bench [NAME ...] [--out FOLDER]"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import tyro
+
+from harness.environment import describe_environment
+from harness.errors import UsageError, exit_on_input_error
+from tests import bench
+
+SUPPORT = ("__main__", "timing")
+
+
+def main(
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (), out: Path = Path("runs/bench")
+) -> None:
+    """Measure.
+
+    Args:
+        names: Which benchmarks; none for all.
+        out: Folder for the JSON files.
+    """
+    there = [
+        module.name for module in pkgutil.iter_modules(bench.__path__) if module.name not in SUPPORT
+    ]
+    if unknown := sorted(set(names) - set(there)):
+        raise UsageError(f"There is no benchmark {unknown[0]!r}. Benchmarks: {', '.join(there)}.")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names or there:
+        module = importlib.import_module(f"tests.bench.{name}")
+        rows = module.run()
+        record = {"about": module.__doc__, "rows": rows, "environment": describe_environment()}
+        (out / f"{name}.json").write_text(json.dumps(record, indent=2))
+        print(
+            f"\n{module.__doc__}\n\n{pd.DataFrame(rows).to_markdown(index=False, floatfmt='.3g')}\n"
+        )
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        tyro.cli(main)
