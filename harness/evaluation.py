@@ -26,14 +26,13 @@ from harness.images import MaskRule, read_mask, resize_mask
 from harness.metrics import (
     IMAGE_METRICS,
     PIXEL_METRICS,
-    Sort,
     channel_sweep,
     image_sweep,
     object_sweep,
     pixel_sweep,
-    sort_in_place,
 )
 from harness.published_metrics import adeval200, dinomaly200_aupro
+from harness.thresholds import Sort, sort_in_place
 
 ALL, UNSEEN, MEAN = "all", "unseen", "mean"
 SPRO_LIMIT = 0.05

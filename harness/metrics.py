@@ -4,139 +4,21 @@ Every function returns a value in [0, 1] to maximise, except `inspection_depth`,
 with anomaly; a sample counts as predicted when its score is at least the threshold. What a metric is not defined for
 (a class that is missing) is NaN.
 
-Legend: N images or samples, H x W pixels, T distinct scores among the positives, R regions.
-
-All curves change direction only at scores that a positive has. So the negatives are sorted by value alone (no indices
-are carried), a chunk at a time, and the T positive scores are looked up in them: that gives the area under ROC, the
-step-wise average precision, the best F1 and the per-region overlap exactly, for the price of one sort.
+Legend: N images or samples, H x W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from harness.errors import InputError
 from harness.regions import Channel, region_shares, saturated_shares
+from harness.thresholds import Sort, ThresholdSweep, sort_in_place, sweep
 
-CHUNK = 2**25
-"""Negatives sorted at a time: bounds the memory beyond the maps themselves to a few bytes per pixel of a chunk."""
-
-Events = Iterable[tuple[np.ndarray, np.ndarray]]
-"""Per image: scores of its positives, and what each adds to the mean overlap when it is found."""
 Images = np.ndarray | Sequence[np.ndarray]
 """Array [N, H, W], or a sequence of N arrays [H, W] of any sizes, which may make them when asked."""
-Sort = Callable[[np.ndarray], np.ndarray]
-"""Returns a vector sorted ascending; it may sort the one that it is given."""
-
-
-def sort_in_place(values: np.ndarray) -> np.ndarray:
-    """Sort a vector without a copy."""
-    values.sort()
-    return values
-
-
-@dataclass(frozen=True)
-class ThresholdSweep:
-    """Counts at every distinct score that a positive has, from the highest to the lowest."""
-
-    hits_T: np.ndarray
-    """Positives exactly at the threshold (int64)."""
-    above_T: np.ndarray
-    """Negatives strictly above the threshold (int64)."""
-    reached_T: np.ndarray
-    """Negatives at or above the threshold (int64)."""
-    overlap_T: np.ndarray
-    """Mean covered share of the regions at the threshold, in [0, 1]."""
-    negatives: int
-    """How many negatives there are in all."""
-
-    @property
-    def positives(self) -> int:
-        """How many positives there are in all."""
-        return int(self.hits_T.sum())
-
-    def auroc(self) -> float:
-        """P(score of a positive > score of a negative) + half the ties."""
-        if not self.positives or not self.negatives:
-            return float("nan")
-        misordered_twice = int((self.hits_T * (self.above_T + self.reached_T)).sum())
-        return 1.0 - misordered_twice / (2 * self.positives * self.negatives)
-
-    def average_precision(self) -> float:
-        """Sum of precision times the step in recall, without interpolation; 1 without negatives."""
-        if not self.positives:
-            return float("nan")
-        found_T = np.cumsum(self.hits_T)
-        precision_T = found_T / (found_T + self.reached_T)
-        return float((self.hits_T * precision_T).sum() / self.positives)
-
-    def f1max(self) -> float:
-        """Largest F1 over all thresholds, so chosen on the labels; 1 without negatives."""
-        if not self.positives:
-            return float("nan")
-        found_T = np.cumsum(self.hits_T)
-        return float((2 * found_T / (found_T + self.reached_T + self.positives)).max())
-
-    def aupro(self, max_fpr: float = 0.3) -> float:
-        """Area under overlap against false-positive rate up to `max_fpr`, divided by it.
-
-        The curve starts at (0, 0), joins the thresholds by straight lines and is interpolated at the limit.
-        """
-        if not 0 < max_fpr <= 1:
-            raise InputError(f"max_fpr must lie in (0, 1], got {max_fpr}.")
-        if not self.positives or not self.negatives:
-            return float("nan")
-        before_T = np.concatenate([[0.0], self.overlap_T[:-1]])
-        rates_T2 = np.stack([self.above_T, self.reached_T], axis=1) / self.negatives
-        rate = np.concatenate([[0.0], rates_T2.ravel(), [1.0]])
-        overlaps_T2 = np.stack([before_T, self.overlap_T], axis=1)
-        overlap = np.concatenate([[0.0], overlaps_T2.ravel(), [1.0]])
-        return area_up_to(rate, overlap, max_fpr) / max_fpr
-
-
-def area_up_to(x: np.ndarray, y: np.ndarray, limit: float) -> float:
-    """Area under the straight lines through (x, y), x ascending, from the first point up to x = limit."""
-    inside = int(np.searchsorted(x, limit, side="right"))
-    if inside < len(x):
-        slope = (y[inside] - y[inside - 1]) / (x[inside] - x[inside - 1])
-        end = y[inside - 1] + slope * (limit - x[inside - 1])
-        x, y = np.append(x[:inside], limit), np.append(y[:inside], end)
-    return float(np.trapezoid(y, x))
-
-
-def sweep(
-    events: Events, negatives: Iterable[np.ndarray], *, sort: Sort = sort_in_place
-) -> ThresholdSweep:
-    """Sweep all thresholds over positives and negatives that come image by image."""
-    pairs = list(events)
-    scores = np.concatenate([scores for scores, _ in pairs]) if pairs else np.empty(0)
-    shares = np.concatenate([shares for _, shares in pairs]) if pairs else np.empty(0)
-    values_T, group = np.unique(scores, return_inverse=True)
-    above_T, reached_T = np.zeros((2, len(values_T)), dtype=np.int64)
-    count = 0
-    for chunk in _chunks(negatives):
-        ordered = sort(chunk)
-        count += len(ordered)
-        above_T += len(ordered) - np.searchsorted(ordered, values_T, side="right")
-        reached_T += len(ordered) - np.searchsorted(ordered, values_T, side="left")
-    overlap_T = np.cumsum(np.bincount(group, weights=shares, minlength=len(values_T))[::-1])
-    hits_T = np.bincount(group, minlength=len(values_T))[::-1]
-    return ThresholdSweep(hits_T, above_T[::-1], reached_T[::-1], overlap_T, count)
-
-
-def _chunks(arrays: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join vectors into chunks of about CHUNK entries."""
-    waiting: list[np.ndarray] = []
-    for array in arrays:
-        waiting.append(array)
-        if sum(map(len, waiting)) >= CHUNK:
-            yield np.concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
 
 
 def image_sweep(labels_N: np.ndarray, scores_N: np.ndarray) -> ThresholdSweep:
@@ -219,18 +101,16 @@ def _union(channels: Sequence[Channel], shape: tuple[int, ...]) -> np.ndarray:
     return union_HW
 
 
-def check_finite(scores: np.ndarray, name: str = "image") -> None:
+def check_finite(scores_N: np.ndarray) -> None:
     """Refuse scores that cannot be ranked.
 
     Raises:
-        InputError: naming the first image (along the first axis) that has one.
+        InputError: naming the first image that has one.
     """
-    finite = np.isfinite(scores)
-    if not finite.all():
-        first = int(np.flatnonzero(~finite.reshape(len(scores), -1).all(axis=1))[0])
+    bad = np.flatnonzero(~np.isfinite(scores_N))
+    if len(bad):
         raise InputError(
-            f"{scores.size - int(finite.sum())} of {scores.size} scores are NaN or infinite, the first in {name} "
-            f"{first}: nothing to rank."
+            f"{len(bad)} of {len(scores_N)} scores are NaN or infinite, the first in image {bad[0]}: nothing to rank."
         )
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics import Images, area_up_to, check_maps
+from harness.metrics import Images, check_maps
 from harness.regions import region_shares
+from harness.thresholds import area_up_to
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from harness import metrics
+from harness import thresholds
 from harness.compute import device_sort
 from harness.errors import InputError
 from harness.metrics import (
@@ -373,7 +373,7 @@ def test_chunks_change_nothing(monkeypatch):
     masks = rng.random((6, 9, 9)) < 0.2
     maps = rng.integers(0, 9, masks.shape).astype(np.float32)
     whole = pixel_sweep(masks, maps)
-    monkeypatch.setattr(metrics, "CHUNK", 100)
+    monkeypatch.setattr(thresholds, "CHUNK", 100)
     chunked = pixel_sweep(masks, maps)
     for name in ("hits_T", "above_T", "reached_T", "overlap_T"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(chunked, name))
