@@ -73,17 +73,17 @@ SMOKE = Profile(
     self_made=True,
 )
 
-_MEDIUM = Dinomaly(width=64, depth=4, heads=2)
+_LONG = replace(_SMALL, ramp_steps=1000)
 
 MTD = Profile(
     name="mtd",
     dataset=MagneticTile(),
     encoder=Encoder(),
-    plain=PlainNetwork(network=_MEDIUM, training=Training(steps=1500)),
+    plain=PlainNetwork(network=_LONG, training=Training(steps=2000)),
     meds=MeDS(
-        network=replace(_MEDIUM, discard=0.5),
+        network=replace(_LONG, discard=0.5),
         distillation=Training(steps=500),
-        finetuning=Training(steps=1000),
+        finetuning=Training(steps=1500),
     ),
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
