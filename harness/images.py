@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,9 @@ class ImageFacts:
     """Largest value of any pixel and channel, 0..255."""
     levels: int
     """How many different values its pixels have, 1..256."""
+
+
+FIELDS = [field.name for field in fields(ImageFacts)]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -146,14 +149,15 @@ class ImageIndex:
 
     def _load(self) -> dict[str, list]:
         try:
-            return json.loads(self.file.read_text())
+            written = json.loads(self.file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return {}  # nothing is lost: what is not known is read again
+        return written["files"] if written.get("fields") == FIELDS else {}
 
     def _save(self, known: dict[str, list]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-        draft.write_text(json.dumps(known))
+        draft.write_text(json.dumps({"fields": FIELDS, "files": known}))
         draft.replace(self.file)
 
 
