@@ -154,51 +154,51 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
 
 
 @pytest.mark.slow
-def test_a_killed_driver_leaves_a_study_that_goes_on(tmp_path):
-    """SIGKILL the command when some experiments are finished; the same command runs the others only."""
-    command = [sys.executable, "-m", "sweeps", "rho", "--noise", "0", "0.4", "--rho", "0.5"]
-    command += [
-        "--profile",
-        "smoke",
-        "--runs",
-        str(tmp_path / "runs"),
-        "--cache",
-        str(tmp_path / "cache"),
-    ]
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_driver_leaves_a_study_that_goes_on(how, tmp_path):
+    """End the command when something is finished; the same command runs what is not, and nothing twice."""
+    command = [sys.executable, "-m", "sweeps", "rho", "--profile", "smoke"]
+    command += ["--noise", "0", "0.4", "--rho", "0.5"]
+    command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
-    root = Path(__file__).parents[1]
+    settings = {"cwd": Path(__file__).parents[1], "env": environment, "text": True}
     with subprocess.Popen(
-        command,
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings
     ) as driver:
         printed = []
-        while sum("image AUROC" in line for line in printed) < 1:
+        while not any("image AUROC" in line for line in printed):
             printed.append(driver.stdout.readline())
             assert printed[-1], "".join(printed)
-        driver.kill()
+        driver.send_signal(how)
+        printed += driver.stdout.readlines()
+    if how is signal.SIGINT:
+        assert driver.returncode == 130
+        assert (
+            "Stopped. What is finished is kept; the same command goes on from here." in printed[-1]
+        )
+        assert not any("Traceback" in line for line in printed)
+    time.sleep(2)  # what a killed driver had started ends, too
     database = tmp_path / "runs" / "mlflow.db"
-    time.sleep(2)  # what the killed driver had started ends, too
-    finished = finished_runs(database)
+    states = run_states(database)
+    finished = {key: run for key, (run, state) in states.items() if state == "FINISHED"}
     assert 1 <= len(finished) < 6
-    again = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    if how is signal.SIGINT:
+        assert {state for _, state in states.values()} <= {"FINISHED", "KILLED"}
+    again = subprocess.run(command, capture_output=True, **settings)
     assert again.returncode == 0, again.stderr
     assert f"6 experiments, {len(finished)} finished" in again.stdout
-    at_the_end = finished_runs(database)
-    assert finished.items() <= at_the_end.items()
+    at_the_end = run_states(database)
     assert len(at_the_end) == 6
+    assert {state for _, state in at_the_end.values()} == {"FINISHED"}
+    assert finished.items() <= {key: run for key, (run, _) in at_the_end.items()}.items()
     assert (tmp_path / "runs" / "rho" / "smoke.html").is_file()
 
 
-def finished_runs(database: Path) -> dict[str, str]:
-    """Run id by key of the finished experiments; fails if a key has two."""
+def run_states(database: Path) -> dict[str, tuple[str, str]]:
+    """(run id, status) by key of the experiments; fails if a key has two runs."""
     client = MlflowClient(tracking_uri=f"sqlite:///{database}")
-    study = client.get_experiment_by_name("rho")
-    runs = client.search_runs([study.experiment_id]) if study else []
-    keyed = [run for run in runs if "meds.key" in run.data.tags and run.info.status == "FINISHED"]
-    found = {run.data.tags["meds.key"]: run.info.run_id for run in keyed}
+    runs = client.search_runs([client.get_experiment_by_name("rho").experiment_id])
+    keyed = [run for run in runs if "meds.key" in run.data.tags]
+    found = {run.data.tags["meds.key"]: (run.info.run_id, run.info.status) for run in keyed}
     assert len(found) == len(keyed)
     return found
