@@ -148,8 +148,10 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
     for experiment in good:
         here = run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
         of_run = table[(table["key"] == experiment.key) & table["metric"].str.startswith("image_")]
-        logged = of_run.set_index(["category", "metric"])["value"].sort_index()
-        ours = here.metrics.set_index(["category", "metric"])["value"]
+        names = ["category", "readout", "metric"]
+        logged = of_run.set_index(names)["value"].sort_index()
+        assert logged.index.is_unique
+        ours = here.metrics.set_index(names)["value"]
         np.testing.assert_array_equal(logged, ours[logged.index])
 
 
