@@ -25,6 +25,8 @@ from tests.small import NETWORK
 
 pytestmark = pytest.mark.ray
 
+OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED")
+"""Settings of this process that a command of a user has not."""
 SHORT = Training(steps=5, batch_size=4)
 
 
@@ -162,7 +164,7 @@ def test_a_stopped_driver_leaves_a_study_that_goes_on(how, tmp_path):
     command = [sys.executable, "-m", "sweeps", "rho", "--profile", "smoke"]
     command += ["--noise", "0", "0.4", "--rho", "0.5"]
     command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
     settings = {"cwd": Path(__file__).parents[1], "env": environment, "text": True}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings

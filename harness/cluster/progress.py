@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -79,6 +80,7 @@ class Watcher(tune.Callback):
         tqdm.write(
             f"[{done:{len(str(total))}}/{total}] {experiment.name}: {text}{self._remaining()}"
         )
+        sys.stdout.flush()  # or a log file would stay empty for minutes
 
     def _remaining(self) -> str:
         """Time left, once every kind of detector that is still waiting has finished one experiment."""

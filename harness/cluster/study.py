@@ -53,9 +53,8 @@ def run_study(
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
     done = len(finished)
-    print(
-        f"{study} on {profile}: {len(by_key)} experiments, {done} finished, {len(missing)} to run"
-    )
+    counts = f"{len(by_key)} experiments, {done} finished, {len(missing)} to run"
+    print(f"{study} on {profile}: {counts}", flush=True)
     if not missing:
         tracker.close_study(parent, complete=True)
         return Summary(finished_before=done)
