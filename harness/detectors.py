@@ -16,6 +16,7 @@ import numpy as np
 from harness.compute import Compute, default_device, one_thread
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
+from harness.memory_stage import memory_scores
 from harness.networks import NetworkSettings
 from harness.training import (
     NativeLoss,
@@ -74,7 +75,7 @@ class MemoryScorer:
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `Scorer.score`; in the units of the memory's distance."""
-        return self.memory.scores_of(images, self.bank)
+        return memory_scores(images, self.bank, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,24 +8,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.check import inspect_or_refuse
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
 from harness.detectors import Detector
-from harness.distances import fill_tables
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation, evaluate
-from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
-from harness.images import ImageIndex
-from harness.memory import MemoryEnsemble
 from harness.noise import Noise, NoisySplit, contaminate
+from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
 from harness.training import Trained
 
 
@@ -86,62 +82,24 @@ class Result:
     """Wall time of fitting, scoring and evaluating."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A dataset whose files were checked and whose images were encoded."""
-
-    samples: pd.DataFrame
-    """Sample table with digest and row in the store, ordered by category and row."""
-    features: dict[str, CategoryFeatures]
-    data_digest: str
-
-    def images(self, samples: pd.DataFrame) -> ImageSet:
-        """What a detector may see of these samples; in their order."""
-        return ImageSet(
-            tuple(
-                CategoryImages(self.features[str(category)], group["row"].to_numpy())
-                for category, group in samples.groupby("category")
-            )
-        )
-
-
-def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFrame, str]:
-    """Read and check a dataset; return its samples, in the store's order, and the digest of all its files.
+def prepare(
+    experiments: Iterable[Experiment], *, data: Path, cache: Path, compute: Compute
+) -> dict[str, Prepared]:
+    """Do the work that experiments share, where it is not done yet; return what each runs on, by key.
 
     Raises:
-        InputError: see `harness.check.inspect_or_refuse`.
+        InputError: the data or a setting cannot be used.
     """
-    inspection = inspect_or_refuse(dataset, data, ImageIndex(cache / "images.json"))
-    samples = inspection.samples.sort_values(["category", "digest", "image"], ignore_index=True)
-    samples["row"] = samples.groupby("category").cumcount()
-    return samples, inspection.digest
-
-
-def prepare(experiment: Experiment, *, data: Path, cache: Path, compute: Compute) -> Prepared:
-    """Do the work that experiments share, where it is not done yet: check files, encode, measure distances."""
-    samples, data_digest = read_dataset(experiment.dataset, data, cache)
-    pairs = {
-        str(category): [
-            (digest, data / image)
-            for digest, image in zip(group["digest"], group["image"], strict=True)
-        ]
-        for category, group in samples.groupby("category")
-    }
-    features = FeatureStore(cache / "features").fill(experiment.encoder, pairs, compute=compute)
-    if memory := memory_of(experiment.detector):
-        trainable = samples[(samples["split"] == "train") | (samples["defect"] != "good")]
-        requests = [
-            (features[str(category)], group["row"].to_numpy())
-            for category, group in trainable.groupby("category")
-        ]
-        fill_tables(requests, memory.distance, compute=compute)
-    return Prepared(samples, features, data_digest)
-
-
-def memory_of(detector: Detector) -> MemoryEnsemble | None:
-    """The detector's memory ensemble, if it has one."""
-    memory = getattr(detector, "memory", None)
-    return memory if isinstance(memory, MemoryEnsemble) else None
+    groups: dict[tuple[Dataset, Encoder], list[Experiment]] = {}
+    for experiment in experiments:
+        groups.setdefault((experiment.dataset, experiment.encoder), []).append(experiment)
+    prepared: dict[str, Prepared] = {}
+    for (dataset, encoder), group in groups.items():
+        shared = encode_dataset(dataset, encoder, data=data, cache=cache, compute=compute)
+        wanted = [(e.noise, memory) for e in group if (memory := memory_of(e.detector)) is not None]
+        score_memories(shared, wanted, compute=compute)
+        prepared |= {experiment.key: shared for experiment in group}
+    return prepared
 
 
 def run(
@@ -159,8 +117,8 @@ def run(
         InputError: the data or a setting cannot be used; nothing half-written is left behind.
     """
     compute = compute or InProcess()
-    prepared = prepare(experiment, data=data, cache=cache, compute=compute)
-    return run_prepared(experiment, prepared, data=data, compute=compute)
+    prepared = prepare([experiment], data=data, cache=cache, compute=compute)
+    return run_prepared(experiment, prepared[experiment.key], data=data, compute=compute)
 
 
 def run_prepared(

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +20,10 @@ import numpy as np
 
 from harness.compute import Compute
 from harness.encoders import Encoded, Encoder, encode
+from harness.storage import Draft, making, open_array, read_rows
 
 CHUNK = 16
 """Images per item of encoding work; fixed, so that results do not depend on how many actors share it."""
-
-
-@functools.lru_cache(maxsize=256)
-def open_array(file: Path) -> np.ndarray:
-    """Memory-map an array file, read-only; one map per process and file."""
-    return np.load(file, mmap_mode="r")
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,10 @@ class CategoryFeatures:
     def memory_NPC(self) -> np.ndarray:
         """Unit-length features for the memory, half precision."""
         return open_array(self.folder / "memory.npy")
+
+    def read_memory(self, rows_n: np.ndarray) -> np.ndarray:
+        """Memory features of some images, read instead of mapped: what is not kept does not stay in memory."""
+        return read_rows(self.folder / "memory.npy", rows_n)
 
     @property
     def targets(self) -> tuple[np.ndarray, ...]:
@@ -107,75 +104,56 @@ class FeatureStore:
             store.
         """
         key = encoder.digest()
-        folders = {
+        entries = {
             name: self.folder / _digest([key, *(digest for digest, _ in pairs)])
             for name, pairs in images.items()
         }
-        missing = {
-            name: [file for _, file in images[name]]
-            for name in images
-            if not folders[name].is_dir()
-        }
-        chunks = [
-            (name, files[start : start + CHUNK])
-            for name, files in missing.items()
-            for start in range(0, len(files), CHUNK)
-        ]
-        results = compute.map(
-            functools.partial(encode, encoder),
-            [files for _, files in chunks],
-            label="encoding images",
-        )
-        writer: _CategoryWriter | None = None
-        for (name, files), encoded in zip(chunks, results, strict=True):
-            if writer is None:
-                writer = _CategoryWriter(folders[name], len(missing[name]))
-            if writer.add(encoded, len(files)):
-                writer = None
-        return {name: CategoryFeatures(folder) for name, folder in folders.items()}
+        files = {entries[name]: [file for _, file in pairs] for name, pairs in images.items()}
+        with making("features", entries.values()) as missing:
+            chunks = [
+                (entry, start, files[entry][start : start + CHUNK])
+                for entry in missing
+                for start in range(0, len(files[entry]), CHUNK)
+            ]
+            encode_chunk = functools.partial(encode, encoder)
+            results = compute.map(
+                encode_chunk, [chunk for _, _, chunk in chunks], label="encoding images"
+            )
+            drafts: dict[Path, _FeatureDraft] = {}
+            for (entry, start, _), encoded in zip(chunks, results, strict=True):
+                if entry not in drafts:
+                    drafts[entry] = _FeatureDraft(entry, len(files[entry]))
+                drafts[entry].write(start, encoded)
+                if drafts[entry].complete:
+                    drafts.pop(entry).publish()
+        return {name: CategoryFeatures(entry) for name, entry in entries.items()}
 
 
-class _CategoryWriter:
-    """Writes one category's arrays to a draft folder and puts it in place when the last image has come."""
+class _FeatureDraft(Draft):
+    """The features of one category while they come in."""
 
-    def __init__(self, folder: Path, images: int) -> None:
-        self.folder, self.images, self.written = folder, images, 0
-        self.draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-        shutil.rmtree(self.draft, ignore_errors=True)
-        self.draft.mkdir(parents=True)
+    def __init__(self, target: Path, images: int) -> None:
+        super().__init__(target)
+        self.images, self.written = images, 0
         self.arrays: dict[str, np.ndarray] = {}
 
-    def add(self, encoded: Encoded, count: int) -> bool:
-        """Write the next images; true when the category is complete and in place."""
+    @property
+    def complete(self) -> bool:
+        """Whether every image has come."""
+        return self.written == self.images
+
+    def write(self, start: int, encoded: Encoded) -> None:
+        """Write the features of consecutive images."""
         parts = {"memory": encoded.memory_NPC}
         parts |= {f"target-{i}": group for i, group in enumerate(encoded.targets)}
         if encoded.prefix_NTC is not None:
             parts["prefix"] = encoded.prefix_NTC
+        count = len(encoded.memory_NPC)
         for name, part in parts.items():
             if name not in self.arrays:
-                self.arrays[name] = np.lib.format.open_memmap(
-                    self.draft / f"{name}.npy",
-                    mode="w+",
-                    dtype=np.float16,
-                    shape=(self.images, *part.shape[1:]),
-                )
-            self.arrays[name][self.written : self.written + count] = part
+                self.arrays[name] = self.array(name, (self.images, *part.shape[1:]), np.float16)
+            self.arrays[name][start : start + count] = part
         self.written += count
-        if self.written < self.images:
-            return False
-        self.arrays.clear()
-        publish(self.draft, self.folder)
-        return True
-
-
-def publish(draft: Path, target: Path) -> None:
-    """Move a finished folder to its place in one step; if another process was first, its equal result stays."""
-    try:
-        draft.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-        shutil.rmtree(draft)
 
 
 def _digest(parts: Sequence[str]) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from harness.compute import Compute
 from harness.detectors import NetworkScorer
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
+from harness.memory_stage import memory_scores
 from harness.networks import NetworkSettings
 from harness.training import (
     DistillationLoss,
@@ -40,7 +39,7 @@ class MeDS:
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
         """Run the three stages."""
-        memory_scores_NP = self.memory.scores_of(images, images).astype(np.float32)
+        memory_scores_NP = memory_scores(images, images, self.memory)
         distilled = compute.train(
             run_phase,
             Phase(

@@ -1,56 +1,32 @@
 """Ensembles of sparse memory banks: s_M(x) = mean over banks of the distance to the nearest patch in the bank.
 
-Subsampling is by image and per category (MeDS, appendix B.2): no bank mixes categories. Since a
-bank's distance is a minimum over its images' distances (`harness.distances`), every ensemble comes
-from one table; and the mean over all possible banks has a closed form, the expectation of a minimum
-of random draws.
+Subsampling is by image and per category (MeDS, appendix B.2): no bank mixes categories. Since a bank's distance is a
+minimum over its images' distances (`harness.distances`), every ensemble comes from one table; and the mean over all
+possible banks has a closed form, the expectation of a minimum of random draws.
 
-Legend: N query images, P patches of a query, M images that banks are drawn from, m draws per bank,
-B banks.
+Legend: N query images, P patches of a query, M images that banks are drawn from, m draws per bank, B banks.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from harness.distances import Distance, distances_between
+from harness.banks import Ranked, draw_banks, membership, minimum_weights, rank, walk
+from harness.distance_kernels import Distance
+from harness.distances import Precision
 from harness.errors import InputError
-from harness.features import CategoryImages, ImageSet
 
-
-def minimum_weights(images: int, draws: int, *, replacement: bool = True) -> np.ndarray:
-    """Probability [M] that the i-th nearest of M images is the nearest one drawn; the weights sum to 1.
-
-    With replacement ((M-i+1)/M)^m - ((M-i)/M)^m; without, C(M-i, m-1) / C(M, m).
-
-    Raises:
-        InputError: there is no image, no draw, or more draws than images without replacement.
-
-    >>> [str(Fraction(w).limit_denominator(9)) for w in minimum_weights(3, 2)]
-    ['5/9', '1/3', '1/9']
-    >>> [str(Fraction(w).limit_denominator(9)) for w in minimum_weights(3, 2, replacement=False)]
-    ['2/3', '1/3', '0']
-    """
-    if images < 1 or draws < 1:
-        raise InputError(
-            f"A memory needs at least one image and one draw, got {images} images and {draws} draws."
-        )
-    if replacement:
-        survival = (np.arange(images, -1, -1) / images) ** draws
-        return survival[:-1] - survival[1:]
-    if draws > images:
-        raise InputError(
-            f"{draws} draws without replacement need at least as many images, got {images}."
-        )
-    rank = np.arange(1, images)
-    left = np.maximum(
-        images - rank - draws + 1, 0
-    )  # zero from the rank on that can no longer be the minimum
-    return draws / images * np.concatenate([[1.0], np.cumprod(left / (images - rank))])
+NEGLIGIBLE = 1e-17
+"""Probability of a rank from which on it cannot change a double-precision score."""
+FEW = 6
+"""Draws per image, over all banks, up to which a minimum per bank takes less time than a walk through the ranks."""
 
 
 def expected_scores(
@@ -75,10 +51,16 @@ def expected_scores(
     array([[1.33333333]])
     """
     weights_M = minimum_weights(distances_NPM.shape[2], draws, replacement=replacement)
-    scores_NP = np.empty(distances_NPM.shape[:2])
-    for image, distances_PM in enumerate(distances_NPM):
-        scores_NP[image] = np.sort(distances_PM, axis=1) @ weights_M
-    return scores_NP
+    scores = [
+        _expectation(np.sort(distances_PM, axis=1), weights_M) for distances_PM in distances_NPM
+    ]
+    return np.array(scores).reshape(distances_NPM.shape[:2])
+
+
+def _expectation(sorted_PM: np.ndarray, weights_M: np.ndarray) -> np.ndarray:
+    """Weighted sum over ranks [P], up to the last rank that matters; not by BLAS, whose sums depend on its threads."""
+    ranks = int(np.searchsorted(-np.cumsum(weights_M[::-1])[::-1], -NEGLIGIBLE)) or 1
+    return np.einsum("pm,m->p", sorted_PM[:, :ranks], weights_M[:ranks], dtype=np.float64)
 
 
 def bootstrap_scores(
@@ -86,8 +68,7 @@ def bootstrap_scores(
 ) -> np.ndarray:
     """Memory scores of a finite ensemble of `size` banks of `draws` images each.
 
-    Bank b is drawn from default_rng([seed, b]), so it is the same bank in every ensemble that has
-    it.
+    Bank b is drawn from default_rng([seed, b]), so it is the same bank in every ensemble that has it.
 
     Returns:
         float64 [N, P], in the units of the distances.
@@ -95,20 +76,13 @@ def bootstrap_scores(
     Raises:
         InputError: no bank is asked for, or see `minimum_weights`.
     """
-    if size < 1:
-        raise InputError(f"An ensemble needs at least one bank, got {size}.")
-    images = distances_NPM.shape[2]
-    minimum_weights(images, draws, replacement=replacement)  # refuses what cannot be drawn
-    banks = [
-        np.random.default_rng([seed, b]).choice(images, draws, replace=replacement)
-        for b in range(size)
+    everything_M = np.ones(distances_NPM.shape[2], dtype=bool)
+    settings: dict[str, Any] = {"draws": draws, "size": size, "seed": seed}
+    settings["replacement"] = replacement
+    scores = [
+        Query(distances_PM).mean_minimum(everything_M, **settings) for distances_PM in distances_NPM
     ]
-    scores_NP = np.zeros(distances_NPM.shape[:2])
-    for image, distances_PM in enumerate(distances_NPM):
-        columns_MP = np.ascontiguousarray(distances_PM.T)
-        for bank in banks:
-            scores_NP[image] += columns_MP[bank].min(axis=0)
-    return scores_NP / size
+    return np.array(scores).reshape(distances_NPM.shape[:2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +97,18 @@ class MemoryEnsemble:
     """Seed of the banks of a finite ensemble."""
     replacement: bool = True
     """Draw images into a bank with replacement (the release and Theorem 1) or without (Algorithm 1)."""
+    exclude_self: bool = False
+    """Score a training image only against banks that do not hold it; the release keeps them."""
     distance: Distance = "cosine"
     """Distance between patches: "cosine" (the release) or "euclidean" (the paper)."""
+    precision: Precision = "exact"
+    """"exact", or "fast": 8-bit search with an exact distance to what it finds (see `harness.distances`)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:
             raise InputError(
-                f"rho (the memory's ratio) must lie in (0, 1], got {self.ratio}: it is the share of "
-                "training images in a bank. The paper's value is 0.1."
+                f"rho (the memory's ratio) must lie in (0, 1], got {self.ratio}: it is the share of training images in "
+                "a bank. The paper's value is 0.1."
             )
 
     def draws(self, images: int) -> int:
@@ -139,22 +117,95 @@ class MemoryEnsemble:
         >>> MemoryEnsemble(ratio=0.1).draws(30)
         3
         """
-        return math.ceil(Fraction(str(self.ratio)) * images)
+        return _draws(self.ratio, images)
 
-    def scores(self, queries: CategoryImages, bank: CategoryImages) -> np.ndarray:
-        """Memory scores s_M float64 [N, P] of images of one category against its training images."""
-        draws = self.draws(len(bank.rows_N))
-        chunks = distances_between(queries, bank, self.distance)
-        return np.concatenate([self._reduce(distances_NPM, draws) for distances_NPM in chunks])
 
-    def _reduce(self, distances_NPM: np.ndarray, draws: int) -> np.ndarray:
-        if self.size is None:
-            return expected_scores(distances_NPM, draws, replacement=self.replacement)
-        return bootstrap_scores(
-            distances_NPM, draws, self.size, seed=self.seed, replacement=self.replacement
+@functools.cache
+def _draws(ratio: float, images: int) -> int:
+    return math.ceil(Fraction(str(ratio)) * images)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query image before all images that any ensemble's banks are drawn from; one ranking serves all ensembles."""
+
+    distances_PM: np.ndarray
+    """Distance of every patch to its nearest patch of every image."""
+    own: int | None = None
+    """Position of the query itself among the images; None if it is not among them."""
+
+    @functools.cached_property
+    def _ranked(self) -> Ranked:
+        return rank(self.distances_PM)
+
+    @functools.cached_property
+    def _columns_MP(self) -> np.ndarray:
+        return np.ascontiguousarray(self.distances_PM.T)
+
+    def scores(self, bank_M: np.ndarray, memories: Sequence[MemoryEnsemble]) -> np.ndarray:
+        """Scores [W, P] against W ensembles whose banks are drawn from the images where `bank_M` is true.
+
+        Raises:
+            InputError: see `minimum_weights`.
+        """
+        images = int(bank_M.sum())
+        sort = functools.cache(
+            lambda alone: np.sort(self.distances_PM[:, self._others(bank_M, alone)], axis=1)
+        )
+        return np.array(
+            [
+                self._expected(sort(memory.exclude_self), images, memory)
+                if memory.size is None
+                else self.mean_minimum(
+                    bank_M,
+                    draws=memory.draws(images),
+                    size=memory.size,
+                    seed=memory.seed,
+                    replacement=memory.replacement,
+                    exclude_self=memory.exclude_self,
+                )
+                for memory in memories
+            ]
         )
 
-    def scores_of(self, queries: ImageSet, bank: ImageSet) -> np.ndarray:
-        """Memory scores [N, P] of images of several categories, each against the bank's images of its own."""
-        pairs = zip(queries.categories, bank.categories, strict=True)
-        return np.concatenate([self.scores(query, memory) for query, memory in pairs])
+    def _others(self, bank_M: np.ndarray, alone: bool) -> np.ndarray:
+        """The images that banks are drawn from, without the query itself if it is to be `alone`."""
+        if not alone or self.own is None or bank_M.sum() == 1:
+            return bank_M
+        return bank_M & (np.arange(len(bank_M)) != self.own)
+
+    def _expected(self, sorted_PM: np.ndarray, images: int, memory: MemoryEnsemble) -> np.ndarray:
+        left, draws = sorted_PM.shape[1], memory.draws(images)
+        if not memory.replacement:
+            draws = min(draws, left)
+        weights_M = minimum_weights(left, draws, replacement=memory.replacement)
+        return _expectation(sorted_PM, weights_M)
+
+    def mean_minimum(
+        self, bank_M: np.ndarray, *, exclude_self: bool = False, **settings: Any
+    ) -> np.ndarray:
+        """Mean over banks [P] of the smallest distance to their images.
+
+        Args:
+            bank_M: True for the images that banks are drawn from.
+            exclude_self: Leave out the banks that hold the query; one of all other images is left if every bank does.
+            **settings: See `draw_banks`.
+        """
+        images = int(bank_M.sum())
+        others_M = self._others(bank_M, exclude_self)
+        alone = int(others_M.sum()) < images
+        if settings["draws"] * settings["size"] <= FEW * images:
+            banks_Bm = np.flatnonzero(bank_M)[draw_banks(images, **settings)]
+            if alone:
+                banks_Bm = banks_Bm[(banks_Bm != self.own).all(axis=1)]
+            if not len(banks_Bm):
+                banks_Bm = np.flatnonzero(others_M)[None]
+            return self._columns_MP[banks_Bm].min(axis=1).mean(axis=0, dtype=np.float64)
+        drawn_MW = membership(images, **settings)
+        banks_MW = np.zeros((len(bank_M), drawn_MW.shape[1]), dtype=np.uint64)
+        banks_MW[bank_M] = drawn_MW
+        if alone:
+            banks_MW &= ~banks_MW[self.own]
+        if not banks_MW.any():
+            banks_MW[others_M] = 1
+        return walk(self._ranked, banks_MW)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
@@ -12,6 +13,8 @@ from harness.experiment import Experiment, prepare
 from tests.small import ENCODER, SMALL, Small
 
 prepare_environment()
+settings.register_profile("meds", deadline=None)  # how long an example takes says nothing here
+settings.load_profile("meds")
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +22,8 @@ def small(tmp_path_factory) -> Small:
     root = tmp_path_factory.mktemp("small")
     experiment = Experiment(dataset=SMALL, encoder=ENCODER, detector=MemoryDetector())
     data, cache = root / "textures", root / "cache"
-    prepared = prepare(experiment, data=data, cache=cache, compute=InProcess())
-    return Small(data, cache, prepared)
+    prepared = prepare([experiment], data=data, cache=cache, compute=InProcess())
+    return Small(data, cache, prepared[experiment.key])
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ from pathlib import Path
 from harness.datasets.textures import Textures
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation
-from harness.experiment import Experiment, Prepared
+from harness.experiment import Experiment
 from harness.networks.dinomaly import Dinomaly
+from harness.preparation import Prepared
 
 SMALL = Textures(train=8, good=4, defective=10)
 ENCODER = Encoder(image_size=128)

@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.sweep import Plan, sweep
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
-from harness.distances import _shard_distances
 from harness.experiment import run_prepared
+from harness.features import CategoryFeatures
 from harness.meds import MeDS
+from harness.memory_stage import ScoreRequest, fill_scores
 from harness.noise import Noise
 from harness.tracking import Tracker
 from harness.training import NativeLoss, Phase, ProgressiveSelection, Training, run_phase
+from tests.lose_a_node import IMAGES, MEMORIES, Disturbed, score_requests
 from tests.small import NETWORK
 
 pytestmark = pytest.mark.ray
@@ -32,8 +36,6 @@ SHORT = Training(steps=5, batch_size=4)
 
 @pytest.fixture
 def on_ray(ray_cluster, tmp_path):
-    from harness.cluster.on_ray import OnRay
-
     return OnRay(tmp_path)
 
 
@@ -49,18 +51,65 @@ def phase(small):
     )
 
 
+def score_bytes(requests):
+    return [(request.entry / "scores.npy").read_bytes() for request in requests]
+
+
+@pytest.fixture(scope="module")
+def undisturbed_scores(tmp_path_factory):
+    """What one process computes, to the bit."""
+    requests = score_requests(tmp_path_factory.mktemp("undisturbed"))
+    fill_scores(requests, compute=InProcess())
+    return score_bytes(requests)
+
+
 @pytest.mark.parametrize("actors", [1, 2, 3])
-def test_distances_are_the_same_bits_on_any_number_of_actors(small, on_ray, actors):
-    features = small.prepared.features["brick"]
-    shards = [(features, rows) for rows in np.array_split(np.arange(22), 7)]
+def test_memory_scores_are_the_same_bits_on_any_number_of_actors(
+    undisturbed_scores, on_ray, actors, tmp_path
+):
+    requests = score_requests(tmp_path)
+    with hire(actors) as crew:
+        fill_scores(requests, compute=replace(on_ray, crew=crew))
+    assert score_bytes(requests) == undisturbed_scores
 
-    def distances(shard):
-        return _shard_distances("cosine", shard)
 
-    here = list(InProcess().map(distances, shards, label="here"))
-    there = list(replace(on_ray, actors=actors).map(distances, shards, label="there"))
-    for one, other in zip(here, there, strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(
+    undisturbed_scores, on_ray, tmp_path
+):
+    requests = score_requests(tmp_path)
+    with hire(2) as crew:
+        (victim, *_) = set(crew.results(lambda _: os.getpid(), range(8)))
+        compute = Disturbed(replace(on_ray, crew=crew), [lambda: os.kill(victim, signal.SIGKILL)])
+        fill_scores(requests, compute=compute)
+    assert not compute.faults
+    assert score_bytes(requests) == undisturbed_scores
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_in_mid_pass_costs_nothing_but_time(undisturbed_scores, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
+    command = [sys.executable, "-m", "tests.lose_a_node", str(tmp_path)]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (features,) = tmp_path.glob("features")
+    requests = [
+        ScoreRequest(CategoryFeatures(features), np.arange(0, IMAGES, 2), memory)
+        for memory in MEMORIES
+    ]
+    assert score_bytes(requests) == undisturbed_scores
+
+
+def test_results_come_in_order_and_no_actor_waits_for_a_slow_one(on_ray):
+    def sleep(item):
+        time.sleep(2 if item == 0 else 0.02)
+        return item, os.getpid()
+
+    with hire(2) as crew:
+        results = list(replace(on_ray, crew=crew).map(sleep, range(12), label="uneven"))
+    assert [item for item, _ in results] == list(range(12))
+    of_slow = [item for item, process in results if process == results[0][1]]
+    assert len(of_slow) <= 3  # those it was handed in advance
 
 
 def test_an_error_in_an_actor_arrives_as_it_was_raised(on_ray):
@@ -113,8 +162,6 @@ class Breaks:
 
 @pytest.mark.slow
 def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluster, tmp_path):
-    from harness.cluster.sweep import Plan, sweep
-
     good = [
         small.experiment(MemoryDetector(), noise=Noise(ratio=0.2)),
         small.experiment(MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)),

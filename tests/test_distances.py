@@ -1,13 +1,13 @@
-"""Distances: against brute force and FAISS, whatever the tiling; a table against direct computation."""
+"""Distances: against brute force and FAISS, in both directions, exact and fast."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness import distances
-from harness.compute import InProcess
-from harness.distances import distances_between, fill_tables, image_distances
+from harness.distance_kernels import fast_bound
+from harness.distances import block_distances, image_distances
 from harness.errors import InputError
-from harness.features import CategoryFeatures, CategoryImages
 
 
 def unit(rng, *shape):
@@ -58,62 +58,63 @@ def test_an_image_is_at_distance_zero_from_itself_and_never_below():
     np.testing.assert_allclose(own, 0, atol=2e-3)
 
 
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_the_way_back_costs_no_product_and_gives_what_asking_for_it_gives(distance, precision):
+    rng = np.random.default_rng(5)
+    first, second = unit(rng, 3, 20, 11), unit(rng, 4, 13, 11)
+    settings = {"distance": distance, "precision": precision}
+    forward, backward = block_distances(first, second, both=True, **settings)
+    np.testing.assert_array_equal(forward, image_distances(first, second, **settings))
+    np.testing.assert_allclose(backward, image_distances(second, first, **settings), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_one_group_of_images_against_itself_needs_half_of_the_pairs(precision):
+    images = unit(np.random.default_rng(6), 5, 12, 9)
+    settings = {"distance": "cosine", "precision": precision}
+    once, again = block_distances(images, images, both=True, **settings)
+    assert once is again or np.array_equal(once, again)
+    np.testing.assert_allclose(once, image_distances(images, images, **settings), atol=1e-6)
+
+
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 30]), st.sampled_from([2, 16, 200]))
+def test_fast_distances_lie_between_the_exact_and_their_bound(seed, patches, channels):
+    rng = np.random.default_rng(seed)
+    queries, bank = unit(rng, 2, 7, channels), unit(rng, 3, patches, channels)
+    excess = image_distances(queries, bank, precision="fast") - brute_force(queries, bank, "cosine")
+    bounds = [[fast_bound(query, image) for image in bank] for query in queries]
+    assert (excess >= -1e-6).all()
+    assert (excess <= np.array(bounds)[:, None] + 1e-6).all()
+
+
+def test_fast_distances_of_many_patches_find_near_duplicates():
+    """Among 784 patches that differ by less than the integers resolve, the distance to the one found is still exact."""
+    rng = np.random.default_rng(7)
+    bank = unit(rng, 1, 1, 64) + 1e-3 * rng.normal(size=(1, 784, 64))
+    bank /= np.linalg.norm(bank, axis=-1, keepdims=True)
+    queries = bank[:, ::50] + 1e-3 * rng.normal(size=(1, 16, 64))
+    queries /= np.linalg.norm(queries, axis=-1, keepdims=True)
+    fast = image_distances(queries, bank, precision="fast")
+    np.testing.assert_allclose(fast, brute_force(queries, bank, "cosine"), atol=2e-4)
+
+
+def test_fast_distances_refuse_patches_without_unit_length():
+    with pytest.raises(InputError, match="unit length"):
+        image_distances(np.ones((1, 2, 3)), np.ones((1, 2, 3)), precision="fast")
+
+
 @pytest.mark.parametrize(
-    ("queries", "bank", "distance", "text"),
+    ("queries", "bank", "settings", "text"),
     [
-        (np.ones((1, 2, 3)), np.ones((1, 2, 4)), "cosine", "equal channels"),
-        (np.ones((2, 3)), np.ones((1, 2, 3)), "cosine", "equal channels"),
-        (np.ones((1, 2, 3)), np.ones((1, 2, 3)), "manhattan", "manhattan"),
-        (np.full((1, 2, 3), np.nan), np.ones((1, 2, 3)), "cosine", "query image 0"),
-        (np.ones((1, 2, 3)), np.full((1, 2, 3), np.inf), "cosine", "bank"),
+        (np.ones((1, 2, 3)), np.ones((1, 2, 4)), {}, "equal channels"),
+        (np.ones((2, 3)), np.ones((1, 2, 3)), {}, "equal channels"),
+        (np.ones((1, 2, 3)), np.ones((1, 2, 3)), {"distance": "manhattan"}, "manhattan"),
+        (np.ones((1, 2, 3)), np.ones((1, 2, 3)), {"precision": "half"}, "half"),
+        (np.full((1, 2, 3), np.nan), np.ones((1, 2, 3)), {}, "query image 0"),
+        (np.ones((1, 2, 3)), np.full((1, 2, 3), np.inf), {}, "bank image 0"),
     ],
 )
-def test_bad_input_is_refused(queries, bank, distance, text):
+def test_bad_input_is_refused(queries, bank, settings, text):
     with pytest.raises(InputError, match=text):
-        image_distances(queries, bank, distance=distance)
-
-
-@pytest.fixture
-def category(tmp_path):
-    """A category of 50 images with random features."""
-    np.save(tmp_path / "memory.npy", unit(np.random.default_rng(4), 50, 6, 8).astype(np.float16))
-    return CategoryFeatures(tmp_path)
-
-
-def test_a_table_gives_the_same_bits_as_computing_what_is_asked(category):
-    queries = CategoryImages(category, np.arange(1, 50, 2))
-    bank = CategoryImages(category, np.array([3, 4, 40, 41, 49]))
-    computed = np.concatenate(list(distances_between(queries, bank, "cosine")))
-    fill_tables([(category, np.arange(3, 50))], "cosine", compute=InProcess())
-    looked_up = np.concatenate(list(distances_between(queries, bank, "cosine")))
-    np.testing.assert_array_equal(looked_up, computed)
-
-
-def refuse(*args, **options):
-    raise AssertionError("this must not be called again")
-
-
-def test_a_table_is_computed_once(category, monkeypatch):
-    rows = np.arange(50)
-    fill_tables([(category, rows)], "cosine", compute=InProcess())
-    monkeypatch.setattr(distances, "image_distances", refuse)
-    fill_tables([(category, rows)], "cosine", compute=InProcess())
-    images = CategoryImages(category, rows)
-    assert sum(len(chunk) for chunk in distances_between(images, images, "cosine")) == 50
-
-
-def test_a_table_that_was_never_finished_is_not_used(category, monkeypatch):
-    rows = np.arange(50)
-
-    def die(shard):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken:
-        broken.setattr(distances, "_shard_distances", lambda distance, shard: die(shard))
-        with pytest.raises(KeyboardInterrupt):
-            fill_tables([(category, rows)], "cosine", compute=InProcess())
-    images = CategoryImages(category, rows)
-    (first, *_) = distances_between(images, images, "cosine")
-    fill_tables([(category, rows)], "cosine", compute=InProcess())
-    (again, *_) = distances_between(images, images, "cosine")
-    np.testing.assert_array_equal(again, first)
+        image_distances(queries, bank, **settings)

@@ -78,16 +78,6 @@ def test_an_interrupted_filling_leaves_whole_categories_only(pictures, tmp_path,
     assert (filled["b"].memory_NPC != 0).any(axis=(1, 2)).all()
 
 
-def test_the_second_of_two_equal_writers_gives_way(tmp_path):
-    for name in ("first", "second"):
-        draft = tmp_path / f"{name}.draft"
-        draft.mkdir()
-        (draft / "who").write_text(name)
-        features.publish(draft, tmp_path / "place")
-    assert (tmp_path / "place" / "who").read_text() == "first"
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
-
-
 def test_features_travel_as_a_path_and_cannot_be_written(small):
     category = small.prepared.features["brick"]
     assert len(category.memory_NPC) == 22

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.banks import draw_banks, minimum_weights
 from harness.distances import image_distances
 from harness.errors import InputError
-from harness.memory import MemoryEnsemble, bootstrap_scores, expected_scores, minimum_weights
+from harness.memory import MemoryEnsemble, Query, bootstrap_scores, expected_scores
 
 
 @pytest.mark.parametrize("replacement", [True, False])
@@ -50,7 +51,7 @@ def test_drawing_every_image_without_replacement_leaves_only_the_nearest():
 @pytest.mark.parametrize("replacement", [True, False])
 def test_finite_ensembles_scatter_around_the_closed_form_as_sampling_theory_says(replacement):
     distances = np.random.default_rng(0).random((4, 5, 40)).astype(np.float32)
-    draws, size = 6, 4000
+    draws, size = 6, 20_000
     exact = expected_scores(distances, draws, replacement=replacement)
     second = expected_scores(distances.astype(float) ** 2, draws, replacement=replacement)
     sampled = bootstrap_scores(distances, draws, size, seed=3, replacement=replacement)
@@ -103,3 +104,26 @@ def test_what_cannot_be_drawn_is_refused():
         bootstrap_scores(distances, 1, 0)
     with pytest.raises(InputError, match="at least one image"):
         expected_scores(np.ones((1, 1, 0)), 1)
+
+
+@given(st.integers(1, 40), st.integers(1, 200), st.integers(0, 99), st.booleans())
+def test_finite_ensembles_equal_a_minimum_per_bank(images, size, seed, replacement):
+    """Whatever the number of words that banks are packed into, with ties among the distances."""
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(0, 9, (1, 5, images)).astype(np.float32)
+    draws = int(rng.integers(1, images + 1))
+    scores = bootstrap_scores(distances, draws, size, seed=seed, replacement=replacement)
+    generators = [np.random.default_rng([seed, b]) for b in range(size)]
+    banks = [generator.choice(images, draws, replace=replacement) for generator in generators]
+    expected = np.mean([distances[..., bank].min(axis=-1) for bank in banks], axis=0)
+    np.testing.assert_allclose(scores, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [5, 50])
+def test_an_image_that_is_in_every_bank_is_scored_against_all_others(size):
+    distances = np.random.default_rng(0).random((4, 3))
+    memory = MemoryEnsemble(ratio=1, size=size, replacement=False, exclude_self=True)
+    (scores,) = Query(distances, own=1).scores(np.ones(3, dtype=bool), [memory])
+    np.testing.assert_array_equal(scores, distances[:, [0, 2]].min(axis=1))
+    banks = draw_banks(3, draws=3, size=5, replacement=False)
+    assert (np.sort(banks, axis=1) == [0, 1, 2]).all()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cluster.on_ray import OnRay
+from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.progress import Summary
 from harness.cluster.session import session
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
-from harness.experiment import Experiment, Prepared, memory_of, prepare, read_dataset
+from harness.experiment import Experiment, prepare
+from harness.preparation import read_dataset
 from harness.tracking import Tracker, default_uri
 
 
@@ -62,7 +63,9 @@ def run_study(
     summary = None
     try:
         with session(address):
-            prepared = prepare_all(missing, data=data, cache=cache, scratch=scratch)
+            with hire() as crew:
+                compute = OnRay(scratch, crew=crew)
+                prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
             plan = Plan(
                 experiments=missing,
                 prepared=prepared,
@@ -77,19 +80,3 @@ def run_study(
         tracker.close_study(parent, complete=summary is not None and not summary.failures)
         shutil.rmtree(scratch, ignore_errors=True)
     return summary
-
-
-def prepare_all(
-    experiments: Mapping[str, Experiment], *, data: Path, cache: Path, scratch: Path
-) -> dict[str, Prepared]:
-    """Encode and measure distances once for all experiments that share them."""
-    compute = OnRay(scratch)
-    shared: dict[object, Prepared] = {}
-    prepared = {}
-    for key, experiment in experiments.items():
-        memory = memory_of(experiment.detector)
-        need = (experiment.dataset, experiment.encoder, memory.distance if memory else None)
-        if need not in shared:
-            shared[need] = prepare(experiment, data=data, cache=cache, compute=compute)
-        prepared[key] = shared[need]
-    return prepared

@@ -15,7 +15,8 @@ from harness.cluster.board import ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
 from harness.cluster.session import slots
-from harness.experiment import Experiment, Prepared, run_prepared
+from harness.experiment import Experiment, run_prepared
+from harness.preparation import Prepared
 from harness.tracking import Tracker
 
 

@@ -1,0 +1,98 @@
+"""The work that experiments share, done once: check the files, encode the images, score them against the memories.
+
+Legend: N images of a category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.check import inspect_or_refuse
+from harness.compute import Compute
+from harness.datasets import GOOD, Dataset
+from harness.detectors import Detector
+from harness.encoders import Encoder
+from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
+from harness.images import ImageIndex
+from harness.memory import MemoryEnsemble
+from harness.memory_stage import fill_scores, requests_for
+from harness.noise import Noise, contaminate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset whose files were checked and whose images were encoded."""
+
+    samples: pd.DataFrame
+    """Sample table with digest and row in the store, ordered by category and row."""
+    features: dict[str, CategoryFeatures]
+    data_digest: str
+
+    def images(self, samples: pd.DataFrame) -> ImageSet:
+        """What a detector may see of these samples; in their order."""
+        return ImageSet(
+            tuple(
+                CategoryImages(self.features[str(category)], group["row"].to_numpy())
+                for category, group in samples.groupby("category")
+            )
+        )
+
+
+def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFrame, str]:
+    """Read and check a dataset; return its samples, in the store's order, and the digest of all its files.
+
+    Raises:
+        InputError: see `harness.check.inspect_or_refuse`.
+    """
+    inspection = inspect_or_refuse(dataset, data, ImageIndex(cache / "images.json"))
+    samples = inspection.samples.sort_values(["category", "digest", "image"], ignore_index=True)
+    samples["row"] = samples.groupby("category").cumcount()
+    return samples, inspection.digest
+
+
+def encode_dataset(
+    dataset: Dataset, encoder: Encoder, *, data: Path, cache: Path, compute: Compute
+) -> Prepared:
+    """Check a dataset and encode what is not encoded yet.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    samples, data_digest = read_dataset(dataset, data, cache)
+    pairs = {
+        str(category): [
+            (digest, data / image)
+            for digest, image in zip(group["digest"], group["image"], strict=True)
+        ]
+        for category, group in samples.groupby("category")
+    }
+    features = FeatureStore(cache / "features").fill(encoder, pairs, compute=compute)
+    return Prepared(samples, features, data_digest)
+
+
+def score_memories(
+    prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]], *, compute: Compute
+) -> None:
+    """Score all images of a dataset against every wanted memory of every wanted training set, in one pass."""
+    samples = prepared.samples
+    trainable = samples[(samples["split"] == "train") | (samples["defect"] != GOOD)]
+    candidates = {
+        prepared.features[str(category)]: group["row"].to_numpy()
+        for category, group in trainable.groupby("category")
+    }
+    requests = [
+        request
+        for noise, memory in wanted
+        for request in requests_for(prepared.images(contaminate(samples, noise).train), memory)
+    ]
+    fill_scores(requests, compute=compute, candidates=candidates)
+
+
+def memory_of(detector: Detector) -> MemoryEnsemble | None:
+    """The detector's memory ensemble, if it has one."""
+    memory = getattr(detector, "memory", None)
+    return memory if isinstance(memory, MemoryEnsemble) else None

@@ -1,0 +1,140 @@
+"""Entries of the cache: folders of arrays that are there completely or not at all, and are checked before use.
+
+An entry is written beside its place and moved there in one step. A manifest holds the size and checksum of every
+file; an entry that does not agree with its manifest is removed with a warning and computed again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import sys
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+MANIFEST = "manifest.json"
+BLOCK = 2**24
+"""Bytes read at a time for a checksum."""
+
+
+def open_array(file: Path) -> np.ndarray:
+    """Memory-map an array file, read-only; one map per process and file."""
+    status = file.stat()
+    return _map(file, status.st_ino, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _map(file: Path, inode: int, modified: int) -> np.ndarray:
+    """Map a file; an entry that was made anew under its name is another file."""
+    return np.load(file, mmap_mode="r")
+
+
+def read_rows(file: Path, rows_n: np.ndarray) -> np.ndarray:
+    """Read some rows of an array file without mapping it."""
+    whole = open_array(file)
+    rows = np.empty((len(rows_n), *whole.shape[1:]), dtype=whole.dtype)
+    size = rows[:1].nbytes
+    with file.open("rb") as content:
+        start = file.stat().st_size - whole.nbytes
+        for place, row in zip(rows, rows_n, strict=True):
+            content.seek(start + int(row) * size)
+            content.readinto(place.data)
+    return rows
+
+
+class Draft:
+    """An entry while it is written."""
+
+    def __init__(self, target: Path) -> None:
+        """Start a draft of the entry `target`, in place of any older one of this process."""
+        self.target = target
+        self.folder = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+        """Create an array file of the entry and map it for writing."""
+        file = self.folder / f"{name}.npy"
+        return np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+
+    def publish(self) -> None:
+        """Move the finished entry to its place; if another process was first, its equal result stays."""
+        files = sorted(self.folder.glob("*.npy"))
+        manifest = {file.name: [file.stat().st_size, _checksum(file)] for file in files}
+        (self.folder / MANIFEST).write_text(json.dumps(manifest))
+        try:
+            self.folder.rename(self.target)
+        except OSError:
+            if not self.target.is_dir():
+                raise
+            shutil.rmtree(self.folder)
+
+
+def is_whole(target: Path) -> bool:
+    """Whether an entry is there and agrees with its manifest; a damaged one is removed with a warning."""
+    if not target.is_dir():
+        return False
+    try:
+        status = (target / MANIFEST).stat()
+        if _agrees(target, status.st_ino, status.st_mtime_ns):
+            return True
+    except (OSError, ValueError):
+        pass  # said below
+    warnings.warn(f"The cache entry {target} is damaged and is computed again.", stacklevel=2)
+    shutil.rmtree(target)
+    return False
+
+
+@functools.cache
+def _agrees(target: Path, inode: int, modified: int) -> bool:
+    """Whether the files have the sizes and checksums of the manifest; read once per process."""
+    manifest = json.loads((target / MANIFEST).read_text())
+    files = {target / name: tuple(facts) for name, facts in manifest.items()}
+    return all((file.stat().st_size, _checksum(file)) == facts for file, facts in files.items())
+
+
+@contextmanager
+def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
+    """Hold the right to make the entries that are not there yet, and tell which; others wait, then find them made.
+
+    Entries of a kind that lie in one folder share a lock, since a study can want more entries than a process may have
+    open files.
+    """
+    missing = sorted({target for target in targets if not is_whole(target)})
+    with ExitStack() as locks:
+        # In one order everywhere, so that two processes never wait for each other.
+        for folder in sorted({target.parent for target in missing}):
+            folder.mkdir(parents=True, exist_ok=True)
+            locks.callback(_acquire(folder / f"{kind}.lock", kind).release)
+        missing = [target for target in missing if not target.is_dir()]
+        for target in missing:
+            for abandoned in target.parent.glob(f"{target.name}.*"):  # by a process that died
+                shutil.rmtree(abandoned)
+        yield missing
+
+
+def _acquire(file: Path, kind: str) -> FileLock:
+    """Acquire a lock; say so if another process has it."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        print(f"Another process makes {kind} in {file.parent}: waiting for it.", file=sys.stderr)
+        lock.acquire()
+    return lock
+
+
+def _checksum(file: Path) -> int:
+    checksum = 0
+    with file.open("rb") as content:
+        while block := content.read(BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
