@@ -47,6 +47,8 @@ class Evaluation:
     """Side, in pixels, at which they are compared."""
     mask_rule: MaskRule = "half"
     """When a pixel of a resized mask is defective."""
+    training: bool = False
+    """Measure how far the scores part the training patches, too (see `harness.separation`)."""
 
 
 def evaluate(

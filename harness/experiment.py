@@ -22,6 +22,7 @@ from harness.encoders import Encoder
 from harness.evaluation import Evaluation, evaluate
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
+from harness.separation import separation
 from harness.training import Trained
 
 
@@ -140,6 +141,17 @@ def run_prepared(
         scores_NP=scores_NP,
         data=data,
     )
+    if experiment.evaluation.training:
+        parted = separation(
+            scorer.score(prepared.images(split.train)),
+            dataset=experiment.dataset,
+            encoder=experiment.encoder,
+            train=split.train,
+            images=prepared.images(split.train),
+            memory=memory_of(experiment.detector),
+            data=data,
+        )
+        metrics = pd.concat([metrics, parted], ignore_index=True)
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from harness.compute import InProcess
 from harness.datasets.magnetic_tile import MagneticTile
@@ -14,6 +16,7 @@ from harness.evaluation import Evaluation
 from harness.experiment import Experiment, run, run_prepared
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
+from harness.memory_stage import memory_scores
 from harness.metrics import image_auroc
 from harness.noise import Noise
 from harness.training import Training
@@ -152,3 +155,39 @@ def test_a_missing_data_root_stops_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         run(experiment, data=tmp_path / "nowhere", cache=tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_patches_are_measured_where_something_was_injected(small):
+    """Against the definition: masks at the grid, scores of the training images, scikit-learn's AUROC."""
+    memory = MemoryEnsemble(ratio=0.3)
+    experiment = small.experiment(
+        MemoryDetector(memory=memory),
+        noise=Noise(ratio=0.4),
+        evaluation=Evaluation(size=64, training=True),
+    )
+    result = run_small(small, experiment)
+    measured = result.metrics.query("readout == 'training' and category == 'brick'")
+    measured = measured.set_index("metric")["value"]
+    train = result.train.query("category == 'brick'")
+    samples = small.prepared.samples.set_index("image").loc[train["image"]]
+    images = small.prepared.images(samples)
+    scores = memory_scores(images, images, memory)
+    grid = int(scores.shape[1] ** 0.5)
+    anomalous = np.zeros(scores.shape, dtype=bool)
+    for i, mask in enumerate(samples["mask"]):
+        if isinstance(mask, str):
+            pixels = np.asarray(Image.open(small.data / mask).resize((128, 128), Image.NEAREST)) > 0
+            blocks = pixels.reshape(grid, 128 // grid, grid, 128 // grid)
+            anomalous[i] = blocks.any(axis=(1, 3)).ravel()
+    assert 0 < anomalous.sum() < anomalous.size / 2
+    expected = roc_auc_score(anomalous.ravel(), scores.ravel())
+    assert measured["patch_auroc"] == pytest.approx(expected, abs=0.01)
+    gap = scores[anomalous].mean() - scores[~anomalous].mean()
+    assert measured["gap"] == pytest.approx(gap, abs=0.01)
+    assert measured["draws"] == memory.draws(len(train))
+    assert measured["gap_remainder"] >= -1e-3
+
+
+def test_without_injected_images_there_is_nothing_to_part(small):
+    experiment = small.experiment(MemoryDetector(), evaluation=Evaluation(size=64, training=True))
+    assert not (run_small(small, experiment).metrics["readout"] == "training").any()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import gain, rho
+from reports import gain, rho, theorem
 from reports.labels import METRICS
 from reports.page import render
 
@@ -117,3 +117,29 @@ def test_the_gain_is_a_mean_with_its_spread_over_seeds(results):
     assert list(table["seeds"]) == [3, 3]
     (axes,) = gain.draw(seeds).axes
     assert sorted(axes.lines[0].get_ydata()) == pytest.approx([0.9, 0.91, 0.92])
+
+
+def test_the_theorem_is_drawn_with_both_terms_and_a_histogram_per_ratio(results):
+    measured = {name: float(i) for i, name in enumerate(theorem.COLUMNS)} | {"largest_score": 2.0}
+    measured |= {
+        f"{group}_patches_{cell:02}": 0.5 for group in ("normal", "anomalous") for cell in (0, 1)
+    }
+    row = results.iloc[0].to_dict()
+    rows = [
+        {**row, "noise.ratio": noise, "detector.memory.ratio": ratio, "category": category}
+        | {"readout": "training", "metric": metric, "value": value}
+        for noise in ("0.1", "0.4")
+        for ratio in ("0.05", "0.2", "1.0")
+        for category in ("brick", "mean")
+        for metric, value in measured.items()
+    ]
+    everything = pd.concat([results, pd.DataFrame(rows)], ignore_index=True)
+    gaps, aurocs, *histograms = theorem.draw(everything).axes
+    assert [line.get_linestyle() for line in gaps.lines] == ["-", "--"] * 2
+    assert len(aurocs.lines) == 2
+    assert len(histograms) == 3
+    assert all("AUROC 5.000" in axes.get_title() for axes in histograms)
+    assert histograms[0].patches[0].get_data().edges.tolist() == [0, 1, 2]
+    table = theorem.table(everything)
+    assert len(table) == 2 * 3 * 2
+    assert list(table.columns[3:]) == list(theorem.COLUMNS.values())
