@@ -25,11 +25,11 @@ from harness.storage import Draft, making, open_array
 
 TABLE_BUDGET = 8 * 2**30
 """Bytes on disk up to which a category gets a table."""
-QUERY_BUDGET = 2**28
+QUERY_BUDGET = 2**27
 """Bytes of distances that a worker holds at a time while it reduces them."""
 QUERIES = 32
 """Most query images in an item of work."""
-BANK_BLOCK = 64
+BANK_BLOCK = 32
 """Bank images that a worker holds at a time where there is no table."""
 
 

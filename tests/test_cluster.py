@@ -112,6 +112,16 @@ def test_results_come_in_order_and_no_actor_waits_for_a_slow_one(on_ray):
     assert len(of_slow) <= 3  # those it was handed in advance
 
 
+def test_as_many_items_as_actors_are_one_each(on_ray):
+    def sleep(item):
+        time.sleep(1)
+        return os.getpid()
+
+    with hire(3) as crew:
+        list(crew.results(sleep, range(6)))
+        assert len(set(crew.results(sleep, range(3)))) == 3
+
+
 def test_an_error_in_an_actor_arrives_as_it_was_raised(on_ray):
     from harness.errors import InputError
 

@@ -97,7 +97,12 @@ class Crew:
 
     def _hand_out(self, work: _Work, *, before: int) -> None:
         while self._free and work.todo and work.todo[0] < before:
-            actor, position = self._free.popleft(), heappop(work.todo)
+            busy = {actor for _, actor in work.running.values()}
+            actor = next((actor for actor in self._free if actor not in busy), self._free[0])
+            if actor in busy and len(work.todo) < len(self._actors):
+                return  # the last items are for those that will be free, or have joined, first
+            self._free.remove(actor)
+            position = heappop(work.todo)
             reference = actor.apply.remote(work.function, work.items[position])
             work.running[reference] = position, actor
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 import tyro
 
-from harness.environment import describe_environment
+from harness.environment import describe_environment, prepare_environment
 from harness.errors import UsageError, exit_on_input_error
 from tests import bench
 
@@ -24,7 +24,7 @@ def main(
     """Measure.
 
     Args:
-        names: Which benchmarks; none for all.
+        names: Which benchmarks; none for all but those that take long.
         out: Folder for the JSON files.
     """
     there = [
@@ -32,9 +32,12 @@ def main(
     ]
     if unknown := sorted(set(names) - set(there)):
         raise UsageError(f"There is no benchmark {unknown[0]!r}. Benchmarks: {', '.join(there)}.")
+    prepare_environment()
     out.mkdir(parents=True, exist_ok=True)
     for name in names or there:
         module = importlib.import_module(f"tests.bench.{name}")
+        if name not in names and getattr(module, "ON_REQUEST", False):
+            continue
         rows = module.run()
         record = {"about": module.__doc__, "rows": rows, "environment": describe_environment()}
         (out / f"{name}.json").write_text(json.dumps(record, indent=2))

@@ -1,0 +1,238 @@
+"""The memory stage: a loop over memories, FAISS per memory, and one pass, exact and fast, on the same features.
+
+(a) is what the published release does: per memory and training image one product, its minimum, and the mean over
+memories. Its time is measured on a part of the images and multiplied up; so is that of (b). Everything else is measured
+whole, from features on disk to scores on disk, on Ray actors of one thread each that have started; (a) and (b) have the
+whole machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from harness.cluster.crew import Crew
+from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.session import session
+from harness.compute import Compute
+from harness.datasets import GOOD, Dataset
+from harness.datasets.magnetic_tile import MagneticTile
+from harness.datasets.textures import Textures
+from harness.distance_tables import TableRequest, fill_tables
+from harness.distances import image_distances
+from harness.encoders import Encoder
+from harness.features import CategoryFeatures
+from harness.memory import MemoryEnsemble
+from harness.memory_stage import ScoreRequest, fill_scores
+from harness.preparation import encode_dataset
+from harness.storage import Draft, open_array
+
+IMAGES, NORMAL = 400, 300
+RHO, BANKS = 0.1, 100
+GRID_RHOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+GRID_NOISES, GRID_SEEDS = (0.0, 0.1, 0.2, 0.4), (0, 1, 2, 3)
+Cell = tuple[np.ndarray, MemoryEnsemble]
+"""Rows of the training images, and an ensemble of memories made of them."""
+MEASURED_IMAGES = 8
+"""Images that the loops are timed on."""
+
+
+def real_features(compute: Compute) -> np.ndarray:
+    """Memory features [400, 256, 152] of 300 normal and 100 defective images, half precision.
+
+    Of magnetic tiles if MEDS_MAGNETIC_TILE names their folder, else of drawn defects on photographs of bricks.
+    """
+    cache = Path("cache")
+    dataset: Dataset = Textures(train=NORMAL, good=1, defective=IMAGES - NORMAL)
+    data = cache / "textures-bench"
+    if folder := os.environ.get("MEDS_MAGNETIC_TILE"):
+        dataset, data = MagneticTile(), Path(folder)
+    prepared = encode_dataset(dataset, Encoder(), data=data, cache=cache, compute=compute)
+    samples = prepared.samples[prepared.samples["category"] == min(prepared.features)]
+    normal = samples.loc[samples["split"] == "train", "row"][:NORMAL]
+    defective = samples.loc[samples["defect"] != GOOD, "row"][: IMAGES - NORMAL]
+    rows = np.concatenate([normal, defective])
+    return prepared.features[min(prepared.features)].memory_NPC[rows]
+
+
+def drawn_banks(memory: MemoryEnsemble) -> list[np.ndarray]:
+    """Images of every bank, with those that were drawn twice; drawn as `harness.memory` says it draws them."""
+    generators = (np.random.default_rng([memory.seed, b]) for b in range(BANKS))
+    return [rng.choice(IMAGES, memory.draws(IMAGES)) for rng in generators]
+
+
+def loop(features_NPC: np.ndarray, queries: int, memory: MemoryEnsemble) -> np.ndarray:
+    """(a): scores [n, P] of the first images, product by product."""
+    images = torch.from_numpy(features_NPC.astype(np.float32))
+    scores = torch.zeros(queries, images.shape[1])
+    for bank in drawn_banks(memory):
+        flat = images[torch.from_numpy(bank)].flatten(0, 1)
+        for i in range(queries):
+            scores[i] += (1 - images[i] @ flat.T).min(dim=1).values.clamp(min=0)
+    return (scores / BANKS).numpy()
+
+
+def faiss_loop(features_NPC: np.ndarray, queries: int, memory: MemoryEnsemble) -> np.ndarray:
+    """(b): the same through a flat FAISS index per memory."""
+    images = features_NPC.astype(np.float32)
+    asked = images[:queries].reshape(-1, images.shape[-1])
+    scores = np.zeros(len(asked))
+    for bank in drawn_banks(memory):
+        index = faiss.IndexFlatIP(images.shape[-1])
+        index.add(images[bank].reshape(-1, images.shape[-1]))
+        scores += np.maximum(1 - index.search(asked, 1)[0][:, 0], 0)
+    return (scores / BANKS).reshape(queries, -1)
+
+
+def seconds_of(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Time of a call and what it returns."""
+    start = time.perf_counter()
+    value = call()
+    return time.perf_counter() - start, value
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over a category took and gave."""
+
+    table_seconds: float
+    """Distances among all images, on disk."""
+    seconds: float
+    """The same and all scores."""
+    scores_NP: np.ndarray
+    """Against the first memory."""
+
+
+def one_pass(features_NPC: np.ndarray, cells: list[Cell], compute: Compute) -> Pass:
+    """Compute the scores of all images against all memories, in a store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Draft(Path(folder) / "features")
+        draft.array("memory", features_NPC.shape, np.float16)[:] = features_NPC
+        draft.publish()
+        features, whole = CategoryFeatures(draft.target), np.arange(len(features_NPC))
+        requests = [ScoreRequest(features, bank_M, memory) for bank_M, memory in cells]
+        table = TableRequest(features, whole, "cosine", cells[0][1].precision)
+        table_seconds, _ = seconds_of(lambda: fill_tables([table], compute=compute))
+        score_seconds, _ = seconds_of(
+            lambda: fill_scores(requests, compute=compute, candidates={features: whole})
+        )
+        scores_NP = np.array(open_array(requests[0].entry / "scores.npy"))
+        return Pass(table_seconds, table_seconds + score_seconds, scores_NP)
+
+
+def study_grid() -> list[Cell]:
+    """7 rho x 4 noise ratios x 4 noise seeds, B = 100: what a study over the memory wants, of 400 images."""
+    rng = np.random.default_rng(1)
+    cells = []
+    for noise, seed in itertools.product(GRID_NOISES, GRID_SEEDS):
+        injected = rng.choice(np.arange(300, IMAGES), int(noise * 250), replace=False)
+        bank_M = np.sort(np.concatenate([np.arange(300), injected]))
+        cells += [(bank_M, MemoryEnsemble(ratio=rho, size=BANKS, seed=seed)) for rho in GRID_RHOS]
+    return cells
+
+
+def matrix_peak() -> float:
+    """Best single-precision matrix-product rate of this machine, FLOP/s, over inner sizes, on all its threads."""
+    best = 0.0
+    for inner in (152, 512, 2048):
+        left, right = torch.rand(2048, inner), torch.rand(inner, 2048)
+        for _ in range(4):
+            seconds, _ = seconds_of(lambda left=left, right=right: left @ right)
+            best = max(best, 2 * 2048 * 2048 * inner / seconds)
+    return best
+
+
+def run() -> list[dict[str, Any]]:
+    """Measure; return the rows of the table."""
+    with session(), tempfile.TemporaryDirectory() as scratch:
+        return _measure(Path(scratch))
+
+
+def _measure(scratch: Path) -> list[dict[str, Any]]:
+    with ready_crew(2) as crew:
+        features_NPC = real_features(OnRay(scratch, crew=crew))
+    memory = MemoryEnsemble(ratio=RHO, size=BANKS)
+    whole = np.arange(IMAGES)
+    share = IMAGES / MEASURED_IMAGES
+    by_loop, expected = seconds_of(lambda: loop(features_NPC, MEASURED_IMAGES, memory))
+    by_faiss, found = seconds_of(lambda: faiss_loop(features_NPC, MEASURED_IMAGES, memory))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    peak = matrix_peak()
+    rows = [
+        _row("(a) loop over memories", by_loop * share, by_loop * share),
+        _row("(b) FAISS, flat index per memory", by_faiss * share, by_loop * share),
+    ]
+    _, patches, channels = features_NPC.shape
+    products = IMAGES * (IMAGES + 1) / 2 * 2 * patches**2 * channels
+    for precision, actors in itertools.product(("exact", "fast"), (1, 2)):
+        wanted = dataclasses.replace(memory, precision=precision)
+        with ready_crew(actors) as crew:
+            compute = OnRay(scratch, crew=crew)
+            done = one_pass(features_NPC, [(whole, wanted)], compute)
+        row = _row(f"ours, {precision}, {actors} actors", done.seconds, by_loop * share)
+        row["distances, s"] = done.table_seconds
+        row["of fp32 peak"] = products / done.table_seconds / peak * 2 / actors
+        rows.append(row | _errors(done.scores_NP[: len(expected)], expected))
+        expected = (
+            done.scores_NP if precision == "exact" else expected
+        )  # of all images from here on
+    cells = study_grid()
+    of_pair = by_loop / (MEASURED_IMAGES * RHO * IMAGES)  # one query image, one draw, all banks
+    grid_loop = sum(of_pair * IMAGES * cell.draws(len(bank_M)) for bank_M, cell in cells)
+    rows.append(_row("(a) for the study grid", grid_loop, grid_loop))
+    for precision in ("exact", "fast"):
+        wanted = [
+            (bank_M, dataclasses.replace(cell, precision=precision)) for bank_M, cell in cells
+        ]
+        with ready_crew(2) as crew:
+            compute = OnRay(scratch, crew=crew)
+            done = one_pass(features_NPC, wanted, compute)
+        row = _row(f"ours, {precision}, the study grid", done.seconds, grid_loop)
+        rows.append(row | {"distances, s": done.table_seconds})
+    return rows
+
+
+def ready_crew(actors: int) -> Crew:
+    """A crew whose actors have started and imported what they need."""
+    crew = hire(actors)
+    list(
+        crew.results(
+            functools.partial(image_distances, np.ones((1, 1, 2))), [np.ones((1, 1, 2))] * 8
+        )
+    )
+    return crew
+
+
+def _row(name: str, seconds: float, loop_seconds: float) -> dict[str, Any]:
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {
+        "what": name,
+        "seconds": seconds,
+        "times (a)": loop_seconds / seconds,
+        "GB so far": used,
+    }
+
+
+def _errors(scores_nP: np.ndarray, expected_nP: np.ndarray) -> dict[str, float]:
+    """Largest difference, also as a share of the scores' range, and rank correlation of image scores (top 1 %)."""
+    worst = float(np.abs(scores_nP - expected_nP).max())
+    ranks = spearmanr(np.sort(scores_nP)[:, -3:].mean(1), np.sort(expected_nP)[:, -3:].mean(1))
+    return {
+        "largest error": worst,
+        "of the range": worst / float(np.ptp(expected_nP)),
+        "rank": float(ranks[0]),
+    }
