@@ -73,21 +73,23 @@ class ThresholdSweep:
         found_T = np.cumsum(self.hits_T)
         return float((2 * found_T / (found_T + self.reached_T + self.positives)).max())
 
-    def aupro(self, max_fpr: float = 0.3) -> float:
-        """Area under overlap against false-positive rate up to `max_fpr`, divided by it.
+    def overlap_curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """False-positive rate and mean overlap, ascending: straight lines from (0, 0) over the thresholds to (1, 1)."""
+        before_T = np.concatenate([[0.0], self.overlap_T[:-1]])
+        rates_T2 = np.stack([self.above_T, self.reached_T], axis=1) / self.negatives
+        overlaps_T2 = np.stack([before_T, self.overlap_T], axis=1)
+        return (
+            np.concatenate([[0.0], rates_T2.ravel(), [1.0]]),
+            np.concatenate([[0.0], overlaps_T2.ravel(), [1.0]]),
+        )
 
-        The curve starts at (0, 0), joins the thresholds by straight lines and is interpolated at the limit.
-        """
+    def aupro(self, max_fpr: float = 0.3) -> float:
+        """Area under `overlap_curve`, interpolated at the limit `max_fpr`, divided by that limit."""
         if not 0 < max_fpr <= 1:
             raise InputError(f"max_fpr must lie in (0, 1], got {max_fpr}.")
         if not self.positives or not self.negatives:
             return float("nan")
-        before_T = np.concatenate([[0.0], self.overlap_T[:-1]])
-        rates_T2 = np.stack([self.above_T, self.reached_T], axis=1) / self.negatives
-        rate = np.concatenate([[0.0], rates_T2.ravel(), [1.0]])
-        overlaps_T2 = np.stack([before_T, self.overlap_T], axis=1)
-        overlap = np.concatenate([[0.0], overlaps_T2.ravel(), [1.0]])
-        return area_up_to(rate, overlap, max_fpr) / max_fpr
+        return area_up_to(*self.overlap_curve(), max_fpr) / max_fpr
 
 
 def area_up_to(x: np.ndarray, y: np.ndarray, limit: float) -> float:

@@ -41,8 +41,3 @@ def test_image_scores_average_655_pixels_of_a_map():
     assert image_scores(maps)[0] == 1
     maps[0].flat[:656] = np.arange(656)
     assert image_scores(maps)[0] == np.arange(1, 656).mean()
-
-
-def test_image_scores_of_small_maps_use_at_least_one_pixel():
-    grades = np.arange(1, 51).reshape(1, 5, 10) / 50
-    assert image_scores(grades)[0] == 1
