@@ -9,13 +9,14 @@ Legend: N, I query images, P patches of a query, M, J bank images, Q patches of 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from harness.coarse_search import Fast
 from harness.compute import default_device
-from harness.distance_kernels import Distance, Exact, Fast, Kernel
+from harness.distance_kernels import Distance, Exact, Kernel
 from harness.errors import InputError
 
 Precision = Literal["exact", "fast"]
@@ -38,7 +39,7 @@ def image_distances(
         bank_MQC: Features of the bank images. For "cosine", and in fast mode, patches must have unit length.
         distance: "cosine" is 1 - cos in [0, 2] (the release of MeDS), "euclidean" the Euclidean distance (the paper).
         precision: "exact" is single precision; "fast" finds the nearest patch by 8-bit products and is never below the
-            exact value nor above it by more than `harness.distance_kernels.fast_bound`.
+            exact value nor above it by more than `harness.coarse_search.fast_bound`.
         device: Where to compute; the first GPU or the CPU by default.
 
     Returns:
@@ -92,23 +93,26 @@ def block_distances(
     with torch.inference_mode():
         first = kernel.load(first_IPC, "first", patches=patches)
         second = kernel.load(second_JQC, "second", patches=patches)
-        for j in range(0, len(second), TOGETHER):
-            group = second.part(slice(j, j + TOGETHER))
-            for i in range(min(len(first), j + len(group)) if one_array else len(first)):
-                start = max(0, i - j) if one_array else 0
-                images = slice(j + start, j + len(group))
-                along_JP, across_JQ = kernel.nearest(first, i, group, start=start, both=both)
+        for j in range(0, shapes[1][0], TOGETHER):
+            stop = min(j + TOGETHER, shapes[1][0])
+            for i in range(stop if one_array else shapes[0][0]):
+                images = slice(max(i, j) if one_array else j, stop)
+                group = kernel.part(second, images)
+                along_JP, across_JQ = kernel.nearest(first, i, group, both=both)
                 forward_IJP[i, images] = along_JP.cpu()
                 if across_JQ is not None:
                     backward_JIQ[images, i] = across_JQ.cpu()
     if one_array:
-        lower = np.tril_indices(len(first), -1)
+        lower = np.tril_indices(len(first_IPC), -1)
         forward_IJP[lower] = backward_JIQ[lower]
-        backward_JIQ = forward_IJP
-    return forward_IJP.transpose(0, 2, 1), backward_JIQ.transpose(0, 2, 1)
+    # In one piece, as an actor's answer is handed over without a copy only then.
+    forward_IPJ = np.ascontiguousarray(forward_IJP.transpose(0, 2, 1))
+    if one_array:
+        return forward_IPJ, forward_IPJ
+    return forward_IPJ, np.ascontiguousarray(backward_JIQ.transpose(0, 2, 1))
 
 
-def _kernel(distance: Distance, precision: Precision, device: torch.device) -> Kernel:
+def _kernel(distance: Distance, precision: Precision, device: torch.device) -> Kernel[Any]:
     if distance not in ("cosine", "euclidean"):
         raise InputError(f"distance must be 'cosine' or 'euclidean', got {distance!r}.")
     if precision not in ("exact", "fast"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.distance_kernels import fast_bound
+from harness.coarse_search import fast_bound
 from harness.distances import block_distances, image_distances
 from harness.errors import InputError
 
