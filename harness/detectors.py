@@ -18,16 +18,9 @@ from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.networks import NetworkSettings
-from harness.training import (
-    NativeLoss,
-    Phase,
-    State,
-    Trained,
-    Training,
-    build,
-    patch_scores,
-    run_phase,
-)
+from harness.optimizer import Training
+from harness.phases import NativeLoss, Phase, State
+from harness.training import Trained, build, patch_scores, run_phase
 
 
 class Scorer(Protocol):

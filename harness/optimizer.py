@@ -1,13 +1,49 @@
-"""StableAdamW and its learning-rate schedule, as Dinomaly and INP-Former train with them."""
+"""How weights are updated: length, optimizer and learning rates of a phase; StableAdamW as Dinomaly trains with it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from dataclasses import dataclass
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
+
+from harness.errors import InputError
+
+WARMUP_STEPS = 100
+"""Steps over which the learning rate rises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Length and optimizer of one phase; distillation and fine-tuning have the same (MeDS, appendix B.2)."""
+
+    steps: int = 10_000
+    """Optimizer steps T."""
+    batch_size: int = 16
+    """Images per step."""
+    learning_rate: float = 2e-3
+    """Rate after the warm-up."""
+    final_learning_rate: float = 2e-4
+    """Rate at the end."""
+    clip_norm: float = 0.1
+    """Largest norm of the gradient of all weights together."""
+    optimizer: Literal["stable_adamw", "adamw"] = "stable_adamw"
+    """StableAdamW (Dinomaly, INP-Former) or torch's AdamW (HVQ-Trans)."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """How the rate falls, see `learning_rate`."""
+    weight_decay: float = 1e-4
+    """Share of every weight that a step of rate 1 would take away."""
+    eps: float = 1e-10
+    """What StableAdamW adds to its denominator (Dinomaly's single-category scripts: 1e-8)."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise InputError(
+                f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}."
+            )
 
 
 class StableAdamW(torch.optim.Optimizer):
@@ -77,17 +113,31 @@ class StableAdamW(torch.optim.Optimizer):
         parameter.addcdiv_(state["mean"], denominator, value=-size)
 
 
-def learning_rate(
-    step: int, *, steps: int, first: float, last: float, warmup_steps: int = 100
-) -> float:
-    """Learning rate of a step in 0..steps-1: linear from 0 to `first`, then a cosine down to `last`.
+def make_optimizer(parameters: Iterable[Tensor], training: Training) -> torch.optim.Optimizer:
+    """The optimizer that these settings name."""
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=training.learning_rate, weight_decay=training.weight_decay
+        )
+    return StableAdamW(
+        parameters, lr=training.learning_rate, weight_decay=training.weight_decay, eps=training.eps
+    )
 
-    The warm-up is cut to a tenth of a short run. The first step has rate 0, so it changes nothing.
 
-    >>> [round(learning_rate(t, steps=1000, first=2e-3, last=2e-4), 6) for t in (0, 99, 100, 999)]
+def learning_rate(step: int, training: Training) -> float:
+    """Learning rate of a step in 0..steps-1.
+
+    "cosine": linear from 0 over 100 steps, or a tenth of a short run, then a cosine down to the final rate. The first
+    step has rate 0, so it changes nothing. "step": the final rate from four fifths of the steps on.
+
+    >>> settings = Training(steps=1000, learning_rate=2e-3, final_learning_rate=2e-4)
+    >>> [round(learning_rate(t, settings), 6) for t in (0, 99, 100, 999)]
     [0.0, 0.002, 0.002, 0.0002]
     """
-    warmup_steps = min(warmup_steps, steps // 10)
+    first, last, steps = training.learning_rate, training.final_learning_rate, training.steps
+    if training.schedule == "step":
+        return first if step < 0.8 * steps else last
+    warmup_steps = min(WARMUP_STEPS, steps // 10)
     if step < warmup_steps:
         return first * step / max(1, warmup_steps - 1)
     angle = math.pi * (step - warmup_steps) / (steps - warmup_steps)

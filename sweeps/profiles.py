@@ -12,7 +12,7 @@ from harness.encoders import Encoder
 from harness.meds import MeDS
 from harness.networks.dinomaly import Dinomaly
 from harness.noise import Noise
-from harness.training import Training
+from harness.optimizer import Training
 
 
 @dataclass(frozen=True, kw_only=True)

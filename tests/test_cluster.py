@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from harness.cluster.on_ray import OnRay, hire
@@ -22,8 +23,10 @@ from harness.features import CategoryFeatures
 from harness.meds import MeDS
 from harness.memory_stage import ScoreRequest, fill_scores
 from harness.noise import Noise
+from harness.optimizer import Training
+from harness.phases import NativeLoss, Normal, Phase
 from harness.tracking import Tracker
-from harness.training import NativeLoss, Phase, ProgressiveSelection, Training, run_phase
+from harness.training import build, patch_scores, run_phase
 from tests.lose_a_node import IMAGES, MEMORIES, Disturbed, score_requests
 from tests.small import NETWORK
 
@@ -42,12 +45,15 @@ def on_ray(ray_cluster, tmp_path):
 @pytest.fixture
 def phase(small):
     samples = small.prepared.samples
+    images = small.prepared.images(samples[samples["split"] == "train"])
+    torch.manual_seed(0)
+    reference = patch_scores(build(NETWORK, images), images)
     return Phase(
         network=NETWORK,
-        images=small.prepared.images(samples[samples["split"] == "train"]),
+        images=images,
         training=SHORT,
         objective=NativeLoss(),
-        selector=ProgressiveSelection(),
+        selector=Normal(reference),
     )
 
 

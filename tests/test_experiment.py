@@ -19,7 +19,7 @@ from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.metrics import image_auroc
 from harness.noise import Noise
-from harness.training import Training
+from harness.optimizer import Training
 from tests.small import ENCODER, NETWORK, SMALL
 
 SHORT = Training(steps=4, batch_size=4)

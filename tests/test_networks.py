@@ -1,132 +1,158 @@
-"""Dinomaly: its published size, its invariants, and the gate against a gradient hook."""
+"""What all networks promise: shapes, scores, gradients, sizes as published."""
 
 import numpy as np
 import pytest
 import torch
 
 from harness.errors import InputError
-from harness.networks import Reconstruction, score_map
-from harness.networks.dinomaly import Dinomaly, LinearAttention
+from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks.dinomaly import Dinomaly
+from harness.networks.hvq import Hvq
+from harness.networks.inp_former import InpFormer
+
+SMALL = {
+    "dinomaly": Dinomaly(width=16, depth=4, heads=2),
+    "inp_former": InpFormer(width=16, depth=4, heads=2, prototypes=3),
+    "hvq": Hvq(width=16, depth=2, heads=2, hidden=24, codes=8),
+}
+every_network = pytest.mark.parametrize("settings", SMALL.values(), ids=SMALL)
 
 
-def features(*channels, images=3, patches=9, dtype=torch.float32):
+def batch(*channels, images=4, patches=9, dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
-    return tuple(
+    targets = tuple(
         torch.randn(images, patches, c, generator=generator, dtype=dtype) for c in channels
     )
+    return Batch(targets, None, torch.arange(images) % 2)
 
 
-def build(channels, **settings):
+def build(settings, channels):
     torch.manual_seed(0)
-    return Dinomaly(**{"width": 16, "depth": 4, "heads": 2, **settings}).build(channels)
+    network = settings.build(Inputs(channels, 9, 2))
+    network(batch(*channels))  # what a network learns of its first images is there from here on
+    return network
 
 
-def test_at_vit_base_it_has_the_published_number_of_parameters():
+@pytest.mark.parametrize(
+    ("settings", "inputs", "millions"),
+    [
+        (Dinomaly(), Inputs((768, 768), 784, 1), 61.43),
+        (Dinomaly(width=384, heads=6), Inputs((384, 384), 784, 1), 15.38),
+        (Dinomaly(width=1024, heads=16), Inputs((1024, 1024), 784, 1), 109.16),
+        (InpFormer(), Inputs((768, 768), 784, 1), 68.52),
+        (InpFormer(width=384, heads=6), Inputs((384, 384), 784, 1), 17.15),
+        (InpFormer(width=1024, heads=16), Inputs((1024, 1024), 784, 1), 121.8),
+        (Hvq(), Inputs((24, 32, 56, 160), 196, 15), 17.94),
+    ],
+)
+def test_it_has_the_published_number_of_parameters(settings, inputs, millions):
     with torch.device("meta"):
-        network = Dinomaly().build((768, 768))
+        network = settings.build(inputs)
     count = sum(parameter.numel() for parameter in network.parameters())
-    assert count / 1e6 == pytest.approx(61.43, abs=0.01)
+    assert count / 1e6 == pytest.approx(millions, abs=0.01 if millions != 121.8 else 0.05)
 
 
+@every_network
 @pytest.mark.parametrize("channels", [(16, 16), (5, 12)])
-def test_every_group_is_rebuilt_in_its_own_shape(channels):
-    targets = features(*channels)
-    reconstruction = build(channels)(targets)
-    assert [r.shape for r in reconstruction.rebuilt] == [t.shape for t in targets]
-    assert score_map(reconstruction).shape == (3, 9)
+def test_what_is_rebuilt_has_the_shape_of_its_target(settings, channels):
+    network, given = build(settings, channels), batch(*channels)
+    rebuilt = network(given)
+    assert [r.shape for r in rebuilt.rebuilt] == [t.shape for t in rebuilt.targets]
+    assert sum(r.shape[-1] for r in rebuilt.rebuilt) == sum(channels)
+    scores = network.score_map(rebuilt)
+    assert scores.shape == (4, 9)
+    assert (scores >= -1e-6).all()
 
 
-def test_prefix_tokens_take_part_and_are_dropped():
-    targets, prefix = features(16, 16), torch.randn(3, 5, 16)
-    network = build((16, 16)).eval()
-    rebuilt = network(targets, prefix).rebuilt
-    assert rebuilt[0].shape == targets[0].shape
-    assert not torch.equal(rebuilt[0], network(targets).rebuilt[0])
+@every_network
+def test_perfect_reconstruction_scores_nothing(settings):
+    network = build(settings, (5, 12))
+    targets = network(batch(5, 12)).targets
+    assert network.score_map(Reconstruction(targets, targets)).abs().max() < 2e-6
 
 
-def test_an_untrained_network_scores_about_one():
-    scores = score_map(build((16, 16)).eval()(features(16, 16)))
-    assert scores.mean().item() == pytest.approx(1, abs=0.2)
+@every_network
+def test_every_weight_gets_a_gradient_and_no_target_does(settings):
+    network = build(settings, (5, 12)).train()
+    given = batch(5, 12)
+    for target in given.targets:
+        target.requires_grad_()
+    rebuilt = network(given._replace(targets=tuple(t.detach() for t in given.targets)))
+    network.native_loss(rebuilt, 0).backward()
+    assert all(target.grad is None for target in given.targets)
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(gradient is not None for gradient in gradients)
+    assert np.isfinite([gradient.norm().item() for gradient in gradients]).all()
 
 
-def test_scores_do_not_depend_on_the_size_of_the_reconstruction():
-    targets = features(4, 6)
-    rebuilt = features(4, 6, patches=9)[::1]
-    scaled = tuple(3.0 * r + 0.0 for r in rebuilt)
-    first, second = (score_map(Reconstruction(targets, r)) for r in (rebuilt, scaled))
+@every_network
+def test_scoring_changes_nothing_and_repeats(settings):
+    network = build(settings, (5, 12)).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        first, second = (network.score_map(network(batch(5, 12))) for _ in range(2))
+    assert torch.equal(first, second)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@every_network
+def test_images_are_scored_alone_as_in_a_batch(settings):
+    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
+    together = network.score_map(network(given))
+    for i in range(4):
+        image = slice(i, i + 1)
+        alone = Batch(tuple(t[image] for t in given.targets), None, given.category_B[image])
+        torch.testing.assert_close(network.score_map(network(alone))[0], together[i])
+
+
+@every_network
+def test_only_hvq_looks_at_categories(settings):
+    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
+    swapped = given._replace(category_B=1 - given.category_B)
+    same = torch.equal(network.score_map(network(given)), network.score_map(network(swapped)))
+    assert same == (not isinstance(settings, Hvq))
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("kind", [Dinomaly, InpFormer])
+def test_scores_of_directions_do_not_depend_on_length_and_stay_within_two(kind, distance):
+    network = build(kind(width=16, depth=4, heads=2, distance=distance), (5, 12))
+    targets = batch(5, 12).targets
+    rebuilt = tuple(torch.randn_like(target) for target in targets)
+    first = network.score_map(Reconstruction(targets, rebuilt))
+    second = network.score_map(Reconstruction(targets, tuple(3 * r for r in rebuilt)))
     torch.testing.assert_close(first, second)
-    assert (first >= -1e-6).all()
-    assert (first <= 2).all()
+    assert first.max() <= 2
+    by_hand = [
+        (t / t.norm(dim=-1, keepdim=True) - r / r.norm(dim=-1, keepdim=True)).norm(dim=-1)
+        for t, r in zip(targets, rebuilt, strict=True)
+    ]
+    if distance == "cosine":
+        by_hand = [length**2 / 2 for length in by_hand]
+    torch.testing.assert_close(first, torch.stack(by_hand).mean(dim=0), atol=1e-5, rtol=1e-5)
 
 
-def test_linear_attention_is_a_weighted_mean_of_values_in_any_order():
-    torch.manual_seed(1)
-    attention = LinearAttention(8, 2)
-    tokens = torch.randn(2, 7, 8)
-    order = torch.randperm(7)
-    torch.testing.assert_close(attention(tokens)[:, order], attention(tokens[:, order]))
-    with torch.no_grad():  # values that are all equal must come out as they are
-        attention.qkv.weight[16:] = 0
-        attention.qkv.bias[16:] = torch.arange(8.0)
-    expected = attention.out(torch.arange(8.0)).expand(2, 7, 8)
-    torch.testing.assert_close(attention(tokens), expected, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("kind", [Dinomaly, InpFormer])
+def test_an_untrained_network_scores_about_one(kind):
+    network = build(kind(width=64, depth=4, heads=2), (64, 64)).eval()
+    assert network.score_map(network(batch(64, 64))).mean().item() == pytest.approx(1, abs=0.2)
 
 
-def gradients(network, targets, step, *, hook):
-    """Gradient of the native loss; with `hook`, by scaling the gradient of the plain loss as it flows back."""
-    network.zero_grad()
-    reconstruction = network(targets)
-    if not hook:
-        network.native_loss(reconstruction, step).backward()
-    else:
-        settings = network.settings
-        easy = settings.discard * min(1.0, step / settings.ramp_steps)
-        total = 0
-        for target, rebuilt in zip(*reconstruction, strict=True):
-            distances = 1 - torch.cosine_similarity(target, rebuilt.detach(), dim=-1)
-            count = max(1, int(distances.numel() * (1 - easy)))
-            threshold = distances.flatten().sort(descending=True).values[count - 1]
-            scale = torch.full_like(distances, settings.damping)
-            scale = scale.masked_fill(distances >= threshold, 1.0).unsqueeze(-1)
-            passed = rebuilt.clone()
-            passed.register_hook(lambda gradient, scale=scale: gradient * scale)
-            flat = torch.cosine_similarity(target.flatten(1), passed.flatten(1), dim=-1)
-            total = total + (1 - flat).mean() / 2
-        total.backward()
-    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
-
-
-@pytest.mark.parametrize("step", [0, 3, 50])
-def test_the_gate_passes_the_same_gradient_as_a_hook(step):
-    network = build((5, 12), ramp_steps=10).double().eval()
-    targets = features(5, 12, dtype=torch.float64)
-    by_gate = gradients(network, targets, step, hook=False)
-    by_hook = gradients(network, targets, step, hook=True)
-    torch.testing.assert_close(by_gate, by_hook, rtol=0, atol=1e-9)
-
-
-def test_the_gate_changes_the_gradient_and_not_the_loss():
-    network = build((5, 12), ramp_steps=10).eval()
-    targets = features(5, 12)
-    reconstruction = network(targets)
-    losses = [network.native_loss(reconstruction, step).item() for step in (0, 10)]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-7)
-    free, gated = (gradients(network, targets, step, hook=False) for step in (0, 10))
-    assert not torch.allclose(free, gated)
-
-
-def test_settings_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="heads must divide width"):
-        Dinomaly(width=10, heads=3)
-    with pytest.raises(InputError, match="multiple of the 2 target groups"):
-        Dinomaly(width=8, heads=2, depth=3).build((8, 8))
-    with pytest.raises(InputError, match="discard"):
-        Dinomaly(discard=1.0)
-
-
-def test_no_gradient_reaches_the_targets():
-    targets = tuple(t.requires_grad_() for t in features(5, 12))
-    network = build((5, 12))
-    network.native_loss(network(tuple(t.detach() for t in targets)), 0).backward()
-    assert all(t.grad is None for t in targets)
-    assert np.isfinite([p.grad.norm().item() for p in network.parameters()]).all()
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Dinomaly(width=10, heads=3), "heads must divide width"),
+        (lambda: InpFormer(width=10, heads=3), "heads must divide width"),
+        (lambda: Hvq(width=10, heads=3), "heads must divide width"),
+        (lambda: build(Dinomaly(width=8, heads=2, depth=3), (8, 8)), "multiple of the 2 target"),
+        (lambda: build(InpFormer(width=8, heads=2, depth=3), (8, 8)), "multiple of the 2 target"),
+        (lambda: Dinomaly(discard=1.0), "discard"),
+        (lambda: InpFormer(prototypes=0), "prototypes"),
+        (lambda: Hvq(decay=1.0), "decay"),
+        (lambda: SMALL["hvq"].build(Inputs((4,), 8, 1)), "square grid"),
+        (lambda: build(SMALL["hvq"], (4,))(batch(4)._replace(category_B=None)), "category"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(make, text):
+    with pytest.raises(InputError, match=text):
+        make()

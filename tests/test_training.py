@@ -8,21 +8,10 @@ import torch
 
 from harness.compute import InProcess, World
 from harness.errors import InputError
-from harness.networks import score_map
 from harness.networks.dinomaly import DinomalyNetwork
-from harness.training import (
-    DistillationLoss,
-    Everything,
-    NativeLoss,
-    Phase,
-    ProgressiveSelection,
-    Training,
-    build,
-    patch_scores,
-    reconstruct,
-    run_phase,
-    state_of,
-)
+from harness.optimizer import Training
+from harness.phases import DistillationLoss, Everything, NativeLoss, Normal, Phase
+from harness.training import build, patch_scores, reconstruct, run_phase, state_of
 from tests.small import NETWORK
 
 
@@ -46,6 +35,12 @@ def phase(images):
     )
 
 
+@pytest.fixture
+def reference(images):
+    torch.manual_seed(0)
+    return patch_scores(build(NETWORK, images), images)
+
+
 def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -61,14 +56,16 @@ def test_equal_phases_give_equal_weights_and_other_seeds_others(phase):
 class SelectsAll:
     """A selector that scores everything, as the progressive one does, and then keeps every image."""
 
-    def select(self, scores, category_N, progress):
-        selection = ProgressiveSelection().select(scores, category_N, progress)
+    reference_NP: np.ndarray
+
+    def select(self, current_NP, category_N, progress):
+        selection = Normal(self.reference_NP).select(current_NP, category_N, progress)
         return replace(selection, selected_N=np.ones(len(category_N), dtype=bool))
 
 
-def test_plain_training_is_fine_tuning_on_everything(phase):
+def test_plain_training_is_fine_tuning_on_everything(phase, reference):
     plain = train(replace(phase, selector=Everything()))
-    selecting = train(replace(phase, selector=SelectsAll()))
+    selecting = train(replace(phase, selector=SelectsAll(reference)))
     assert same(plain.state, selecting.state)
     assert [step for step, _ in selecting.selections] == [0]
 
@@ -95,7 +92,7 @@ def test_distilling_what_a_network_scores_already_costs_nothing(images):
     rows = np.arange(3)
     reconstruction = reconstruct(network, images, rows)
     taught = np.zeros((len(images), 64), dtype=np.float32)
-    taught[rows] = score_map(reconstruction).detach().numpy()
+    taught[rows] = network.score_map(reconstruction).detach().numpy()
     assert DistillationLoss(taught).loss(network, reconstruction, rows, 0).item() == 0
 
 
@@ -106,7 +103,7 @@ def test_fine_tuning_starts_from_the_given_weights(phase, images):
     assert not same(train(replace(phase, training=still)).state, start)
 
 
-def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, monkeypatch):
+def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, reference, monkeypatch):
     seen = []
     monkeypatch.setattr(
         NativeLoss,
@@ -115,7 +112,7 @@ def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, monkeypatch)
             seen.append((step, rows)) or network.native_loss(r, step)
         ),
     )
-    trained = train(replace(phase, selector=ProgressiveSelection()))
+    trained = train(replace(phase, selector=Normal(reference)))
     starts = [step for step, _ in trained.selections]
     assert starts[0] == 0
     for step, rows in seen:
@@ -124,8 +121,8 @@ def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, monkeypatch)
         assert len(set(rows)) == len(rows)
 
 
-def test_selection_takes_half_of_every_category_at_the_start(phase):
-    trained = train(replace(phase, selector=ProgressiveSelection()))
+def test_selection_takes_half_of_every_category_at_the_start(phase, reference):
+    trained = train(replace(phase, selector=Normal(reference)))
     first = trained.selections[0][1]
     for category in range(3):
         share = first.selected_N[phase.images.category_N == category].mean()

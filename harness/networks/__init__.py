@@ -1,6 +1,6 @@
 """Reconstruction networks: frozen features in, their reconstruction out. One network per file.
 
-Legend: B images in a batch, P patches, C_g channels of target group g, G groups.
+Legend: B images in a batch, P patches, C_g channels of target group g, G groups, T prefix tokens, K categories.
 """
 
 from __future__ import annotations
@@ -11,6 +11,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harness.distance_kernels import Distance
+
+
+class Inputs(NamedTuple):
+    """What a network is built for."""
+
+    channels: tuple[int, ...]
+    """Width C_g of every target group."""
+    patches: int
+    """Patches P of an image."""
+    categories: int
+    """Categories K that it is trained on."""
+
+
+class Batch(NamedTuple):
+    """Frozen features of some images."""
+
+    targets: tuple[Tensor, ...]
+    """G groups [B, P, C_g]."""
+    prefix_BTC: Tensor | None = None
+    """The encoder's class and register tokens, if it has any."""
+    category_B: Tensor | None = None
+    """Category id of every image; only networks that keep something per category look at it."""
+
 
 class Reconstruction(NamedTuple):
     """Teacher and student features of a batch."""
@@ -19,36 +43,41 @@ class Reconstruction(NamedTuple):
     """G frozen groups [B, P, C_g], without gradient."""
     rebuilt: tuple[Tensor, ...]
     """Their reconstructions, the same shapes."""
+    penalty: Tensor = torch.zeros(())
+    """What else the network's loss keeps small, a scalar: coherence of prototypes, distance to codes."""
 
 
 class Network(Protocol):
     """The trainable part of a detector; the encoder stays outside, since its features never change."""
 
-    def __call__(
-        self, targets: tuple[Tensor, ...], prefix_BTC: Tensor | None = None
-    ) -> Reconstruction:
+    def __call__(self, batch: Batch) -> Reconstruction:
         """Rebuild the target groups."""
+
+    def score_map(self, reconstruction: Reconstruction) -> Tensor:
+        """Patch scores s_theta [B, P], at least 0, on the encoder's grid, differentiable in what is rebuilt."""
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
         """Return the loss that the network's authors train it with, at this step, as a scalar."""
+
+    def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
+        """What must be kept small while the network is taught a score, a scalar; 0 for nothing."""
 
 
 class NetworkSettings(Protocol):
     """Hyperparameters of a network, a frozen dataclass."""
 
-    def build(self, channels: tuple[int, ...]) -> torch.nn.Module:
-        """Make an untrained network for target groups of these widths."""
+    @property
+    def distance(self) -> Distance:
+        """Between features and their reconstruction; a memory that teaches the network must measure the same."""
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether scores have no fixed range, so that what is taught is measured in the mean memory score."""
+
+    def build(self, inputs: Inputs) -> torch.nn.Module:
+        """Make an untrained network, initialised from torch's global generator."""
 
 
 def cosine_distances(first: Tensor, second: Tensor) -> Tensor:
     """1 - cos along the last dimension, in [0, 2]."""
     return 1 - functional.cosine_similarity(first, second, dim=-1)
-
-
-def score_map(reconstruction: Reconstruction) -> Tensor:
-    """Patch scores s_theta [B, P] in [0, 2]: the mean over groups of 1 - cos (MeDS, Eq. 3), on the encoder's grid."""
-    distances = [
-        cosine_distances(target, rebuilt)
-        for target, rebuilt in zip(reconstruction.targets, reconstruction.rebuilt, strict=True)
-    ]
-    return torch.stack(distances).mean(dim=0)

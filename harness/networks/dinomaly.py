@@ -15,17 +15,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.distance_kernels import Distance
 from harness.errors import InputError
-from harness.networks import Reconstruction, cosine_distances
+from harness.networks import Batch, Inputs, Reconstruction, cosine_distances
+from harness.networks.frame import (
+    check_depth,
+    check_sizes,
+    enter,
+    entrance,
+    exits,
+    gate,
+    group_distances,
+    image_distance,
+    initialise,
+    leave,
+    mlp,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dinomaly:
-    """Hyperparameters. On a ViT whose groups are as wide as the decoder this is exactly the published network.
-
-    On other encoders (groups of unequal width, as the stages of a CNN) the groups enter side by
-    side through one linear layer and leave through one linear layer each.
-    """
+    """Hyperparameters. See `harness.networks.frame` for encoders whose groups are not as wide as the decoder."""
 
     width: int = 768
     """Decoder width D."""
@@ -42,21 +52,20 @@ class Dinomaly:
     ramp_steps: int = 1000
     """Steps over which `discard` grows from 0."""
 
+    distance: Distance = "cosine"
+    """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
+
+    unbounded = False
+
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise InputError(
-                f"heads must divide width, got width={self.width} and heads={self.heads}."
-            )
+        check_sizes(width=self.width, heads=self.heads)
         if not 0 <= self.discard < 1:
             raise InputError(f"discard must lie in [0, 1), got {self.discard}.")
 
-    def build(self, channels: tuple[int, ...]) -> DinomalyNetwork:
-        """Make the network for target groups of these widths, initialised from torch's global generator."""
-        if self.depth % len(channels):
-            raise InputError(
-                f"depth must be a multiple of the {len(channels)} target groups, got {self.depth}."
-            )
-        return DinomalyNetwork(self, channels)
+    def build(self, inputs: Inputs) -> DinomalyNetwork:
+        """See `harness.networks.NetworkSettings.build`."""
+        check_depth(self.depth, len(inputs.channels))
+        return DinomalyNetwork(self, inputs.channels)
 
 
 class LinearAttention(nn.Module):
@@ -89,9 +98,7 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(width, eps=1e-8)
         self.attention = LinearAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width, eps=1e-8)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        self.mlp = mlp(width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
@@ -106,8 +113,7 @@ class DinomalyNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        self.fused = all(count == width for count in channels)
-        self.enter = nn.Identity() if self.fused else nn.Linear(sum(channels), width)
+        self.enter = entrance(channels, width)
         self.bottleneck = nn.Sequential(
             nn.Dropout(settings.dropout),
             nn.Linear(width, 4 * width),
@@ -117,35 +123,26 @@ class DinomalyNetwork(nn.Module):
             nn.Dropout(settings.dropout),
         )
         self.blocks = nn.ModuleList(Block(width, settings.heads) for _ in range(settings.depth))
-        self.leave = nn.ModuleList(
-            nn.Identity() if self.fused else nn.Linear(width, count) for count in channels
-        )
-        self.apply(_initialise)
+        self.leave = exits(channels, width)
+        self.apply(initialise)
 
-    def forward(
-        self, targets: tuple[Tensor, ...], prefix_BTC: Tensor | None = None
-    ) -> Reconstruction:
-        """Rebuild target groups [B, P, C_g]; `prefix_BTC` are the encoder's class and register tokens, if any."""
-        if self.fused:
-            tokens_BTD = torch.stack(targets).mean(dim=0)
-            if prefix_BTC is not None:
-                tokens_BTD = torch.cat([prefix_BTC, tokens_BTD], dim=1)
-        else:
-            tokens_BTD = self.enter(torch.cat(targets, dim=-1))
-        prefix = tokens_BTD.shape[1] - targets[0].shape[1]
+    def forward(self, batch: Batch) -> Reconstruction:
+        """Rebuild target groups; prefix tokens as wide as the decoder take part and are dropped at the end."""
+        tokens_BTD = enter(self.enter, batch.targets)
+        prefix = 0
+        if batch.prefix_BTC is not None and isinstance(self.enter, nn.Identity):
+            tokens_BTD = torch.cat([batch.prefix_BTC, tokens_BTD], dim=1)
+            prefix = batch.prefix_BTC.shape[1]
         tokens_BTD = self.bottleneck(tokens_BTD)
         outputs = []
         for block in self.blocks:
             tokens_BTD = block(tokens_BTD)
             outputs.append(tokens_BTD)
-        # The last block rebuilds the shallowest group, as in a U-Net.
-        outputs.reverse()
-        share = len(outputs) // len(targets)
-        rebuilt = [
-            leave(torch.stack(outputs[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:])
-            for group, leave in enumerate(self.leave)
-        ]
-        return Reconstruction(targets, tuple(rebuilt))
+        return Reconstruction(batch.targets, leave(self.leave, outputs, prefix=prefix))
+
+    def score_map(self, reconstruction: Reconstruction) -> Tensor:
+        """See `harness.networks.Network.score_map`."""
+        return group_distances(reconstruction, self.settings.distance)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
         """Mean over groups of 1 - cos between whole images, easy patches held back in the gradient only.
@@ -160,13 +157,10 @@ class DinomalyNetwork(nn.Module):
             hard = max(1, int(distances_BP.numel() * (1 - easy)))
             threshold = distances_BP.flatten().topk(hard).values[-1]
             weight_BP = torch.full_like(distances_BP, self.settings.damping)
-            weight_BP1 = weight_BP.masked_fill(distances_BP >= threshold, 1.0).unsqueeze(-1)
-            gated = weight_BP1 * rebuilt + (1 - weight_BP1) * rebuilt.detach()
-            losses.append(cosine_distances(target.flatten(1), gated.flatten(1)).mean())
+            weight_BP = weight_BP.masked_fill(distances_BP >= threshold, 1.0)
+            losses.append(image_distance(target, gate(weight_BP, rebuilt)))
         return torch.stack(losses).mean()
 
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.01, a=-0.03, b=0.03)
-        nn.init.zeros_(module.bias)
+    def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
+        """Nothing: the release teaches the score alone."""
+        return torch.zeros(())

@@ -1,0 +1,188 @@
+"""INP-Former: every image is rebuilt from a few prototypes of normal patches that are found in the image itself.
+
+Luo et al., Exploring Intrinsic Normal Prototypes within a Single Image for Universal Anomaly Detection, CVPR 2025.
+
+Legend: B images in a batch, P patches, M prototypes, D decoder width, H heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.distance_kernels import Distance
+from harness.errors import InputError
+from harness.networks import Batch, Inputs, Reconstruction, cosine_distances
+from harness.networks.frame import (
+    check_depth,
+    check_sizes,
+    enter,
+    entrance,
+    exits,
+    gate,
+    group_distances,
+    image_distance,
+    initialise,
+    leave,
+    mlp,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpFormer:
+    """Hyperparameters. See `harness.networks.frame` for encoders whose groups are not as wide as the decoder."""
+
+    width: int = 768
+    """Decoder width D."""
+    depth: int = 8
+    """Decoder blocks, a multiple of the number of target groups."""
+    heads: int = 12
+    """Attention heads; divides `width`."""
+    prototypes: int = 6
+    """Prototypes M that are extracted from every image."""
+    sharpness: float = 3.0
+    """Exponent of the soft mining: the gradient of a patch is multiplied by (its distance / the mean)^sharpness."""
+    coherence: float = 0.2
+    """Weight of the loss that pulls prototypes to the patches."""
+    distance: Distance = "cosine"
+    """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
+
+    unbounded = False
+
+    def __post_init__(self) -> None:
+        check_sizes(width=self.width, heads=self.heads)
+        if self.prototypes < 1:
+            raise InputError(f"prototypes must be at least 1, got {self.prototypes}.")
+
+    def build(self, inputs: Inputs) -> InpFormerNetwork:
+        """See `harness.networks.NetworkSettings.build`."""
+        check_depth(self.depth, len(inputs.channels))
+        return InpFormerNetwork(self, inputs.channels)
+
+
+class CrossAttention(nn.Module):
+    """Attention from one row of tokens to another, several heads: [B, S, D], [B, T, D] -> [B, S, D]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x_BSD: Tensor, source_BTD: Tensor) -> Tensor:
+        """Mix the source's tokens for every token of x."""
+        query_BHSd = self._split(self.query(x_BSD))
+        key_BHTd, value_BHTd = map(self._split, self.key_value(source_BTD).chunk(2, dim=-1))
+        mixed_BHSd = self._mix(query_BHSd, key_BHTd, value_BHTd)
+        return self.out(mixed_BHSd.transpose(1, 2).flatten(2))
+
+    def _split(self, tokens_BTD: Tensor) -> Tensor:
+        return tokens_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _mix(self, query_BHSd: Tensor, key_BHTd: Tensor, value_BHTd: Tensor) -> Tensor:
+        return functional.scaled_dot_product_attention(query_BHSd, key_BHTd, value_BHTd)
+
+
+class RectifiedAttention(CrossAttention):
+    """Weights are rectified cosines times a learned factor per head; they may all be zero."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.scale_H = nn.Parameter(torch.ones(heads))
+
+    def _mix(self, query_BHSd: Tensor, key_BHTd: Tensor, value_BHTd: Tensor) -> Tensor:
+        query, key = (functional.normalize(tokens, dim=-1) for tokens in (query_BHSd, key_BHTd))
+        weights_BHST = (query @ key.transpose(-2, -1) * self.scale_H.view(-1, 1, 1)).relu()
+        return weights_BHST @ value_BHTd
+
+
+class Extractor(nn.Module):
+    """Prototypes [B, M, D] of every image: learned queries that attend to its tokens [B, P, D]."""
+
+    def __init__(self, width: int, heads: int, prototypes: int) -> None:
+        super().__init__()
+        self.queries_MD = nn.Parameter(torch.randn(prototypes, width))
+        self.attention_norm = nn.LayerNorm(width, eps=1e-8)
+        self.attention = CrossAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width, eps=1e-8)
+        self.mlp = mlp(width)
+
+    def forward(self, tokens_BPD: Tensor) -> Tensor:
+        """Extract them."""
+        queries_BMD = self.queries_MD.expand(len(tokens_BPD), -1, -1)
+        norm = self.attention_norm
+        prototypes_BMD = queries_BMD + self.attention(norm(queries_BMD), norm(tokens_BPD))
+        return prototypes_BMD + self.mlp(self.mlp_norm(prototypes_BMD))
+
+
+class GuidedBlock(nn.Module):
+    """Tokens become mixtures of the prototypes; nothing passes beside the attention, so no anomaly is copied."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=1e-8)
+        self.attention = RectifiedAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width, eps=1e-8)
+        self.mlp = mlp(width)
+
+    def forward(self, x_BPD: Tensor, prototypes_BMD: Tensor) -> Tensor:
+        """[B, P, D] -> [B, P, D]."""
+        norm = self.attention_norm
+        x_BPD = self.attention(norm(x_BPD), norm(prototypes_BMD))
+        return x_BPD + self.mlp(self.mlp_norm(x_BPD))
+
+
+class InpFormerNetwork(nn.Module):
+    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+
+    def __init__(self, settings: InpFormer, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.settings = settings
+        width, heads = settings.width, settings.heads
+        self.enter = entrance(channels, width)
+        self.extractor = Extractor(width, heads, settings.prototypes)
+        self.bottleneck = mlp(width)
+        self.blocks = nn.ModuleList(GuidedBlock(width, heads) for _ in range(settings.depth))
+        self.leave = exits(channels, width)
+        self.apply(initialise)
+
+    def forward(self, batch: Batch) -> Reconstruction:
+        """Rebuild target groups; prefix tokens are left out. The penalty is the coherence of the prototypes."""
+        tokens_BPD = enter(self.enter, batch.targets)
+        prototypes_BMD = self.extractor(tokens_BPD)
+        x_BPD, outputs = self.bottleneck(tokens_BPD), []
+        for block in self.blocks:
+            x_BPD = block(x_BPD, prototypes_BMD)
+            outputs.append(x_BPD)
+        rebuilt = leave(self.leave, outputs, prefix=0)
+        return Reconstruction(batch.targets, rebuilt, coherence(tokens_BPD, prototypes_BMD))
+
+    def score_map(self, reconstruction: Reconstruction) -> Tensor:
+        """See `harness.networks.Network.score_map`."""
+        return group_distances(reconstruction, self.settings.distance)
+
+    def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
+        """Mean over groups of 1 - cos between whole images, hard patches pulled harder, plus the coherence."""
+        losses = []
+        for target, rebuilt in zip(reconstruction.targets, reconstruction.rebuilt, strict=True):
+            distances_BP = cosine_distances(target, rebuilt.detach()).clamp(min=0)
+            relative_BP = distances_BP / distances_BP.mean().clamp(min=1e-12)
+            losses.append(
+                image_distance(target, gate(relative_BP**self.settings.sharpness, rebuilt))
+            )
+        return torch.stack(losses).mean() + self.settings.coherence * reconstruction.penalty
+
+    def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
+        """Nothing: the release teaches the score alone."""
+        return torch.zeros(())
+
+
+def coherence(tokens_BPD: Tensor, prototypes_BMD: Tensor) -> Tensor:
+    """Mean over patches of 1 - cos to the nearest prototype, in [0, 2]; its gradient reaches the prototypes only."""
+    tokens = functional.normalize(tokens_BPD.detach(), dim=-1)
+    cosines_BPM = tokens @ functional.normalize(prototypes_BMD, dim=-1).transpose(1, 2)
+    return (1 - cosines_BPM.amax(dim=-1)).mean()

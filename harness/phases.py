@@ -1,0 +1,144 @@
+"""What the training loop is told: a phase, complete. Plain training, distillation and fine-tuning are values of it.
+
+Plain training is fine-tuning on everything, bit for bit (MeDS, Eqs. 4, 9, 10).
+
+Legend: N training images, B images in a batch, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.features import ImageSet
+from harness.networks import Network, NetworkSettings, Reconstruction
+from harness.optimizer import Training
+from harness.selection import Selection, robust_max, select
+
+State = dict[str, np.ndarray]
+"""Weights of a network by name."""
+Discrepancy = Literal["mse", "l2norm", "l1"]
+
+
+class Objective(Protocol):
+    """What a step minimises."""
+
+    def loss(
+        self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
+    ) -> Tensor:
+        """Loss of a batch, a scalar; `rows_B` are the positions of its images in the training set."""
+
+
+@dataclass(frozen=True)
+class NativeLoss:
+    """The loss of the network's authors."""
+
+    def loss(
+        self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
+    ) -> Tensor:
+        """See `Objective.loss`."""
+        return network.native_loss(reconstruction, step)
+
+
+@dataclass(frozen=True)
+class DistillationLoss:
+    """Difference between the network's patch scores and the memory's (MeDS, Eq. 9)."""
+
+    memory_scores_NP: np.ndarray
+    """Memory score of every training patch."""
+    unit: float = 1.0
+    """What both scores are measured in."""
+    discrepancy: Discrepancy = "mse"
+    """10 x mean square (the release), mean over images of the vector's length (the paper), or 10 x mean absolute."""
+
+    def loss(
+        self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
+    ) -> Tensor:
+        """See `Objective.loss`."""
+        scores_BP = network.score_map(reconstruction)
+        taught_BP = torch.from_numpy(self.memory_scores_NP[rows_B]).to(scores_BP)
+        off_BP = (scores_BP - taught_BP) / self.unit
+        if self.discrepancy == "mse":
+            difference = 10 * off_BP.square().mean()
+        elif self.discrepancy == "l1":
+            difference = 10 * off_BP.abs().mean()
+        else:  # the root has no gradient at 0
+            difference = (off_BP.square().sum(dim=1) + 1e-12).sqrt().mean()
+        return difference + network.distillation_penalty(reconstruction)
+
+
+class Selector(Protocol):
+    """Which images the next pass trains on."""
+
+    def select(
+        self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
+    ) -> Selection | None:
+        """Decide at the start of a pass; None for all images. `current_NP` scores the training images anew."""
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Train on all images."""
+
+    def select(
+        self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
+    ) -> Selection | None:
+        """See `Selector.select`."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressiveSelection:
+    """How fast the selection opens (Eqs. 11-13)."""
+
+    critical_value: float = 1.0
+    """Width k of the acceptance band at the end of training."""
+    top_percent: float = 1.0
+    """Share of patches, in per cent, whose mean is the score of an image."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Train on the images that look normal, ever more of them."""
+
+    reference_NP: np.ndarray
+    """Scores of the training patches that decide at first; the network's own take over."""
+    rule: ProgressiveSelection = ProgressiveSelection()
+
+    def select(
+        self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
+    ) -> Selection | None:
+        """See `Selector.select`."""
+        reference_N = robust_max(self.reference_NP, top_percent=self.rule.top_percent)
+        current_N = (
+            robust_max(current_NP(), top_percent=self.rule.top_percent)
+            if progress > 0
+            else reference_N
+        )
+        return select(
+            reference_N,
+            current_N,
+            category_N,
+            progress=progress,
+            critical_value=self.rule.critical_value,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A run of the loop, complete: equal phases give equal weights."""
+
+    network: NetworkSettings
+    images: ImageSet
+    training: Training
+    objective: Objective
+    selector: Selector = Everything()
+    initial: State | None = None
+    """Weights to start from; None for a random initialisation."""
+    seed: int = 0
+    """Seed of the initialisation, of dropout and of the order of images."""
