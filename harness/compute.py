@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
+
+from harness.checkpoints import Checkpoints
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -36,10 +40,31 @@ def default_device() -> torch.device:
 
 @dataclass(frozen=True)
 class World:
-    """What a training loop may know of the process it runs in."""
+    """What a training loop may know of the process it runs in, and of those that train with it."""
 
     device: torch.device
     report: ProgressCallback = ignore_progress
+    checkpoints: Checkpoints | None = None
+    """Where training is saved and goes on from; None to begin anew always."""
+    rank: int = 0
+    """Number of this process among those that train together."""
+    size: int = 1
+    """How many train together; with more than one, torch.distributed is set up."""
+
+    def share(self, module: nn.Module) -> nn.Module:
+        """The module, made to average its gradients over all processes."""
+        if self.size == 1:
+            return module
+        # Heads of categories that no image of a batch is of have no gradient.
+        return DistributedDataParallel(module, find_unused_parameters=True)
+
+    def gather(self, mine: Any) -> list[Any]:
+        """What every process holds, in order."""
+        if self.size == 1:
+            return [mine]
+        everyone: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(everyone, mine)
+        return everyone
 
 
 class Compute(Protocol):
@@ -79,6 +104,7 @@ class InProcess:
     """Both verbs in this process."""
 
     report: ProgressCallback = ignore_progress
+    checkpoints: Checkpoints | None = None
 
     def map(
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
@@ -92,4 +118,4 @@ class InProcess:
     def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`."""
         with one_thread():
-            return loop(World(default_device(), self.report), job)
+            return loop(World(default_device(), self.report, self.checkpoints), job)

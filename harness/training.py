@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from torch import Tensor, nn
 from harness.compute import World
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.networks import Batch, Inputs, Network, NetworkSettings, Reconstruction
+from harness.networks import Batch, Inputs, Network, NetworkSettings
 from harness.optimizer import learning_rate, make_optimizer
 from harness.phases import Phase, State
 from harness.selection import Selection
+
+TOGETHER = 16
+"""Images that are scored at a time."""
 
 
 @dataclass(frozen=True)
@@ -36,69 +39,125 @@ class Trained:
 
 
 def run_phase(world: World, phase: Phase) -> Trained:
-    """Train a network for the phase's number of steps.
+    """Train a network for the phase's number of steps, from its last checkpoint if there is one.
 
     Raises:
         InputError: the loss is not finite.
     """
     with torch.random.fork_rng():
+        run = _Run(world, phase)
+        while run.step < phase.training.steps:
+            run.take_step()
+            world.report(run.step, phase.training.steps, run.losses[-1])
+    return Trained(state_of(run.network), np.array(run.losses), run.selections)
+
+
+class _Run:
+    """A phase under way: everything that the next step depends on."""
+
+    def __init__(self, world: World, phase: Phase) -> None:
+        self.world, self.phase = world, phase
         torch.manual_seed(phase.seed)
-        network = build(phase.network, phase.images, phase.initial).to(world.device)
-        optimizer = make_optimizer(network.parameters(), phase.training)
-        losses: list[float] = []
-        selections: list[tuple[int, Selection]] = []
-        order = np.random.default_rng([phase.seed, 1])
-        while len(losses) < phase.training.steps:
-            step = len(losses)
-            selection = phase.selector.select(
-                functools.partial(patch_scores, network, phase.images),
-                phase.images.category_N,
-                step / phase.training.steps,
-            )
-            rows = (
-                np.arange(len(phase.images))
-                if selection is None
-                else np.flatnonzero(selection.selected_N)
-            )
-            if selection is not None:
-                selections.append((step, selection))
-            for rows_B in _batches(rows, phase.training.batch_size, order)[
-                : phase.training.steps - step
-            ]:
-                losses.append(_train_step(phase, network, optimizer, rows_B, len(losses)))
-                world.report(len(losses), phase.training.steps, losses[-1])
-    return Trained(state_of(network), np.array(losses), selections)
+        self.network = build(phase.network, phase.images, phase.initial).to(world.device)
+        self.shared = world.share(self.network)
+        self.optimizer = make_optimizer(self.network.parameters(), phase.training)
+        self.losses: list[float] = []
+        self.selections: list[tuple[int, Selection]] = []
+        self.order = np.random.default_rng([phase.seed, 1])
+        self.batches: list[np.ndarray] = []
+        """What is left of this pass."""
+        if world.rank:  # each process has dropout of its own, the first the same as one alone
+            torch.manual_seed(hash((phase.seed, world.rank)))
+        if world.checkpoints and (saved := world.checkpoints.load(phase)):
+            self._restore(saved)
 
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return len(self.losses)
 
-def _batches(rows: np.ndarray, size: int, order: np.random.Generator) -> list[np.ndarray]:
-    """Shuffled full batches; what is left over is dropped, unless there is not one full batch."""
-    shuffled = order.permutation(rows)
-    full = len(shuffled) // size
-    return [shuffled] if full == 0 else list(shuffled[: full * size].reshape(full, size))
+    def take_step(self) -> None:
+        """Train on the next batch; where a pass is over, select images for the next."""
+        if not self.batches:
+            self.batches = self._next_pass()
+        self.losses.append(self._train(self.batches.pop(0)))
+        checkpoints, steps = self.world.checkpoints, self.phase.training.steps
+        if checkpoints and (self.step % checkpoints.every == 0 or self.step == steps):
+            state = self._state()
+            if self.world.rank == 0:
+                checkpoints.save(self.phase, state)
 
-
-def _train_step(
-    phase: Phase,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    rows_B: np.ndarray,
-    step: int,
-) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(step, phase.training)
-    network.train()
-    reconstruction = reconstruct(network, phase.images, rows_B)
-    loss = phase.objective.loss(cast(Network, network), reconstruction, rows_B, step)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise InputError(
-            f"The loss is {value} at step {step}: training has diverged. Lower the learning rate."
+    def _next_pass(self) -> list[np.ndarray]:
+        """Shuffled full batches of what is selected; what is left over is dropped, unless there is no full batch."""
+        phase = self.phase
+        selection = phase.selector.select(
+            functools.partial(patch_scores, self.network, phase.images, world=self.world),
+            phase.images.category_N,
+            self.step / phase.training.steps,
         )
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), phase.training.clip_norm)
-    optimizer.step()
-    return value
+        rows = np.arange(len(phase.images))
+        if selection is not None:
+            self.selections.append((self.step, selection))
+            rows = np.flatnonzero(selection.selected_N)
+        shuffled, size = self.order.permutation(rows), phase.training.batch_size
+        full = len(shuffled) // size
+        return [shuffled] if full == 0 else list(shuffled[: full * size].reshape(full, size))
+
+    def _train(self, rows_B: np.ndarray) -> float:
+        phase = self.phase
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, phase.training)
+        self.network.train()
+        mine = rows_B[self.world.rank :: self.world.size]
+        # Gradients are averaged over processes: each counts as its share of the batch, one without images as nothing.
+        weight = len(mine) * self.world.size / len(rows_B)
+        mine = mine if len(mine) else rows_B[:1]
+        reconstruction = self.shared(read_batch(phase.images, mine, self.world.device))
+        loss = weight * phase.objective.loss(
+            cast(Network, self.network), reconstruction, mine, self.step
+        )
+        value = sum(self.world.gather(loss.item())) / self.world.size
+        if not math.isfinite(value):
+            raise InputError(
+                f"The loss is {value} at step {self.step}: training has diverged. Lower the learning rate."
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), phase.training.clip_norm)
+        self.optimizer.step()
+        return value
+
+    def _state(self) -> dict[str, Any]:
+        """What `_restore` takes; equal in all processes but for the generators, of which it has all."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "selections": self.selections,
+            "order": self.order.bit_generator.state,
+            "batches": self.batches,
+            "dropout": self.world.gather(_generator_state(self.world.device)),
+        }
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.losses, self.selections = saved["losses"], saved["selections"]
+        self.order.bit_generator.state = saved["order"]
+        self.batches = saved["batches"]
+        _set_generator_state(saved["dropout"][self.world.rank], self.world.device)
+
+
+def _generator_state(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state()] + (
+        [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    )
+
+
+def _set_generator_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def build(settings: NetworkSettings, images: ImageSet, state: State | None = None) -> nn.Module:
@@ -123,9 +182,8 @@ def state_of(network: nn.Module) -> State:
     }
 
 
-def reconstruct(network: nn.Module, images: ImageSet, rows_B: np.ndarray) -> Reconstruction:
-    """Reconstruct the images at these positions of the set."""
-    device = next(network.parameters()).device
+def read_batch(images: ImageSet, rows_B: np.ndarray, device: torch.device) -> Batch:
+    """Features of the images at these positions of the set."""
     category_B = images.category_N[rows_B]
     first_row = np.searchsorted(images.category_N, category_B)
     stored = [
@@ -138,12 +196,10 @@ def reconstruct(network: nn.Module, images: ImageSet, rows_B: np.ndarray) -> Rec
     )
     prefixes = [(features.prefix_NTC, row) for features, row in stored]
     prefix = [tokens[row] for tokens, row in prefixes if tokens is not None]
-    return network(
-        Batch(
-            targets,
-            _stack(prefix, device) if prefix else None,
-            torch.from_numpy(category_B).to(device),
-        )
+    return Batch(
+        targets,
+        _stack(prefix, device) if prefix else None,
+        torch.from_numpy(category_B).to(device),
     )
 
 
@@ -152,15 +208,18 @@ def _stack(arrays: list[np.ndarray], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def patch_scores(network: nn.Module, images: ImageSet) -> np.ndarray:
-    """Patch scores s_theta float32 [N, P] of a set of images, in evaluation mode; draws no random number."""
+def patch_scores(network: nn.Module, images: ImageSet, *, world: World | None = None) -> np.ndarray:
+    """Patch scores s_theta float32 [N, P] of a set of images, in evaluation mode; draws no random number.
+
+    Processes that train together share the work; the chunks, and so the bits, are the same for any number of them.
+    """
     network.eval()
-    chunks: Iterator[np.ndarray] = (
-        np.arange(i, min(i + 16, len(images))) for i in range(0, len(images), 16)
-    )
-    return np.concatenate(
-        [
-            cast(Network, network).score_map(reconstruct(network, images, rows_B)).cpu().numpy()
-            for rows_B in chunks
-        ]
-    )
+    device = next(network.parameters()).device
+    rank, size = (world.rank, world.size) if world else (0, 1)
+    chunks = [np.arange(i, min(i + TOGETHER, len(images))) for i in range(0, len(images), TOGETHER)]
+    mine = [
+        cast(Network, network).score_map(network(read_batch(images, rows_B, device))).cpu().numpy()
+        for rows_B in chunks[rank::size]
+    ]
+    everyone = world.gather(mine) if world else [mine]
+    return np.concatenate([everyone[c % size][c // size] for c in range(len(chunks))])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import gain, rho, theorem
+from reports import ensemble_size, gain, rho, theorem
 from reports.labels import METRICS
 from reports.page import render
 
@@ -143,3 +143,24 @@ def test_the_theorem_is_drawn_with_both_terms_and_a_histogram_per_ratio(results)
     table = theorem.table(everything)
     assert len(table) == 2 * 3 * 2
     assert list(table.columns[3:]) == list(theorem.COLUMNS.values())
+
+
+def test_a_curve_has_a_point_per_value_and_infinity_at_the_right(results):
+    memory = results[results["detector"] == "MemoryDetector"]
+    sizes = pd.concat(
+        [
+            memory.assign(**{"detector.memory.size": size}, seed=str(seed))
+            for size in ("1", "10", "None")
+            for seed in range(1 if size == "None" else 2)
+        ]
+    ).query("`detector.memory.ratio` == '0.1'")
+    left, right = ensemble_size.draw(sizes).axes
+    assert [axes.get_ylabel() for axes in (left, right)] == ["image AUROC", "pixel AP"]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["1", "10", "∞"]
+    assert list(left.lines[0].get_xdata()) == [0, 1, 2]
+    assert list(left.lines[0].get_ydata()) == pytest.approx([0.9, 0.9, 0.9])
+    table = ensemble_size.table(sizes)
+    assert list(table["memories B"]) == [1, 1, 10, 10, float("inf"), float("inf")]
+    assert list(table["seeds"]) == [2, 2, 2, 2, 1, 1]
+    assert table["image AUROC"].iloc[0] == "0.900 ± 0.000"
+    assert table["image AUROC"].iloc[-1] == "0.880"

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from harness.checkpoints import Checkpoints
 from harness.compute import InProcess, World
 from harness.errors import InputError
 from harness.networks.dinomaly import DinomalyNetwork
+from harness.networks.hvq import Hvq
 from harness.optimizer import Training
 from harness.phases import DistillationLoss, Everything, NativeLoss, Normal, Phase
-from harness.training import build, patch_scores, reconstruct, run_phase, state_of
+from harness.training import build, patch_scores, read_batch, run_phase, state_of
 from tests.small import NETWORK
+
+HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
 
 
 def train(phase):
@@ -90,7 +94,7 @@ def test_distillation_teaches_the_memory_scores(phase, images):
 def test_distilling_what_a_network_scores_already_costs_nothing(images):
     network = build(NETWORK, images).eval()
     rows = np.arange(3)
-    reconstruction = reconstruct(network, images, rows)
+    reconstruction = network(read_batch(images, rows, torch.device("cpu")))
     taught = np.zeros((len(images), 64), dtype=np.float32)
     taught[rows] = network.score_map(reconstruction).detach().numpy()
     assert DistillationLoss(taught).loss(network, reconstruction, rows, 0).item() == 0
@@ -153,3 +157,69 @@ def test_progress_is_reported_for_every_step(phase):
 def test_lengths_below_one_are_refused(bad):
     with pytest.raises(InputError, match="at least 1"):
         Training(**bad)
+
+
+class KilledError(Exception):
+    """A process that ends in mid-training."""
+
+
+@pytest.mark.parametrize("network", [NETWORK, HVQ], ids=["dinomaly", "hvq"])
+@pytest.mark.parametrize("killed_at", [3, 4, 5, 11])
+def test_training_that_was_killed_goes_on_to_the_same_weights(
+    phase, reference, tmp_path, network, killed_at
+):
+    phase = replace(
+        phase,
+        network=network,
+        selector=Normal(reference),
+        training=replace(phase.training, steps=12),
+    )
+    undisturbed = train(phase)
+
+    def die(step, steps, loss):
+        if step == killed_at:
+            raise KilledError
+
+    checkpoints = Checkpoints(tmp_path, every=2)
+    with pytest.raises(KilledError):
+        InProcess(die, checkpoints).train(run_phase, phase)
+    steps = []
+    going_on = InProcess(lambda step, *_: steps.append(step), checkpoints)
+    resumed = going_on.train(run_phase, phase)
+    assert steps[0] == killed_at // 2 * 2 + 1
+    assert same(resumed.state, undisturbed.state)
+    np.testing.assert_array_equal(resumed.losses_T, undisturbed.losses_T)
+    assert len(resumed.selections) == len(undisturbed.selections)
+    for (first, one), (second, other) in zip(
+        resumed.selections, undisturbed.selections, strict=True
+    ):
+        assert first == second
+        np.testing.assert_array_equal(one.criterion_N, other.criterion_N)
+
+
+def test_a_finished_phase_is_not_trained_again(phase, tmp_path):
+    steps = []
+    compute = InProcess(lambda *args: steps.append(args), Checkpoints(tmp_path))
+    first = compute.train(run_phase, phase)
+    assert len(steps) == 6
+    steps.clear()
+    again = compute.train(run_phase, phase)
+    assert not steps
+    assert same(first.state, again.state)
+
+
+def test_checkpoints_of_other_phases_are_left_alone(phase, tmp_path):
+    compute = InProcess(checkpoints=Checkpoints(tmp_path))
+    compute.train(run_phase, phase)
+    other = replace(phase, seed=1)
+    assert same(compute.train(run_phase, other).state, train(other).state)
+
+
+def test_a_damaged_checkpoint_is_named_and_not_used(phase, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    compute = InProcess(checkpoints=checkpoints)
+    first = compute.train(run_phase, phase)
+    file = checkpoints.file(phase)
+    file.write_bytes(file.read_bytes()[:-10] + b"0123456789")
+    with pytest.warns(UserWarning, match=file.name):
+        assert same(compute.train(run_phase, phase).state, first.state)

@@ -1,0 +1,81 @@
+"""Checkpoints of a training phase: a file per phase, found again by what the phase is, not by who ran it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def digest(value: Any) -> str:
+    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process."""
+    content = hashlib.sha256()
+    for part in _parts(value):
+        content.update(part)
+        content.update(b"\n")
+    return content.hexdigest()[:32]
+
+
+def _parts(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        yield type(value).__name__.encode()
+        for field in dataclasses.fields(value):
+            yield field.name.encode()
+            yield from _parts(getattr(value, field.name))
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype} {value.shape}".encode()
+        yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, Mapping):
+        for name in sorted(value):
+            yield str(name).encode()
+            yield from _parts(value[name])
+    elif isinstance(value, tuple | list):
+        yield f"{type(value).__name__} {len(value)}".encode()
+        for item in value:
+            yield from _parts(item)
+    else:
+        yield repr(value).encode()
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder of checkpoints; every machine of a cluster must see it."""
+
+    folder: Path
+    every: int = 500
+    """Steps between two checkpoints."""
+
+    def file(self, phase: Any) -> Path:
+        """Where the checkpoint of a phase lies."""
+        return self.folder / f"{digest(phase)}.checkpoint"
+
+    def load(self, phase: Any) -> dict[str, Any] | None:
+        """What was saved last, or None; a damaged file is left out with a warning."""
+        file = self.file(phase)
+        try:
+            checksum, content = file.read_bytes().split(b"\n", 1)
+            if hashlib.sha256(content).hexdigest().encode() == checksum:
+                return pickle.loads(content)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            pass  # said below
+        warnings.warn(f"The checkpoint {file} is damaged: training begins anew.", stacklevel=2)
+        return None
+
+    def save(self, phase: Any, state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint of a phase in one step."""
+        content = pickle.dumps(dict(state))
+        file = self.file(phase)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        draft.replace(file)

@@ -1,0 +1,61 @@
+"""Every stage of MeDS, alone and together, over training seeds (Tables 4 and 5).   make figure-ablation"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.labels import tidy
+from reports.seeds import CAPTION as OVER_SEEDS
+from reports.seeds import draw_groups, over_seeds
+
+TITLE = "What each stage of MeDS does"
+CAPTION = (
+    f"{OVER_SEEDS} Baseline: the plain network with the steps of both stages; p is the share of easy patches whose "
+    "gradient is damped. Random init fine-tune and MeDS select by the distilled network, fine-tuned with memory by "
+    "the memory."
+)
+ROWS = (
+    "baseline, p 0.9",
+    "baseline, p 0.5",
+    "memory ensemble",
+    "distilled model",
+    "fine-tuned with memory",
+    "random init fine-tune",
+    "MeDS",
+)
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy results whose method is the row of the paper's table, in its order."""
+    rows = tidy(results)
+
+    def has(column: str, value: str) -> pd.Series:
+        return rows.get(column, pd.Series("", index=rows.index)).astype(str) == value
+
+    meds = rows["detector"] == "MeDS"
+    discard = rows.get("detector.network.discard", pd.Series("", index=rows.index)).astype(str)
+    name = np.select(
+        [
+            rows["detector"] == "PlainNetwork",
+            rows["detector"] == "MemoryDetector",
+            meds & has("detector.finetuning", "None"),
+            meds & has("detector.distillation", "None"),
+            meds & has("detector.start", "random"),
+        ],
+        ["baseline, p " + discard, ROWS[2], ROWS[3], ROWS[4], ROWS[5]],
+        ROWS[6],
+    )
+    method = pd.Categorical(name, categories=ROWS, ordered=True)
+    return rows.assign(method=method).sort_values(["method", "noise", "readout"], kind="stable")
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw one group of seeds per row at every noise ratio."""
+    return draw_groups(named(results), "image_auroc")
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over training seeds per row and noise ratio, mean over categories."""
+    return over_seeds(named(results), ["method", "noise"])

@@ -1,0 +1,23 @@
+"""Critical value k (MeDS, Fig. 6).   make figure-critical_value"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.curves import CAPTION as CURVES
+from reports.curves import draw_curves, table_of
+
+TITLE = "Metrics against the critical value of the selection"
+CAPTION = f"{CURVES} The larger k, the wider the band of accepted images at the end of fine-tuning."
+SETTING, LABEL = "detector.selection.critical_value", "critical value k"
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw a curve per noise ratio."""
+    return draw_curves(results, SETTING, LABEL, metrics=("image_auroc", "pixel_ap"), log=False)
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per value and noise ratio."""
+    return table_of(results, SETTING, LABEL)

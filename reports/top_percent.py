@@ -1,0 +1,23 @@
+"""Share of patches behind an image's training score (MeDS, Fig. 8).   make figure-top_percent"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.curves import CAPTION as CURVES
+from reports.curves import draw_curves, table_of
+
+TITLE = "Metrics against the share of patches that make an image's training score"
+CAPTION = f"{CURVES} The smallest share is the maximum: one patch."
+SETTING, LABEL = "detector.selection.top_percent", "top patches, %"
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw a curve per noise ratio."""
+    return draw_curves(results, SETTING, LABEL, metrics=("image_auroc", "pixel_ap"), log=True)
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per value and noise ratio."""
+    return table_of(results, SETTING, LABEL)

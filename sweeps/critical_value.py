@@ -1,0 +1,30 @@
+"""Critical value k of the selection (MeDS, Fig. 6).   make sweep-critical_value
+
+Expect k = 0, which never accepts more than half, and large k, which accepts anomalies where there is noise, to be worse
+than k = 1 under noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.experiment import Experiment
+from sweeps.profiles import Profile
+
+VALUES = (0.0, 1.0, 2.0, 3.0)
+
+
+def experiments(profile: Profile) -> list[Experiment]:
+    """All cells of the study."""
+    return [
+        Experiment(
+            dataset=profile.dataset,
+            encoder=profile.encoder,
+            detector=replace(
+                profile.meds, selection=replace(profile.meds.selection, critical_value=value)
+            ),
+            noise=replace(profile.noise, ratio=ratio),
+        )
+        for value in VALUES
+        for ratio in profile.noise_ratios
+    ]

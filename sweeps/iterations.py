@@ -1,0 +1,41 @@
+"""Steps of distillation (MeDS, Fig. 5).   make sweep-iterations
+
+The distilled model after a part of the profile's steps, all of them, and a multiple. Expect image AUROC to settle early
+and pixel AP to fall when distillation goes on for long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.errors import InputError
+from harness.experiment import Experiment
+from sweeps.profiles import Profile
+
+FACTORS = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Of the profile's number of distillation steps; in the paper 100 to 10,000 at T = 10,000."""
+
+
+def experiments(profile: Profile) -> list[Experiment]:
+    """All cells of the study.
+
+    Raises:
+        InputError: the profile distils nothing.
+    """
+    training = profile.meds.distillation
+    if training is None:
+        raise InputError(f"Profile {profile.name} has no distillation whose length could vary.")
+    return [
+        Experiment(
+            dataset=profile.dataset,
+            encoder=profile.encoder,
+            detector=replace(
+                profile.meds,
+                distillation=replace(training, steps=max(1, round(factor * training.steps))),
+                finetuning=None,
+            ),
+            noise=replace(profile.noise, ratio=ratio),
+        )
+        for factor in FACTORS
+        for ratio in profile.noise_ratios
+    ]

@@ -1,0 +1,30 @@
+"""Share of patches behind an image's training score (MeDS, Fig. 8).   make sweep-top_percent
+
+The maximum (a share so small that one patch is left), 1, 2 and 5 % of the patches. Expect little difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.experiment import Experiment
+from sweeps.profiles import Profile
+
+SHARES = (0.01, 1.0, 2.0, 5.0)
+"""In per cent."""
+
+
+def experiments(profile: Profile) -> list[Experiment]:
+    """All cells of the study."""
+    return [
+        Experiment(
+            dataset=profile.dataset,
+            encoder=profile.encoder,
+            detector=replace(
+                profile.meds, selection=replace(profile.meds.selection, top_percent=share)
+            ),
+            noise=replace(profile.noise, ratio=ratio),
+        )
+        for share in SHARES
+        for ratio in profile.noise_ratios
+    ]

@@ -1,0 +1,95 @@
+"""Studies: lists of experiments, each once, on every profile, sharing what they have in common."""
+
+import importlib
+import pkgutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+import reports
+import sweeps
+from harness.detectors import MemoryDetector, PlainNetwork
+from harness.errors import InputError
+from harness.meds import MeDS
+from reports.ablation import ROWS
+from reports.ablation import named as ablation_rows
+from sweeps.__main__ import SUPPORT
+from sweeps.profiles import LAPTOP, MTD, PROFILES
+
+STUDIES = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
+
+
+def cells(study, profile):
+    return importlib.import_module(f"sweeps.{study}").experiments(profile)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_experiment_of_a_study_is_there_once(study, profile):
+    experiments = cells(study, profile)
+    assert experiments
+    assert len({experiment.key for experiment in experiments}) == len(experiments)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_has_a_report_and_says_what_to_expect(study):
+    assert study in [m.name for m in pkgutil.iter_modules(reports.__path__)]
+    assert f"make sweep-{study}" in importlib.import_module(f"sweeps.{study}").__doc__
+
+
+def test_studies_share_their_cells():
+    """What one study has finished, another need not run again."""
+    of = {study: {e.key for e in cells(study, MTD)} for study in STUDIES}
+    assert of["gain"] <= of["ablation"]
+    assert of["rho"] & of["ablation"]
+    assert of["critical_value"] & of["rho"]
+    assert of["top_percent"] & of["ablation"]
+
+
+def test_the_ablation_has_every_row_of_the_paper(results_of):
+    rows = ablation_rows(results_of(cells("ablation", MTD)))
+    assert list(rows["method"].unique()) == list(ROWS)
+    counts = rows.groupby("method", observed=True).size()
+    assert counts.pop("memory ensemble") == 4
+    assert (counts == 12).all()
+
+
+@pytest.fixture
+def results_of():
+    """Tracked rows of experiments, one metric each, as the tracker gives them back: parameters as text."""
+
+    def make(experiments):
+        return pd.DataFrame(
+            [
+                {name: str(value) for name, value in experiment.params.items()}
+                | {"readout": "all", "metric": "image_auroc", "category": "mean", "value": 0.5}
+                for experiment in experiments
+            ]
+        )
+
+    return make
+
+
+def test_the_ablation_changes_stages_and_nothing_else():
+    for experiment in cells("ablation", LAPTOP):
+        detector = experiment.detector
+        if isinstance(detector, MeDS):
+            back = replace(
+                detector,
+                distillation=LAPTOP.meds.distillation,
+                finetuning=LAPTOP.meds.finetuning,
+                start="distilled",
+                criterion="distilled",
+            )
+            assert back == LAPTOP.meds
+        elif isinstance(detector, PlainNetwork):
+            assert detector.training == LAPTOP.plain.training
+        else:
+            assert detector == MemoryDetector(memory=LAPTOP.meds.memory)
+
+
+def test_iterations_need_a_distillation():
+    nothing = replace(LAPTOP.meds, distillation=None, start="random", criterion="memory")
+    with pytest.raises(InputError, match="no distillation"):
+        cells("iterations", replace(LAPTOP, meds=nothing))
