@@ -192,12 +192,14 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
         prepared=dict.fromkeys(experiments, small.prepared),
         data=small.data,
         scratch=tmp_path,
+        checkpoints=tmp_path / "checkpoints",
         tracker=tracker,
         parent=parent,
         environment={},
     )
     summary = sweep(plan)
     assert summary.finished == 2
+    assert not list((tmp_path / "checkpoints").iterdir())  # those of finished experiments go
     assert len(summary.failures) == 2
     assert any("this one cannot work" in reason for _, reason in summary.failures)
     assert tracker.finished_keys(digest) == {experiment.key for experiment in good}

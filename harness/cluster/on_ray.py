@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchTrainer
 from tqdm import tqdm
 
+from harness.checkpoints import Checkpoints
 from harness.cluster.crew import Crew
 from harness.cluster.session import slots
 from harness.compute import (
@@ -37,6 +38,10 @@ class OnRay:
     workers: int = 0
     """Worker processes of a training loop; 0 runs it in the calling process (Ray Train's local mode)."""
     report: ProgressCallback = ignore_progress
+    checkpoints: Checkpoints | None = None
+    """Where training is saved; a loop whose worker dies begins anew without."""
+    retries: int = 3
+    """How often the worker processes of a loop are started again after one died (Ray Train's max_failures)."""
 
     def map(
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
@@ -52,13 +57,21 @@ class OnRay:
         """See `Compute.train`: through Ray Train, in this process or in worker processes."""
         trainer = TorchTrainer(
             _train_worker,
-            train_loop_config={"loop": loop, "job": job, "report": self.report},
+            train_loop_config={
+                "loop": loop,
+                "job": job,
+                "report": self.report,
+                "checkpoints": self.checkpoints,
+                "workers": self.workers,
+            },
             scaling_config=ScalingConfig(
                 num_workers=self.workers, use_gpu=slots()[1]["num_gpus"] > 0
             ),
             run_config=RunConfig(
                 storage_path=str(self.storage.absolute()),
-                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+                failure_config=FailureConfig(
+                    max_failures=self.retries if self.workers else 0, controller_failure_limit=0
+                ),
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),
         )
@@ -72,5 +85,10 @@ def hire(size: int | None = None) -> Crew:
 
 
 def _train_worker(config: dict[str, Any]) -> Any:
+    # Ray's local mode, without workers, has a rank only inside a trial.
+    rank = get_context().get_world_rank() if config["workers"] else 0
+    report = config["report"] if rank == 0 else ignore_progress
+    world = World(default_device(), report, config["checkpoints"], rank, max(1, config["workers"]))
     with one_thread():
-        return config["loop"](World(default_device(), config["report"]), config["job"])
+        outcome = config["loop"](world, config["job"])
+    return outcome if rank == 0 else None

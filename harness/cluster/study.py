@@ -71,6 +71,7 @@ def run_study(
                 prepared=prepared,
                 data=data,
                 scratch=scratch,
+                checkpoints=cache / "checkpoints",
                 tracker=tracker,
                 parent=parent,
                 environment=describe_environment(),

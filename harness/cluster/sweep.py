@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 
+from harness.checkpoints import Checkpoints
 from harness.cluster.board import ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
@@ -29,6 +31,8 @@ class Plan:
     """By key of the experiment."""
     data: Path
     scratch: Path
+    checkpoints: Path
+    """Folder of half-trained networks, a folder in it per experiment; it outlives the study."""
     tracker: Tracker
     parent: str
     environment: Mapping[str, str]
@@ -105,9 +109,16 @@ def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, flo
         data_digest=prepared.data_digest,
         environment=plan.environment,
     )
-    compute = OnRay(plan.scratch, workers=workers, report=Reporter(experiment.name, board))
+    checkpoints = Checkpoints(plan.checkpoints / key)
+    compute = OnRay(
+        plan.scratch,
+        workers=workers,
+        report=Reporter(experiment.name, board),
+        checkpoints=checkpoints,
+    )
     result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
     log.finish(result)
+    shutil.rmtree(checkpoints.folder, ignore_errors=True)
     means = result.metrics.query("readout == 'all' and category == 'mean'").set_index("metric")[
         "value"
     ]
