@@ -25,11 +25,11 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Job = TypeVar("Job")
 
-ProgressCallback = Callable[[int, int, float], None]
-"""Called with (step, steps, loss) while a network trains."""
+ProgressCallback = Callable[[str, int, int, float], None]
+"""Called with (phase, step, steps, loss) after every step of a training phase; steps count from 1."""
 
 
-def ignore_progress(step: int, steps: int, loss: float) -> None:
+def ignore_progress(phase: str, step: int, steps: int, loss: float) -> None:
     """Report nothing."""
 
 

@@ -89,7 +89,7 @@ class PlainNetwork:
             objective=NativeLoss(),
             seed=seed,
         )
-        return NetworkScorer(self.network, {"training": compute.train(run_phase, phase)})
+        return NetworkScorer(self.network, {phase.name: compute.train(run_phase, phase)})
 
 
 @dataclass(frozen=True)

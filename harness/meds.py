@@ -80,16 +80,18 @@ class MeDS:
             unit = float(memory_scores_NP.mean()) if self.network.unbounded else 1.0
             objective = DistillationLoss(memory_scores_NP, unit or 1.0, self.discrepancy)
             phase = Phase(
+                name="distillation",
                 network=self.network,
                 images=images,
                 training=self.distillation,
                 objective=objective,
                 seed=seed,
             )
-            history["distillation"] = compute.train(run_phase, phase)
+            history[phase.name] = compute.train(run_phase, phase)
         if self.finetuning is not None:
             distilled = NetworkScorer(self.network, dict(history))
             phase = Phase(
+                name="finetuning",
                 network=self.network,
                 images=images,
                 training=self.finetuning,
@@ -100,7 +102,7 @@ class MeDS:
                 initial=distilled.state if self.start == "distilled" else None,
                 seed=seed,
             )
-            history["finetuning"] = compute.train(run_phase, phase)
+            history[phase.name] = compute.train(run_phase, phase)
         return NetworkScorer(self.network, history)
 
     def _reference(

@@ -133,6 +133,8 @@ class Normal:
 class Phase:
     """A run of the loop, complete: equal phases give equal weights."""
 
+    name: str = "training"
+    """What it is called where its progress is shown."""
     network: NetworkSettings
     images: ImageSet
     training: Training

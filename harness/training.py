@@ -48,7 +48,7 @@ def run_phase(world: World, phase: Phase) -> Trained:
         run = _Run(world, phase)
         while run.step < phase.training.steps:
             run.take_step()
-            world.report(run.step, phase.training.steps, run.losses[-1])
+            world.report(phase.name, run.step, phase.training.steps, run.losses[-1])
     return Trained(state_of(run.network), np.array(run.losses), run.selections)
 
 

@@ -44,7 +44,7 @@ class DieOnce:
     at: int
     marker: Path
 
-    def __call__(self, step, steps, loss):
+    def __call__(self, phase, step, steps, loss):
         if step == self.at and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)

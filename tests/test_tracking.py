@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.experiment import Result
 from harness.noise import Noise
 from harness.selection import Selection
-from harness.tracking import Tracker, default_uri
+from harness.tracking import LossCurve, Tracker, default_uri
 from harness.training import Trained
 
 DATA = "d" * 16
@@ -152,3 +152,19 @@ def test_a_folder_as_store_is_refused_with_what_to_give(uri, tmp_path, monkeypat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(InputError, match=r"sqlite:////absolute/path.db or the http address"):
         default_uri(tmp_path)
+
+
+def test_a_loss_curve_grows_while_training_and_is_completed_at_the_end(tracker, client, experiment):
+    """What was trained before a restart was written to another run: those points are added with the result."""
+    log, losses = start(tracker, experiment), np.arange(1000.0)
+    curve = LossCurve(log, interval=0.0)
+    for step in range(401, 421):
+        curve("finetuning", step, 1000, losses[step - 1])
+    history = client.get_metric_history(log.run_id, "finetuning_loss")
+    assert [(point.step, point.value) for point in history] == [
+        (start, losses[start : start + 5].mean()) for start in (400, 405, 410, 415)
+    ]
+    log.finish(result_of(experiment))
+    history = client.get_metric_history(log.run_id, "finetuning_loss")
+    assert sorted(point.step for point in history) == list(range(0, 1000, 5))
+    assert {point.step: point.value for point in history}[995] == 997

@@ -149,8 +149,8 @@ def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):
 def test_progress_is_reported_for_every_step(phase):
     reports = []
     run_phase(World(torch.device("cpu"), lambda *args: reports.append(args)), phase)
-    assert [step for step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
-    assert all(steps == 6 for _, steps, _ in reports)
+    assert [step for _, step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
+    assert all(steps == 6 for _, _, steps, _ in reports)
 
 
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}])
@@ -176,7 +176,7 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(
     )
     undisturbed = train(phase)
 
-    def die(step, steps, loss):
+    def die(phase, step, steps, loss):
         if step == killed_at:
             raise KilledError
 
@@ -184,7 +184,7 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(
     with pytest.raises(KilledError):
         InProcess(die, checkpoints).train(run_phase, phase)
     steps = []
-    going_on = InProcess(lambda step, *_: steps.append(step), checkpoints)
+    going_on = InProcess(lambda phase, step, *_: steps.append(step), checkpoints)
     resumed = going_on.train(run_phase, phase)
     assert steps[0] == killed_at // 2 * 2 + 1
     assert same(resumed.state, undisturbed.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +34,23 @@ class Reporter:
     board: Any
     last: float = 0.0
 
-    def __call__(self, step: int, steps: int, loss: float) -> None:
+    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
         """See `harness.compute.ProgressCallback`."""
         now = time.monotonic()
         if step == steps or now - self.last > INTERVAL:
             self.last = now
-            text = "" if step == steps else f"step {step}/{steps}, loss {loss:.4f}"
+            text = "" if step == steps else f"{phase} {step}/{steps}, loss {loss:.4f}"
             self.board.write.remote(self.name, text)
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two progress callbacks as one."""
+
+    first: Callable[[str, int, int, float], None]
+    second: Callable[[str, int, int, float], None]
+
+    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
+        """See `harness.compute.ProgressCallback`."""
+        self.first(phase, step, steps, loss)
+        self.second(phase, step, steps, loss)

@@ -13,13 +13,13 @@ from ray import tune
 from ray.exceptions import RayError
 
 from harness.checkpoints import Checkpoints
-from harness.cluster.board import ProgressBoard, Reporter
+from harness.cluster.board import Both, ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
 from harness.cluster.session import slots
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
-from harness.tracking import Tracker
+from harness.tracking import LossCurve, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, flo
     compute = OnRay(
         plan.scratch,
         workers=workers,
-        report=Reporter(experiment.name, board),
+        report=Both(Reporter(experiment.name, board), LossCurve(log)),
         checkpoints=checkpoints,
     )
     result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
