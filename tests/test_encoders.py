@@ -1,5 +1,6 @@
 """Encoders: the shipped weights are the real ones, and features have the promised shapes and units."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 from PIL import Image
 from skimage import data
 
-from harness import encoders
-from harness.encoders import Encoder, encode, load_model
+from harness import encoder_model
+from harness.encoder_model import load_model, resample
+from harness.encoders import Encoder, encode
 from harness.errors import InputError
 
 TINY_VIT = Encoder(
@@ -121,4 +123,77 @@ def test_an_image_is_read_resized_then_cropped(tmp_path):
 
 
 def test_torchvision_without_operators_still_gives_timm():
-    assert encoders._import_timm().is_model("tf_efficientnet_lite0")
+    assert encoder_model._import_timm().is_model("tf_efficientnet_lite0")
+
+
+PAPER = Encoder(
+    name="vit_small_patch14_reg4_dinov2",
+    weights="random",
+    image_size=448,
+    crop_size=392,
+    groups=((2, 3, 4, 5), (6, 7, 8, 9)),
+)
+
+
+@pytest.mark.slow
+def test_the_encoder_of_the_paper_has_its_shapes(photograph):
+    encoded = encode(PAPER, [photograph])
+    load_model.cache_clear()
+    assert [group.shape for group in encoded.targets] == [(1, 784, 384)] * 2
+    assert encoded.memory_NPC.shape == (1, 784, 384)
+    assert encoded.prefix_NTC.shape == (1, 5, 384)
+
+
+def smooth_field(side, width=8):
+    y, x = np.mgrid[:side, :side] / side
+    waves = [np.sin(2 * np.pi * (k * x + (width - k) * y) / 4) for k in range(width)]
+    return torch.tensor(np.stack(waves, axis=-1), dtype=torch.float32).view(1, side * side, width)
+
+
+def test_positions_are_resampled_as_dinov2_does_and_timm_nearly_so():
+    from timm.layers import resample_abs_pos_embed
+
+    field, front = smooth_field(37), torch.randn(1, 1, 8)
+    ours = resample(torch.cat([front, field], dim=1), 28, prefix=1)
+    assert ours.shape == (1, 785, 8)
+    assert torch.equal(ours[:, :1], front)
+    by_hand = torch.nn.functional.interpolate(
+        field.view(1, 37, 37, 8).permute(0, 3, 1, 2), scale_factor=28.1 / 37, mode="bicubic"
+    )
+    torch.testing.assert_close(ours[:, 1:].view(1, 28, 28, 8).permute(0, 3, 1, 2), by_hand)
+    timms = resample_abs_pos_embed(field, [28, 28], [37, 37], num_prefix_tokens=0)
+    difference = ((ours[:, 1:] - timms).norm() / timms.norm()).item()
+    assert 0.001 < difference < 0.1
+
+
+def test_the_choice_of_positions_reaches_the_features(photograph):
+    features = {}
+    for positions in ("timm", "dinov2"):
+        encoder = replace(TINY_VIT, positions=positions)
+        features[positions] = encode(encoder, [photograph]).memory_NPC.astype(float)
+    load_model.cache_clear()
+    cosine = (features["timm"] * features["dinov2"]).sum(axis=-1)
+    assert cosine.min() < 0.9999
+    assert cosine.mean() > 0.9
+
+
+def test_weights_in_the_format_of_dinov2_are_understood(tmp_path):
+    name = "vit_small_patch14_reg4_dinov2"
+    own = load_model(replace(PAPER, name=name, image_size=518, crop_size=None)).state_dict()
+    theirs = {key: value.clone() for key, value in own.items()}
+    theirs["register_tokens"] = theirs.pop("reg_token")
+    theirs["mask_token"] = torch.zeros(1, 384)
+    of_class = torch.full((1, 1, 384), 0.5)
+    theirs["pos_embed"] = torch.cat([of_class, own["pos_embed"]], dim=1)
+    theirs["cls_token"] = own["cls_token"] - of_class
+    file = tmp_path / "dinov2.pth"
+    torch.save(theirs, file)
+    loaded = load_model(replace(PAPER, weights=str(file), image_size=518, crop_size=None))
+    load_model.cache_clear()
+    for key, value in loaded.state_dict().items():
+        torch.testing.assert_close(value, own[key])
+
+
+def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused():
+    with pytest.raises(InputError, match=r"patches of 16 pixels.*got 90"):
+        load_model(replace(TINY_VIT, crop_size=90))
