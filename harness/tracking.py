@@ -99,9 +99,8 @@ class Tracker:
         self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
 
     def finished_keys(self, data_digest: str) -> set[str]:
-        """Keys of the experiments that are finished on this data."""
-        runs = self._search(f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'")
-        return {run.data.tags[KEY] for run in runs if KEY in run.data.tags}
+        """Keys of the experiments that are finished on this data, whichever study ran them."""
+        return set(self._finished(data_digest))
 
     def start(
         self,
@@ -144,11 +143,9 @@ class Tracker:
         keys = set(json.loads(self._read_artifact(parent.info.run_id, KEYS_FILE)))
         data_digest = parent.data.tags[DATA]
         rows = []
-        for run in self._search(
-            f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
-        ):
-            if run.data.tags.get(KEY) in keys:
-                shared = {"run_id": run.info.run_id, "key": run.data.tags[KEY], **run.data.params}
+        for key, run in self._finished(data_digest).items():
+            if key in keys:
+                shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
                 for name, value in run.data.metrics.items():
                     if name.count("/") == 2:
                         readout, metric, category = name.split("/")
@@ -165,12 +162,19 @@ class Tracker:
         found = self._search(f"tags.`{PROFILE}` = '{profile}'")
         return found[0] if found else None
 
-    def _search(self, condition: str) -> list[Run]:
+    def _finished(self, data_digest: str) -> dict[str, Run]:
+        """Finished runs of all studies by the key of their experiment; of two that raced, the first."""
+        everywhere = [study.experiment_id for study in self._client.search_experiments()]
+        condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
+        runs = sorted(self._search(condition, everywhere), key=lambda run: run.info.end_time)
+        return {run.data.tags[KEY]: run for run in reversed(runs) if KEY in run.data.tags}
+
+    def _search(self, condition: str, studies: list[str] | None = None) -> list[Run]:
         runs: list[Run] = []
         token = None
         while True:
             page = self._client.search_runs(
-                [self._experiment],
+                studies or [self._experiment],
                 condition,
                 ViewType.ACTIVE_ONLY,
                 max_results=BATCH,

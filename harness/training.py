@@ -204,7 +204,7 @@ def read_batch(images: ImageSet, rows_B: np.ndarray, device: torch.device) -> Ba
 
 
 def _stack(arrays: list[np.ndarray], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
+    return torch.from_numpy(np.stack(arrays)).to(device).float()  # half precision travels
 
 
 @torch.no_grad()

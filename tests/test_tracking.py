@@ -168,3 +168,14 @@ def test_a_loss_curve_grows_while_training_and_is_completed_at_the_end(tracker, 
     history = client.get_metric_history(log.run_id, "finetuning_loss")
     assert sorted(point.step for point in history) == list(range(0, 1000, 5))
     assert {point.step: point.value for point in history}[995] == 997
+
+
+def test_what_one_study_has_finished_another_finds_and_draws(tracker, experiment):
+    start(tracker, experiment).finish(result_of(experiment, value=0.7))
+    other = replace(tracker, study="ablation")
+    other.open_study("laptop", [experiment.key], DATA)
+    assert other.finished_keys(DATA) == {experiment.key}
+    rows = other.load("laptop").query("metric == 'image_auroc'")
+    assert rows["value"].tolist() == [0.7, 0.7]
+    start(other, experiment).finish(result_of(experiment, value=0.1))  # a race: the first counts
+    assert set(other.load("laptop").query("metric == 'image_auroc'")["value"]) == {0.7}
