@@ -18,6 +18,7 @@ from harness.optimizer import Training
 from harness.phases import (
     Discrepancy,
     DistillationLoss,
+    LiteralLoss,
     NativeLoss,
     Normal,
     Phase,
@@ -49,6 +50,8 @@ class MeDS:
     """Stage 3: length and optimizer; None leaves the stage out."""
     selection: ProgressiveSelection = ProgressiveSelection()
     """Stage 3: how wide the selection opens."""
+    objective: Literal["native", "literal"] = "native"
+    """Stage 3: the network's own loss (the release), or the mean score itself (Eq. 10 to the letter)."""
     start: Literal["random", "distilled"] = "distilled"
     """Stage 3: the weights that it starts from."""
     criterion: Stage = "distilled"
@@ -95,7 +98,7 @@ class MeDS:
                 network=self.network,
                 images=images,
                 training=self.finetuning,
-                objective=NativeLoss(),
+                objective=NativeLoss() if self.objective == "native" else LiteralLoss(),
                 selector=Normal(
                     self._reference(images, memory_scores_NP, distilled), self.selection
                 ),

@@ -8,7 +8,7 @@ Legend: N training images, B images in a batch, P patches.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.features import ImageSet
 from harness.networks import Network, NetworkSettings, Reconstruction
 from harness.optimizer import Training
-from harness.selection import Selection, robust_max, select
+from harness.selection import Rounding, Selection, robust_max, select
 
 State = dict[str, np.ndarray]
 """Weights of a network by name."""
@@ -43,6 +43,18 @@ class NativeLoss:
     ) -> Tensor:
         """See `Objective.loss`."""
         return network.native_loss(reconstruction, step)
+
+
+@dataclass(frozen=True)
+class LiteralLoss:
+    """The mean patch score of what is selected (MeDS, Eq. 10 to the letter; the release takes the native loss)."""
+
+    def loss(
+        self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
+    ) -> Tensor:
+        """See `Objective.loss`."""
+        penalty = network.distillation_penalty(reconstruction)
+        return network.score_map(reconstruction).mean() + penalty
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,14 @@ class ProgressiveSelection:
     """Width k of the acceptance band at the end of training."""
     top_percent: float = 1.0
     """Share of patches, in per cent, whose mean is the score of an image."""
+    rounding: Rounding = "up"
+    """How the number of these patches is rounded: up (the paper), or down (its release)."""
+    first_pass: Literal["selected", "all"] = "selected"
+    """What the first pass trains on: half of every category (Eqs. 12, 13; the release), or all (Algorithm 1)."""
+
+    def score(self, scores_NP: np.ndarray) -> np.ndarray:
+        """Image scores [N] of patch scores."""
+        return robust_max(scores_NP, top_percent=self.top_percent, rounding=self.rounding)
 
 
 @dataclass(frozen=True)
@@ -114,19 +134,17 @@ class Normal:
         self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
     ) -> Selection | None:
         """See `Selector.select`."""
-        reference_N = robust_max(self.reference_NP, top_percent=self.rule.top_percent)
-        current_N = (
-            robust_max(current_NP(), top_percent=self.rule.top_percent)
-            if progress > 0
-            else reference_N
-        )
-        return select(
+        reference_N = self.rule.score(self.reference_NP)
+        selection = select(
             reference_N,
-            current_N,
+            self.rule.score(current_NP()) if progress > 0 else reference_N,
             category_N,
             progress=progress,
             critical_value=self.rule.critical_value,
         )
+        if progress == 0 and self.rule.first_pass == "all":
+            return replace(selection, selected_N=np.ones_like(selection.selected_N))
+        return selection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import InputError
 
+Rounding = Literal["up", "down"]
 
-def robust_max(scores_NP: np.ndarray, *, top_percent: float = 1.0) -> np.ndarray:
-    """Mean of the largest `top_percent` per cent of each row, at least one value, rounded up: [N, P] -> [N].
 
-    The paper counts 8 of 784 patches (ceil), its release 7; on fewer than 100 patches rounding down
-    leaves none.
+def robust_max(
+    scores_NP: np.ndarray, *, top_percent: float = 1.0, rounding: Rounding = "up"
+) -> np.ndarray:
+    """Mean of the largest `top_percent` per cent of each row, at least one value: [N, P] -> [N].
+
+    The paper counts 8 of 784 patches (up), its release 7 (down, which leaves none of fewer than 100 and is
+    not followed that far).
 
     Raises:
         InputError: `top_percent` is not in (0, 100].
@@ -27,7 +32,8 @@ def robust_max(scores_NP: np.ndarray, *, top_percent: float = 1.0) -> np.ndarray
     """
     if not 0 < top_percent <= 100:
         raise InputError(f"top_percent must lie in (0, 100], got {top_percent}.")
-    count = max(1, math.ceil(scores_NP.shape[1] * top_percent / 100))
+    share = scores_NP.shape[1] * top_percent / 100
+    count = max(1, math.ceil(share) if rounding == "up" else math.floor(share))
     top_NK = np.partition(scores_NP, scores_NP.shape[1] - count, axis=1)[:, -count:]
     # Summed in sorted order: what partition leaves is unordered, and a sum of floats depends on the order.
     return np.sort(top_NK, axis=1).mean(axis=1)

@@ -112,7 +112,8 @@ class _Run:
         # Gradients are averaged over processes: each counts as its share of the batch, one without images as nothing.
         weight = len(mine) * self.world.size / len(rows_B)
         mine = mine if len(mine) else rows_B[:1]
-        reconstruction = self.shared(read_batch(phase.images, mine, self.world.device))
+        with forward_precision(self.network):
+            reconstruction = self.shared(read_batch(phase.images, mine, self.world.device))
         loss = weight * phase.objective.loss(
             cast(Network, self.network), reconstruction, mine, self.step
         )
@@ -158,6 +159,13 @@ def _set_generator_state(states: list[Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)
+
+
+def forward_precision(network: nn.Module) -> torch.autocast:
+    """Context for a network's forward pass: bfloat16 products on a GPU if it bears them, else single precision."""
+    device = next(network.parameters()).device
+    low = device.type == "cuda" and cast(Network, network).low_precision
+    return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
 def build(settings: NetworkSettings, images: ImageSet, state: State | None = None) -> nn.Module:
@@ -217,9 +225,10 @@ def patch_scores(network: nn.Module, images: ImageSet, *, world: World | None = 
     device = next(network.parameters()).device
     rank, size = (world.rank, world.size) if world else (0, 1)
     chunks = [np.arange(i, min(i + TOGETHER, len(images))) for i in range(0, len(images), TOGETHER)]
-    mine = [
-        cast(Network, network).score_map(network(read_batch(images, rows_B, device))).cpu().numpy()
-        for rows_B in chunks[rank::size]
-    ]
+    mine = []
+    for rows_B in chunks[rank::size]:
+        with forward_precision(network):
+            reconstruction = network(read_batch(images, rows_B, device))
+        mine.append(cast(Network, network).score_map(reconstruction).cpu().numpy())
     everyone = world.gather(mine) if world else [mine]
     return np.concatenate([everyone[c % size][c // size] for c in range(len(chunks))])

@@ -11,9 +11,12 @@ from harness.errors import InputError
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
+from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
 from harness.optimizer import Training
+from harness.phases import ProgressiveSelection
+from harness.presets import paper, release
 from harness.selection import robust_max
 from tests.small import NETWORK
 
@@ -107,6 +110,36 @@ def test_meds_trains_every_network_repeatably(images, detector):
     assert scores.shape == (len(images), 64)
     assert np.isfinite(scores).all()
     np.testing.assert_array_equal(scores, second.score(images))
+
+
+def test_the_first_pass_may_train_on_everything(images):
+    rule = ProgressiveSelection(first_pass="all")
+    detector = replace(FULL, selection=rule, finetuning=replace(SHORT, steps=12))
+    selections = fit(detector, images).history["finetuning"].selections
+    assert selections[0][1].selected_N.all()
+    assert not selections[-1][1].selected_N.all()
+
+
+def test_the_letter_of_equation_ten_lowers_scores(images):
+    longer = replace(SHORT, steps=40, batch_size=8)
+    detector = replace(FULL, finetuning=longer, objective="literal")
+    fitted = fit(detector, images)
+    before = NetworkScorer(NETWORK, {"distillation": fitted.history["distillation"]})
+    assert fitted.score(images).mean() < 0.8 * before.score(images).mean()
+
+
+@pytest.mark.parametrize("network", [Dinomaly(), InpFormer()])
+def test_paper_and_release_differ_where_they_are_known_to(network):
+    theirs, released = paper(network), release(network)
+    assert (theirs.memory.distance, released.memory.distance) == ("euclidean", "cosine")
+    assert (theirs.discrepancy, released.discrepancy) == ("l2norm", "mse")
+    assert (theirs.selection.critical_value, released.selection.critical_value) == (1, 3)
+    assert (theirs.selection.rounding, released.selection.rounding) == ("up", "down")
+    for preset in (theirs, released):
+        assert preset.memory.size == 100
+        assert preset.distillation.steps == preset.finetuning.steps == 10_000
+        assert preset.distillation.learning_rate == (2e-3 if network == Dinomaly() else 1e-3)
+        assert getattr(preset.network, "discard", 0.5) == 0.5
 
 
 @pytest.mark.parametrize(

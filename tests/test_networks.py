@@ -156,3 +156,15 @@ def test_an_untrained_network_scores_about_one(kind):
 def test_settings_that_do_not_fit_are_refused(make, text):
     with pytest.raises(InputError, match=text):
         make()
+
+
+@every_network
+def test_low_precision_is_claimed_where_it_changes_nothing_but_noise(settings):
+    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
+    exact = network.score_map(network(given))
+    with torch.autocast("cpu", torch.bfloat16):
+        rebuilt = network(given)
+    assert all(r.dtype == torch.float32 for r in rebuilt.rebuilt) == network.low_precision
+    if network.low_precision:
+        assert (network.score_map(rebuilt) - exact).abs().mean() < 0.01
+        assert rebuilt.penalty.dtype == torch.float32

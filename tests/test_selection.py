@@ -125,3 +125,10 @@ def test_bad_input_is_refused(changes, text):
     arguments = {"distilled_N": np.ones(2), "current_N": np.ones(2), "category_N": np.zeros(2)}
     with pytest.raises(InputError, match=text):
         select(**{**arguments, "progress": 0.5, **changes})
+
+
+def test_one_per_cent_of_784_patches_is_eight_in_the_paper_and_seven_in_its_release():
+    scores = np.arange(784.0)[None]
+    assert robust_max(scores)[0] == np.arange(776, 784).mean()
+    assert robust_max(scores, rounding="down")[0] == np.arange(777, 784).mean()
+    assert robust_max(scores[:, :64], rounding="down")[0] == 63

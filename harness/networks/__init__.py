@@ -50,6 +50,9 @@ class Reconstruction(NamedTuple):
 class Network(Protocol):
     """The trainable part of a detector; the encoder stays outside, since its features never change."""
 
+    low_precision: bool
+    """Whether `__call__` gives the same results but for noise when a GPU multiplies in bfloat16."""
+
     def __call__(self, batch: Batch) -> Reconstruction:
         """Rebuild the target groups."""
 
@@ -81,3 +84,8 @@ class NetworkSettings(Protocol):
 def cosine_distances(first: Tensor, second: Tensor) -> Tensor:
     """1 - cos along the last dimension, in [0, 2]."""
     return 1 - functional.cosine_similarity(first, second, dim=-1)
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """Context in which nothing is multiplied in low precision."""
+    return torch.autocast(device.type, enabled=False)

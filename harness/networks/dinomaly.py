@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from harness.distance_kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction, cosine_distances
+from harness.networks import Batch, Inputs, Reconstruction, cosine_distances, full_precision
 from harness.networks.frame import (
     check_depth,
     check_sizes,
@@ -85,7 +85,9 @@ class LinearAttention(nn.Module):
         query, key = functional.elu(query) + 1, functional.elu(key) + 1
         context = key.transpose(-2, -1) @ value
         # Without the constant the sum underflows on features of small scale and the loss becomes NaN.
-        normaliser = query @ key.sum(dim=-2, keepdim=True).transpose(-2, -1) + 1e-6
+        with full_precision(x_BTD.device):
+            summed = key.float().sum(dim=-2, keepdim=True).transpose(-2, -1)
+            normaliser = query.float() @ summed + 1e-6
         mixed = (query @ context) / normaliser
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
 
@@ -108,6 +110,8 @@ class Block(nn.Module):
 
 class DinomalyNetwork(nn.Module):
     """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+
+    low_precision = True
 
     def __init__(self, settings: Dinomaly, channels: tuple[int, ...]) -> None:
         super().__init__()

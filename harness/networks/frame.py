@@ -64,7 +64,9 @@ def leave(exits: nn.ModuleList, outputs: list[Tensor], *, prefix: int) -> tuple[
     backward = outputs[::-1]
     share = len(outputs) // len(exits)
     return tuple(
-        layer(torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:])
+        layer(
+            torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:]
+        ).float()
         for group, layer in enumerate(exits)
     )
 

@@ -108,6 +108,8 @@ class Layer(nn.Module):
 class HvqNetwork(nn.Module):
     """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
 
+    low_precision = False  # which code is nearest would change
+
     def __init__(self, settings: Hvq, inputs: Inputs) -> None:
         super().__init__()
         self.settings = settings

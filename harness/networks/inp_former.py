@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from harness.distance_kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction, cosine_distances
+from harness.networks import Batch, Inputs, Reconstruction, cosine_distances, full_precision
 from harness.networks.frame import (
     check_depth,
     check_sizes,
@@ -139,6 +139,8 @@ class GuidedBlock(nn.Module):
 class InpFormerNetwork(nn.Module):
     """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
 
+    low_precision = True
+
     def __init__(self, settings: InpFormer, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.settings = settings
@@ -183,6 +185,7 @@ class InpFormerNetwork(nn.Module):
 
 def coherence(tokens_BPD: Tensor, prototypes_BMD: Tensor) -> Tensor:
     """Mean over patches of 1 - cos to the nearest prototype, in [0, 2]; its gradient reaches the prototypes only."""
-    tokens = functional.normalize(tokens_BPD.detach(), dim=-1)
-    cosines_BPM = tokens @ functional.normalize(prototypes_BMD, dim=-1).transpose(1, 2)
-    return (1 - cosines_BPM.amax(dim=-1)).mean()
+    with full_precision(tokens_BPD.device):
+        tokens = functional.normalize(tokens_BPD.detach().float(), dim=-1)
+        prototypes = functional.normalize(prototypes_BMD.float(), dim=-1)
+        return (1 - (tokens @ prototypes.transpose(1, 2)).amax(dim=-1)).mean()
