@@ -102,6 +102,12 @@ class _Block:
     """Column of the first of the rows I where they are columns, too, and the other way is wanted."""
 
     @property
+    def pairs(self) -> int:
+        """Pairs of images that are multiplied."""
+        rows, columns = len(self.rows_I), len(self.rows_J)
+        return rows * (rows + 1) // 2 if self.is_half else rows * columns
+
+    @property
     def is_half(self) -> bool:
         """Whether both groups are the same, so that half of the pairs will do."""
         return self.first_column_I == self.first_column
@@ -116,9 +122,7 @@ def fill_tables(requests: Sequence[TableRequest], *, compute: Compute) -> None:
     wanted = {request.entry: request for request in requests}
     with making("distances", wanted) as missing:
         blocks = [block for entry in missing for block in _blocks(wanted[entry])]
-        blocks.sort(
-            key=lambda block: block.is_half
-        )  # the short ones last, so that all actors end together
+        blocks.sort(key=lambda block: -block.pairs)  # short ones last: all actors end together
         results = compute.map(_block_distances, blocks, label="distances")
         drafts: dict[Path, _TableDraft] = {}
         for block, (forward_IPJ, backward_JPI) in zip(blocks, results, strict=True):
