@@ -63,12 +63,13 @@ def leave(exits: nn.ModuleList, outputs: list[Tensor], *, prefix: int) -> tuple[
     """
     backward = outputs[::-1]
     share = len(outputs) // len(exits)
-    return tuple(
-        layer(
-            torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:]
-        ).float()
-        for group, layer in enumerate(exits)
-    )
+    means = [
+        torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:]
+        for group in range(len(exits))
+    ]
+    rebuilt = [layer(mean) for layer, mean in zip(exits, means, strict=True)]
+    # What was multiplied in low precision is compared in single precision.
+    return tuple(group.to(torch.promote_types(group.dtype, torch.float32)) for group in rebuilt)
 
 
 def mlp(width: int) -> nn.Sequential:
