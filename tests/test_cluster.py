@@ -128,10 +128,11 @@ def test_as_many_items_as_actors_are_one_each(on_ray):
         assert len(set(crew.results(sleep, range(3)))) == 3
 
 
-def test_an_error_in_an_actor_arrives_as_it_was_raised(on_ray):
+def test_the_first_items_error_arrives_as_it_was_raised(on_ray):
     from harness.errors import InputError
 
     def refuse(item):
+        time.sleep(2 - item)
         raise InputError(f"item {item} is no good")
 
     with pytest.raises(InputError, match=r"^item 1 is no good$"):

@@ -43,6 +43,7 @@ class _Work:
     """Positions, as a heap: what is lost comes before what is new."""
     running: dict[ray.ObjectRef, tuple[int, Any]] = field(default_factory=dict)
     finished: dict[int, Any] = field(default_factory=dict)
+    failed: dict[int, Exception] = field(default_factory=dict)
     losses: Counter[int] = field(default_factory=Counter)
 
 
@@ -75,7 +76,7 @@ class Crew:
         """Yield function(item) in the items' order.
 
         Raises:
-            Exception: what the function raised, as it was raised.
+            Exception: what the function raised for the first item that it failed for, as it was raised.
             RayActorError: an item was lost too often.
         """
         work = _Work(ray.put(function), items, list(range(len(items))))
@@ -83,6 +84,8 @@ class Crew:
             for position in range(len(items)):
                 while True:
                     self._hand_out(work, before=position + self._horizon)
+                    if position in work.failed:
+                        raise work.failed[position]
                     if position in work.finished:
                         break
                     self._collect(work)
@@ -116,8 +119,8 @@ class Crew:
         try:
             work.finished[position] = ray.get(reference)
         except RayTaskError as error:
+            work.failed[position] = error.cause
             self._free.append(actor)
-            raise error.cause from error
         except (RayActorError, ObjectLostError):
             work.losses[position] += 1
             heappush(work.todo, position)
