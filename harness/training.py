@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from harness.batches import BatchReader, read_batch
+from harness.compilation import compiled
 from harness.compute import World
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.networks import Batch, Inputs, Network, NetworkSettings
+from harness.networks import Inputs, Network, NetworkSettings
 from harness.optimizer import learning_rate, make_optimizer
 from harness.phases import Phase, State
 from harness.selection import Selection
@@ -59,7 +61,8 @@ class _Run:
         self.world, self.phase = world, phase
         torch.manual_seed(phase.seed)
         self.network = build(phase.network, phase.images, phase.initial).to(world.device)
-        self.shared = world.share(self.network)
+        self.forward = compiled(world.share(self.network), world.device)
+        self.reader = BatchReader(phase.images, world.device)
         self.optimizer = make_optimizer(self.network.parameters(), phase.training)
         self.losses: list[float] = []
         self.selections: list[tuple[int, Selection]] = []
@@ -108,12 +111,11 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, phase.training)
         self.network.train()
-        mine = rows_B[self.world.rank :: self.world.size]
-        # Gradients are averaged over processes: each counts as its share of the batch, one without images as nothing.
-        weight = len(mine) * self.world.size / len(rows_B)
-        mine = mine if len(mine) else rows_B[:1]
+        mine, weight = self._share(rows_B)
+        following = self._share(self.batches[0])[0] if self.batches else None
+        batch = self.reader.read(mine, then_B=following)
         with forward_precision(self.network):
-            reconstruction = self.shared(read_batch(phase.images, mine, self.world.device))
+            reconstruction = self.forward(batch)
         loss = weight * phase.objective.loss(
             cast(Network, self.network), reconstruction, mine, self.step
         )
@@ -127,6 +129,15 @@ class _Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), phase.training.clip_norm)
         self.optimizer.step()
         return value
+
+    def _share(self, rows_B: np.ndarray) -> tuple[np.ndarray, float]:
+        """This process's images of a batch, and what its loss counts.
+
+        Gradients are averaged over processes: each counts as its share of the batch, one without images as nothing.
+        """
+        mine = rows_B[self.world.rank :: self.world.size]
+        weight = len(mine) * self.world.size / len(rows_B)
+        return (mine, weight) if len(mine) else (rows_B[:1], weight)
 
     def _state(self) -> dict[str, Any]:
         """What `_restore` takes; equal in all processes but for the generators, of which it has all."""
@@ -188,31 +199,6 @@ def state_of(network: nn.Module) -> State:
     return {
         name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
     }
-
-
-def read_batch(images: ImageSet, rows_B: np.ndarray, device: torch.device) -> Batch:
-    """Features of the images at these positions of the set."""
-    category_B = images.category_N[rows_B]
-    first_row = np.searchsorted(images.category_N, category_B)
-    stored = [
-        (images.categories[category].features, images.categories[category].rows_N[row - first])
-        for category, row, first in zip(category_B, rows_B, first_row, strict=True)
-    ]
-    groups = range(len(stored[0][0].targets))
-    targets = tuple(
-        _stack([features.targets[g][row] for features, row in stored], device) for g in groups
-    )
-    prefixes = [(features.prefix_NTC, row) for features, row in stored]
-    prefix = [tokens[row] for tokens, row in prefixes if tokens is not None]
-    return Batch(
-        targets,
-        _stack(prefix, device) if prefix else None,
-        torch.from_numpy(category_B).to(device),
-    )
-
-
-def _stack(arrays: list[np.ndarray], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device).float()  # half precision travels
 
 
 @torch.no_grad()

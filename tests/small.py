@@ -7,6 +7,7 @@ from harness.datasets.textures import Textures
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
+from harness.features import ImageSet
 from harness.networks.dinomaly import Dinomaly
 from harness.preparation import Prepared
 
@@ -22,6 +23,12 @@ class Small:
     data: Path
     cache: Path
     prepared: Prepared
+
+    @property
+    def train_images(self) -> ImageSet:
+        """The training images, without contamination."""
+        samples = self.prepared.samples
+        return self.prepared.images(samples[samples["split"] == "train"])
 
     def experiment(self, detector, **changes) -> Experiment:
         settings = {"dataset": SMALL, "encoder": ENCODER, "evaluation": Evaluation(size=64)}

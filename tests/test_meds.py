@@ -26,8 +26,7 @@ FULL = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
 
 @pytest.fixture(scope="module")
 def images(small):
-    samples = small.prepared.samples
-    return small.prepared.images(samples[samples["split"] == "train"])
+    return small.train_images
 
 
 def fit(detector, images):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.batches import read_batch
 from harness.checkpoints import Checkpoints
 from harness.compute import InProcess, World
 from harness.errors import InputError
@@ -13,7 +14,7 @@ from harness.networks.dinomaly import DinomalyNetwork
 from harness.networks.hvq import Hvq
 from harness.optimizer import Training
 from harness.phases import DistillationLoss, Everything, NativeLoss, Normal, Phase
-from harness.training import build, patch_scores, read_batch, run_phase, state_of
+from harness.training import build, patch_scores, run_phase, state_of
 from tests.small import NETWORK
 
 HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
@@ -25,8 +26,7 @@ def train(phase):
 
 @pytest.fixture
 def images(small):
-    samples = small.prepared.samples
-    return small.prepared.images(samples[samples["split"] == "train"])
+    return small.train_images
 
 
 @pytest.fixture
@@ -136,6 +136,38 @@ def test_selection_takes_half_of_every_category_at_the_start(phase, reference):
 def test_fewer_images_than_a_batch_still_train(phase):
     trained = train(replace(phase, training=Training(steps=3, batch_size=1000)))
     assert len(trained.losses_T) == 3
+
+
+def test_one_image_per_category_trains_on_all_that_is_there(images):
+    alone = replace(
+        images, categories=tuple(replace(c, rows_N=c.rows_N[:1]) for c in images.categories)
+    )
+    flat = np.ones((len(alone), alone.categories[0].features.memory_NPC.shape[1]), np.float32)
+    for training in (Training(steps=4, batch_size=2), Training(steps=4, batch_size=16)):
+        trained = train(
+            Phase(
+                network=NETWORK,
+                images=alone,
+                training=training,
+                objective=NativeLoss(),
+                selector=Normal(flat),
+            )
+        )
+        assert len(trained.losses_T) == 4
+        for _, selection in trained.selections:
+            assert selection.selected_N.all()
+            assert selection.degenerate == (0, 1, 2)
+
+
+def test_equal_scores_keep_half_of_every_category_and_training_goes_on(phase, images):
+    flat = np.ones((len(images), images.categories[0].features.memory_NPC.shape[1]), np.float32)
+    trained = train(replace(phase, selector=Normal(flat)))
+    first = trained.selections[0][1]
+    assert first.degenerate == (0, 1, 2)
+    for category in range(3):
+        members = images.category_N == category
+        assert first.selected_N[members].sum() == -(-members.sum() // 2)
+    assert len(trained.losses_T) == 6
 
 
 def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):

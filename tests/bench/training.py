@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.batches import read_batch
 from harness.compute import InProcess, World, default_device, one_thread
 from harness.detectors import NetworkScorer
 from harness.encoders import encode
@@ -27,7 +28,6 @@ from harness.training import (
     build,
     forward_precision,
     patch_scores,
-    read_batch,
     run_phase,
     state_of,
 )

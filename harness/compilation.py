@@ -1,0 +1,43 @@
+"""A network's forward pass compiled for the device, where that pays.
+
+On a GPU many small kernels become few. On a CPU core a step is mostly matrix products, which compiling leaves as they
+are (`make bench ARGS=training` measures it), and results would depend on whether a machine has a C++ compiler.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch._dynamo.exc import TorchDynamoException
+
+LOG = logging.getLogger(__name__)
+
+
+def compiled(module: nn.Module, device: torch.device) -> Callable[[Any], Any]:
+    """The module's forward pass, compiled on a GPU and as it is elsewhere."""
+    return CompiledForward(module) if device.type == "cuda" else module
+
+
+class CompiledForward:
+    """A forward pass that is compiled at its first call, or left as it is, with a line in the log, if it cannot be."""
+
+    def __init__(self, module: nn.Module, **options: Any) -> None:
+        """Take a module and options of `torch.compile`."""
+        self._module = module
+        self._forward: Callable[[Any], Any] = torch.compile(module, **options)
+
+    def __call__(self, batch: Any) -> Any:
+        """Apply the module."""
+        try:
+            return self._forward(batch)
+        except TorchDynamoException as error:
+            if self._forward is self._module:
+                raise
+            reason = " ".join(str(error).split("\n\n")[0].split())
+            LOG.warning("Training goes on without torch.compile, which failed: %s", reason)
+            self._forward = self._module
+            return self._module(batch)
