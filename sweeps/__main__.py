@@ -42,6 +42,10 @@ class Options:
     """Only these subsampling ratios, instead of the profile's."""
     address: str | None = None
     """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
+    workers: int = 0
+    """Processes that share the training of a network (DDP); with 0 each experiment trains in its own process."""
+    retries: int = 3
+    """How often these are started again, from their last checkpoint, after one died."""
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")
@@ -57,6 +61,8 @@ def main(options: Options) -> int:
         raise UsageError(
             f"There is no profile {options.profile!r}. Profiles: {', '.join(PROFILES)}."
         )
+    if min(options.workers, options.retries) < 0:
+        raise UsageError("--workers and --retries are numbers from 0 on.")
     profile = restrict(PROFILES[options.profile], options)
     if options.data is None and not profile.self_made:
         raise InputError(
@@ -76,6 +82,8 @@ def main(options: Options) -> int:
             cache=options.cache,
             runs=options.runs,
             address=options.address,
+            workers=options.workers,
+            retries=options.retries,
         )
     except KeyboardInterrupt:
         print(

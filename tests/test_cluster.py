@@ -15,9 +15,11 @@ import torch
 from mlflow import MlflowClient
 
 from harness.cluster.on_ray import OnRay, hire
-from harness.cluster.sweep import Plan, sweep
+from harness.cluster.session import seats, slots
+from harness.cluster.sweep import TRIAL, sweep
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
+from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.features import CategoryFeatures
 from harness.meds import MeDS
@@ -25,10 +27,10 @@ from harness.memory_stage import ScoreRequest, fill_scores
 from harness.noise import Noise
 from harness.optimizer import Training
 from harness.phases import NativeLoss, Normal, Phase
-from harness.tracking import Tracker
 from harness.training import build, patch_scores, run_phase
 from tests.lose_a_node import IMAGES, MEMORIES, Disturbed, score_requests
 from tests.small import NETWORK
+from tests.studies import study_of
 
 pytestmark = pytest.mark.ray
 
@@ -44,8 +46,7 @@ def on_ray(ray_cluster, tmp_path):
 
 @pytest.fixture
 def phase(small):
-    samples = small.prepared.samples
-    images = small.prepared.images(samples[samples["split"] == "train"])
+    images = small.train_images
     torch.manual_seed(0)
     reference = patch_scores(build(NETWORK, images), images)
     return Phase(
@@ -129,8 +130,6 @@ def test_as_many_items_as_actors_are_one_each(on_ray):
 
 
 def test_the_first_items_error_arrives_as_it_was_raised(on_ray):
-    from harness.errors import InputError
-
     def refuse(item):
         time.sleep(2 - item)
         raise InputError(f"item {item} is no good")
@@ -152,10 +151,9 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 1])
-def test_ray_train_gives_the_same_bits_as_this_process(on_ray, phase, workers):
+def test_ray_train_gives_the_same_bits_as_this_process(on_ray, phase):
     here = InProcess().train(run_phase, phase)
-    there = replace(on_ray, workers=workers).train(run_phase, phase)
+    there = on_ray.train(run_phase, phase)
     assert pickle.dumps(here.state) == pickle.dumps(there.state)
     np.testing.assert_array_equal(here.losses_T, there.losses_T)
     assert [step for step, _ in here.selections] == [step for step, _ in there.selections]
@@ -184,20 +182,8 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
         small.experiment(MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)),
     ]
     bad = [small.experiment(Breaks(how=how)) for how in ("raises", "dies")]
-    experiments = {experiment.key: experiment for experiment in (*good, *bad)}
-    digest = small.prepared.data_digest
-    tracker = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "test", tmp_path / "artifacts")
-    parent = tracker.open_study("small", experiments, digest)
-    plan = Plan(
-        experiments=experiments,
-        prepared=dict.fromkeys(experiments, small.prepared),
-        data=small.data,
-        scratch=tmp_path,
-        checkpoints=tmp_path / "checkpoints",
-        tracker=tracker,
-        parent=parent,
-        environment={},
-    )
+    plan = study_of([*good, *bad], small, tmp_path)
+    tracker, digest = plan.tracker, small.prepared.data_digest
     summary = sweep(plan)
     assert summary.finished == 2
     assert not list((tmp_path / "checkpoints").iterdir())  # those of finished experiments go
@@ -221,6 +207,19 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
         assert logged.index.is_unique
         ours = here.metrics.set_index(names)["value"]
         np.testing.assert_array_equal(logged, ours[logged.index])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3, 4])
+def test_experiments_and_their_workers_fit_into_the_cluster(ray_cluster, workers):
+    count, of_experiment = seats(workers)
+    _, of_worker = slots()
+    taken = TRIAL + of_experiment["num_cpus"] + workers * of_worker["num_cpus"]
+    assert count * taken <= 4 < (count + 1) * max(1, workers)
+
+
+def test_more_workers_than_the_cluster_has_room_for_are_refused(small, ray_cluster, tmp_path):
+    with pytest.raises(InputError, match=r"^5 workers .* has room for 4"):
+        sweep(study_of([], small, tmp_path, workers=5))
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import functools
 import os
 import pickle
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,19 @@ import pytest
 import torch
 
 from harness.checkpoints import Checkpoints
-from harness.cluster.on_ray import OnRay
+from harness.cluster.sweep import sweep
 from harness.compute import InProcess
+from harness.detectors import NetworkScorer
 from harness.optimizer import Training
 from harness.phases import NativeLoss, Normal, Phase
 from harness.training import build, patch_scores, run_phase
 from tests.small import NETWORK
+from tests.studies import study_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-@pytest.fixture
-def phase(small):
-    samples = small.prepared.samples
-    images = small.prepared.images(samples[samples["split"] == "train"])
+def phase_of(images):
     torch.manual_seed(0)
     reference = patch_scores(build(NETWORK, images), images)
     return Phase(
@@ -54,32 +53,62 @@ def same(first, second):
     return pickle.dumps(first.state) == pickle.dumps(second.state)
 
 
-def select_now(world, phase):
-    """Score the training images with an untrained network and select, all workers together."""
+@dataclass(frozen=True)
+class Job:
+    """A phase, and a folder for its checkpoints."""
+
+    phase: Phase
+    folder: Path
+
+
+def select_and_train(world, job):
+    """Select with an untrained network, train, and train again with a death on the way."""
     torch.manual_seed(1)
-    network = build(phase.network, phase.images).to(world.device)
-    scores = functools.partial(patch_scores, network, phase.images, world=world)
-    return scores(), phase.selector.select(scores, phase.images.category_N, 0.5)
+    network = build(job.phase.network, job.phase.images).to(world.device)
+    scores = functools.partial(patch_scores, network, job.phase.images, world=world)
+    selection = job.phase.selector.select(scores, job.phase.images.category_N, 0.5)
+    undisturbed = run_phase(world, job.phase)
+    marker = job.folder / "died"
+    report = DieOnce(7, marker) if world.rank == 0 else world.report
+    checkpoints = Checkpoints(job.folder / "checkpoints", every=2)
+    disturbed = run_phase(replace(world, report=report, checkpoints=checkpoints), job.phase)
+    return scores(), selection, undisturbed, disturbed
 
 
-def test_two_workers_select_as_one(phase, ray_cluster, tmp_path):
-    alone, of_one = InProcess().train(select_now, phase)
-    together, of_two = OnRay(tmp_path, workers=2).train(select_now, phase)
+@dataclass(frozen=True, kw_only=True)
+class TrainsTwice:
+    """A detector that leaves what its training gave in a folder."""
+
+    folder: str
+    name = "twice"
+
+    def fit(self, images, *, seed, compute):
+        folder = Path(self.folder)
+        outcome = compute.train(select_and_train, Job(phase_of(images), folder))
+        (folder / "outcome").write_bytes(pickle.dumps(outcome))
+        return NetworkScorer(NETWORK, {"training": outcome[-1]})
+
+
+def test_workers_of_a_study_select_as_one_and_go_on_after_a_death(small, ray_cluster, tmp_path):
+    of_study, here = tmp_path / "of_study", tmp_path / "here"
+    of_study.mkdir()
+    here.mkdir()
+    experiment = small.experiment(TrainsTwice(folder=str(of_study)))
+    summary = sweep(study_of([experiment], small, tmp_path, workers=2))
+    assert (summary.finished, summary.failures) == (1, [])
+    assert (of_study / "died").exists()
+    (here / "died").touch()  # nobody dies here
+    fit = replace(experiment.detector, folder=str(here)).fit
+    fit(small.train_images, seed=0, compute=InProcess())
+    together, of_two, undisturbed, disturbed = outcome(of_study)
+    alone, of_one, *_ = outcome(here)
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(of_two.criterion_N, of_one.criterion_N)
     np.testing.assert_array_equal(of_two.selected_N, of_one.selected_N)
-
-
-def test_two_workers_go_on_after_a_death_to_the_same_weights(phase, ray_cluster, tmp_path):
-    undisturbed = OnRay(tmp_path, workers=2).train(run_phase, phase)
     assert len(undisturbed.losses_T) == 10
-    marker = tmp_path / "died"
-    disturbed = OnRay(
-        tmp_path,
-        workers=2,
-        report=DieOnce(7, marker),
-        checkpoints=Checkpoints(tmp_path / "checkpoints", every=2),
-    ).train(run_phase, phase)
-    assert marker.exists()
     assert same(disturbed, undisturbed)
     np.testing.assert_array_equal(disturbed.losses_T, undisturbed.losses_T)
+
+
+def outcome(folder):
+    return pickle.loads((folder / "outcome").read_bytes())

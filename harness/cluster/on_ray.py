@@ -55,6 +55,7 @@ class OnRay:
 
     def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`: through Ray Train, in this process or in worker processes."""
+        _, share = slots()
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -65,7 +66,9 @@ class OnRay:
                 "workers": self.workers,
             },
             scaling_config=ScalingConfig(
-                num_workers=self.workers, use_gpu=slots()[1]["num_gpus"] > 0
+                num_workers=self.workers,
+                use_gpu=share["num_gpus"] > 0,
+                resources_per_worker={"CPU": share["num_cpus"], "GPU": share["num_gpus"]},
             ),
             run_config=RunConfig(
                 storage_path=str(self.storage.absolute()),

@@ -46,13 +46,33 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
 
 
 SHARE = 0.9
-"""Cores that Ray books for an experiment. The rest is for the trials that wait for them: with whole cores booked, the
-last experiment would find a sliver too little and wait for another to end."""
+"""Of a core, and of a GPU, that Ray books for what works on it. The rest is for those that wait for the work: with
+whole cores booked, the last experiment would find a sliver too little and wait for another to end."""
+WAITING = 0.05
+"""Of a core, and of a GPU, that is booked for an experiment whose training has workers of its own."""
 
 
 def slots() -> tuple[int, dict[str, float]]:
-    """How many experiments can run at once, and what each takes: a GPU where there are any, else a core."""
+    """How many processes can work at once, and what each takes: a GPU where there are any, else a core."""
     resources = ray.cluster_resources()
     if gpus := int(resources.get("GPU", 0)):
-        return gpus, {"num_cpus": SHARE, "num_gpus": 1}
+        return gpus, {"num_cpus": SHARE, "num_gpus": SHARE}
     return max(1, int(resources.get("CPU", 1))), {"num_cpus": SHARE, "num_gpus": 0}
+
+
+def seats(workers: int) -> tuple[int, dict[str, float]]:
+    """How many experiments can run at once whose training has so many workers, and what each takes beside these.
+
+    Raises:
+        InputError: the cluster has no room for the workers.
+    """
+    count, resources = slots()
+    if workers > count:
+        raise InputError(
+            f"{workers} workers per training were asked for, but this cluster has room for {count}: one per GPU where "
+            "there are any, else one per core. Ask for fewer, or connect to a larger cluster with --address."
+        )
+    if workers == 0:
+        return count, resources
+    waiting = {name: WAITING if share else 0 for name, share in resources.items()}
+    return count // workers, waiting

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.progress import Summary
-from harness.cluster.session import session
+from harness.cluster.session import seats, session
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, prepare
@@ -27,6 +27,8 @@ def run_study(
     cache: Path,
     runs: Path,
     address: str | None = None,
+    workers: int = 0,
+    retries: int = 3,
 ) -> Summary:
     """Run every experiment that is not finished yet.
 
@@ -39,6 +41,8 @@ def run_study(
         runs: Folder of results; it holds the tracking database unless MLFLOW_TRACKING_URI names
         another store.
         address: Ray cluster to work on; None for this machine.
+        workers: Processes that share a training loop; 0 trains in the experiment's own.
+        retries: How often they are started again after one died.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
@@ -63,6 +67,7 @@ def run_study(
     summary = None
     try:
         with session(address):
+            seats(workers)  # said before anything is computed
             with hire() as crew:
                 compute = OnRay(scratch, crew=crew)
                 prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
@@ -74,7 +79,9 @@ def run_study(
                 checkpoints=cache / "checkpoints",
                 tracker=tracker,
                 parent=parent,
-                environment=describe_environment(),
+                environment={**describe_environment(), "workers": str(workers)},
+                workers=workers,
+                retries=retries,
             )
             summary = replace(sweep(plan), finished_before=done)
     finally:

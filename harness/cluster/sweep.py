@@ -16,10 +16,13 @@ from harness.checkpoints import Checkpoints
 from harness.cluster.board import Both, ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
-from harness.cluster.session import slots
+from harness.cluster.session import seats
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
 from harness.tracking import LossCurve, Tracker
+
+TRIAL = 0.001
+"""Of a core, that Ray books for a trial: Tune wants something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,25 +39,26 @@ class Plan:
     tracker: Tracker
     parent: str
     environment: Mapping[str, str]
+    workers: int = 0
+    """Ray Train workers per training loop; 0 trains in the experiment's own process."""
+    retries: int = 3
+    """How often the workers of a loop are started again after one died."""
 
 
-def sweep(plan: Plan, *, workers: int = 0) -> Summary:
+def sweep(plan: Plan) -> Summary:
     """Run the experiments of a plan, as many at once as the cluster has room for.
 
-    Args:
-        plan: What to run.
-        workers: Ray Train workers per training loop; 0 trains inside the trial's task.
+    Raises:
+        InputError: see `harness.cluster.session.seats`.
     """
-    count, resources = slots()
+    count, resources = seats(plan.workers)
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     watcher = Watcher(plan.experiments, board, count)
     tuner = tune.Tuner(
         # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
         tune.with_resources(
-            tune.with_parameters(
-                _trial, plan=plan, board=board, resources=resources, workers=workers
-            ),
-            {"cpu": 0.001},
+            tune.with_parameters(_trial, plan=plan, board=board, resources=resources),
+            {"cpu": TRIAL},
         ),
         # Plain strings: Tune would replace other values by placeholders in the trial's configuration.
         param_space={"key": tune.grid_search(order(plan.experiments))},
@@ -80,14 +84,14 @@ def order(experiments: Mapping[str, Experiment]) -> list[str]:
 
 
 def _trial(
-    config: dict[str, str], plan: Plan, board: Any, resources: Mapping[str, float], workers: int
+    config: dict[str, str], plan: Plan, board: Any, resources: Mapping[str, float]
 ) -> dict[str, Any]:
     key = config["key"]
     experiment = plan.experiments[key]
     # DEFAULT, or the task would have to fit into what the trial itself reserved.
     task = run_and_log.options(**resources, scheduling_strategy="DEFAULT", max_retries=0)
     try:
-        return {"failure": "", **ray.get(task.remote(key, plan, board, workers))}
+        return {"failure": "", **ray.get(task.remote(key, plan, board))}
     except RayError as error:  # the experiment raised, or its process died
         log = plan.tracker.start(
             experiment,
@@ -100,7 +104,7 @@ def _trial(
 
 
 @ray.remote
-def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, float]:
+def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
     """Run one experiment, write it to MLflow, return its headline."""
     experiment, prepared = plan.experiments[key], plan.prepared[key]
     log = plan.tracker.start(
@@ -112,7 +116,8 @@ def run_and_log(key: str, plan: Plan, board: Any, workers: int) -> dict[str, flo
     checkpoints = Checkpoints(plan.checkpoints / key)
     compute = OnRay(
         plan.scratch,
-        workers=workers,
+        workers=plan.workers,
+        retries=plan.retries,
         report=Both(Reporter(experiment.name, board), LossCurve(log)),
         checkpoints=checkpoints,
     )

@@ -1,0 +1,20 @@
+"""Studies of the small dataset, as `harness.cluster.study` plans them."""
+
+from harness.cluster.sweep import Plan
+from harness.tracking import Tracker
+
+
+def study_of(experiments, small, folder, **settings):
+    by_key = {experiment.key: experiment for experiment in experiments}
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+    return Plan(
+        experiments=by_key,
+        prepared=dict.fromkeys(by_key, small.prepared),
+        data=small.data,
+        scratch=folder,
+        checkpoints=folder / "checkpoints",
+        tracker=tracker,
+        parent=tracker.open_study("small", by_key, small.prepared.data_digest),
+        environment={},
+        **settings,
+    )
