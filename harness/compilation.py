@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._dynamo.exc import TorchDynamoException
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +31,8 @@ class CompiledForward:
 
     def __call__(self, batch: Any) -> Any:
         """Apply the module."""
+        from torch._dynamo.exc import TorchDynamoException  # loads the compiler, which takes a second
+
         try:
             return self._forward(batch)
         except TorchDynamoException as error:

@@ -62,7 +62,7 @@ def sweep(plan: Plan) -> Summary:
         ),
         # Plain strings: Tune would replace other values by placeholders in the trial's configuration.
         param_space={"key": tune.grid_search(order(plan.experiments))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=count),
+        tune_config=tune.TuneConfig(max_concurrent_trials=count, reuse_actors=True),
         run_config=tune.RunConfig(
             storage_path=str(plan.scratch.absolute()), name="study", verbose=0, callbacks=[watcher]
         ),
