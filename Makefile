@@ -26,7 +26,7 @@ test: $(VENV)/installed-dev  ## lint, types, import law, doctests and tests
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 install: $(VENV)/installed  ## make the environment
 

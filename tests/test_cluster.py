@@ -223,16 +223,46 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(small, ray_clust
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_driver_leaves_a_study_that_goes_on(how, tmp_path):
-    """End the command when something is finished; the same command runs what is not, and nothing twice."""
+def test_a_stopped_driver_leaves_a_study_that_goes_on(tmp_path):
+    """End the command softly, then by force, when something is finished; the same command runs the rest, once."""
     command = [sys.executable, "-m", "sweeps", "rho", "--profile", "smoke"]
     command += ["--noise", "0", "0.4", "--rho", "0.5"]
     command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    database = tmp_path / "runs" / "mlflow.db"
+
+    code, printed = stopped(command, signal.SIGINT)
+    assert code == 130
+    assert "Stopped. What is finished is kept; the same command goes on from here." in printed[-1]
+    assert not any("Traceback" in line for line in printed)
+    states = run_states(database)
+    assert {state for _, state in states.values()} <= {"FINISHED", "KILLED"}
+    first = finished(states)
+    assert 1 <= len(first) < 5
+
+    _, printed = stopped(command, signal.SIGKILL)
+    assert f"6 experiments, {len(first)} finished" in "".join(printed)
+    second = finished(run_states(database))
+    assert first.items() < second.items()
+    assert len(second) < 6
+
+    again = subprocess.run(command, capture_output=True, **as_a_user())
+    assert again.returncode == 0, again.stderr
+    assert f"6 experiments, {len(second)} finished" in again.stdout
+    states = run_states(database)
+    assert len(states) == len(finished(states)) == 6
+    assert second.items() <= finished(states).items()
+    assert (tmp_path / "runs" / "rho" / "smoke.html").is_file()
+
+
+def as_a_user():
     environment = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
-    settings = {"cwd": Path(__file__).parents[1], "env": environment, "text": True}
+    return {"cwd": Path(__file__).parents[1], "env": environment, "text": True}
+
+
+def stopped(command: list[str], how: signal.Signals) -> tuple[int, list[str]]:
+    """Run a command until an experiment is finished, then send it a signal; return its code and its lines."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **as_a_user()
     ) as driver:
         printed = []
         while not any("image AUROC" in line for line in printed):
@@ -240,27 +270,13 @@ def test_a_stopped_driver_leaves_a_study_that_goes_on(how, tmp_path):
             assert printed[-1], "".join(printed)
         driver.send_signal(how)
         printed += driver.stdout.readlines()
-    if how is signal.SIGINT:
-        assert driver.returncode == 130
-        assert (
-            "Stopped. What is finished is kept; the same command goes on from here." in printed[-1]
-        )
-        assert not any("Traceback" in line for line in printed)
     time.sleep(2)  # what a killed driver had started ends, too
-    database = tmp_path / "runs" / "mlflow.db"
-    states = run_states(database)
-    finished = {key: run for key, (run, state) in states.items() if state == "FINISHED"}
-    assert 1 <= len(finished) < 6
-    if how is signal.SIGINT:
-        assert {state for _, state in states.values()} <= {"FINISHED", "KILLED"}
-    again = subprocess.run(command, capture_output=True, **settings)
-    assert again.returncode == 0, again.stderr
-    assert f"6 experiments, {len(finished)} finished" in again.stdout
-    at_the_end = run_states(database)
-    assert len(at_the_end) == 6
-    assert {state for _, state in at_the_end.values()} == {"FINISHED"}
-    assert finished.items() <= {key: run for key, (run, _) in at_the_end.items()}.items()
-    assert (tmp_path / "runs" / "rho" / "smoke.html").is_file()
+    return driver.returncode, printed
+
+
+def finished(states: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Run id by key of what is finished."""
+    return {key: run for key, (run, state) in states.items() if state == "FINISHED"}
 
 
 def run_states(database: Path) -> dict[str, tuple[str, str]]:
