@@ -31,7 +31,8 @@ class CompiledForward:
 
     def __call__(self, batch: Any) -> Any:
         """Apply the module."""
-        from torch._dynamo.exc import TorchDynamoException  # loads the compiler, which takes a second
+        # Here, since it loads the whole compiler, which takes a second in every process.
+        from torch._dynamo.exc import TorchDynamoException
 
         try:
             return self._forward(batch)
