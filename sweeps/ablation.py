@@ -20,11 +20,9 @@ SEEDS = (0, 1, 2)
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study, cheap ones first; the memory has nothing random and needs one seed."""
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=detector,
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            detector,
+            ratio,
             seed=seed,
         )
         for detector in _rows(profile)

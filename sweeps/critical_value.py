@@ -17,13 +17,9 @@ VALUES = (0.0, 1.0, 2.0, 3.0)
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study."""
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=replace(
-                profile.meds, selection=replace(profile.meds.selection, critical_value=value)
-            ),
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            replace(profile.meds, selection=replace(profile.meds.selection, critical_value=value)),
+            ratio,
         )
         for value in VALUES
         for ratio in profile.noise_ratios

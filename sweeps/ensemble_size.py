@@ -21,11 +21,9 @@ def experiments(profile: Profile) -> list[Experiment]:
     memory = profile.meds.memory
     draws = [replace(memory, size=size, seed=seed) for size in SIZES for seed in SEEDS]
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=MemoryDetector(memory=drawn),
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            MemoryDetector(memory=drawn),
+            ratio,
         )
         for drawn in [*draws, replace(memory, size=None)]
         for ratio in profile.noise_ratios

@@ -19,11 +19,9 @@ def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study."""
     detectors = (profile.meds, profile.plain, replace(profile.plain, network=profile.meds.network))
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=detector,
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            detector,
+            ratio,
             seed=seed,
         )
         for seed in SEEDS

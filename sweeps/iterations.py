@@ -26,15 +26,13 @@ def experiments(profile: Profile) -> list[Experiment]:
     if training is None:
         raise InputError(f"Profile {profile.name} has no distillation whose length could vary.")
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=replace(
+        profile.experiment(
+            replace(
                 profile.meds,
                 distillation=replace(training, steps=max(1, round(factor * training.steps))),
                 finetuning=None,
             ),
-            noise=replace(profile.noise, ratio=ratio),
+            ratio,
         )
         for factor in FACTORS
         for ratio in profile.noise_ratios

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from harness.datasets import Dataset
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
-from harness.detectors import PlainNetwork
+from harness.detectors import Detector, PlainNetwork
 from harness.encoders import Encoder
+from harness.evaluation import Evaluation
+from harness.experiment import Experiment
 from harness.meds import MeDS
 from harness.networks.dinomaly import Dinomaly
 from harness.noise import Noise
@@ -35,6 +37,24 @@ class Profile:
     """Subsampling ratios at which MeDS is trained, too."""
     self_made: bool = False
     """Whether the dataset is made by this software, so that no data root is needed."""
+
+    def experiment(
+        self,
+        detector: Detector,
+        ratio: float,
+        *,
+        seed: int = 0,
+        evaluation: Evaluation = Evaluation(),
+    ) -> Experiment:
+        """A cell of a study: a detector on this profile's data at a noise ratio."""
+        return Experiment(
+            dataset=self.dataset,
+            encoder=self.encoder,
+            detector=detector,
+            noise=replace(self.noise, ratio=ratio),
+            seed=seed,
+            evaluation=evaluation,
+        )
 
 
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)

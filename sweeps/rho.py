@@ -19,11 +19,9 @@ from sweeps.profiles import Profile
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study, cheap ones first."""
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=detector,
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            detector,
+            ratio,
         )
         for detector in _detectors(profile)
         for ratio in profile.noise_ratios

@@ -20,11 +20,9 @@ RHOS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study."""
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=MemoryDetector(memory=replace(profile.meds.memory, ratio=rho)),
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            MemoryDetector(memory=replace(profile.meds.memory, ratio=rho)),
+            ratio,
             evaluation=Evaluation(training=True),
         )
         for ratio in profile.noise_ratios

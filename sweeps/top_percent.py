@@ -17,13 +17,9 @@ SHARES = (0.01, 1.0, 2.0, 5.0)
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study."""
     return [
-        Experiment(
-            dataset=profile.dataset,
-            encoder=profile.encoder,
-            detector=replace(
-                profile.meds, selection=replace(profile.meds.selection, top_percent=share)
-            ),
-            noise=replace(profile.noise, ratio=ratio),
+        profile.experiment(
+            replace(profile.meds, selection=replace(profile.meds.selection, top_percent=share)),
+            ratio,
         )
         for share in SHARES
         for ratio in profile.noise_ratios
