@@ -3,8 +3,9 @@
 (a) is what the published release does: per memory and training image one product, its minimum, and the mean over
 memories. Its time is measured on a part of the images and multiplied up; so is that of (b). Everything else is measured
 whole, from features on disk to scores on disk, on Ray actors of one thread each that have started; (a) and (b) have the
-whole machine. (a), exact and fast on two actors are measured five times in turn, beside the best product rate that
-torch reaches at that moment: medians, and of ratios the median over rounds. The rest is measured once.
+whole machine. (a), exact and fast on two actors are measured five times in turn: medians, and of ratios the median over
+rounds. The rest is measured once. The peak is the best rate of products, over inner sizes, that the same actors keep up
+for a second each, right before a pass and right after it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from harness.memory import MemoryEnsemble
 from harness.memory_stage import ScoreRequest, fill_scores
 from harness.preparation import encode_dataset
 from harness.storage import Draft, open_array
+from tests.bench.timing import INNER_SIZES, sustained_rate
 
 IMAGES, NORMAL = 400, 300
 RHO, BANKS = 0.1, 100
@@ -152,22 +154,9 @@ def study_grid() -> list[Cell]:
     return cells
 
 
-def matrix_peak() -> float:
-    """Best single-precision matrix-product rate, FLOP/s, over inner sizes, on all threads.
-
-    The rate that is kept up for a second, as a pass keeps up its own; single products reach more at moments.
-    """
-    return max(_sustained_rate(inner) for inner in (152, 512, 2048))
-
-
-def _sustained_rate(inner: int) -> float:
-    left, right = torch.rand(2048, inner), torch.rand(inner, 2048)
-    left @ right  # the first one starts the threads
-    start, products = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - start) < 1:
-        left @ right
-        products += 1
-    return products * 2 * 2048 * 2048 * inner / seconds
+def peak_of(crew: Crew, actors: int) -> float:
+    """Best product rate, FLOP/s, over inner sizes, of all actors together: what torch reaches where a pass runs."""
+    return max(sum(crew.results(sustained_rate, [inner] * actors)) for inner in INNER_SIZES)
 
 
 def run() -> list[dict[str, Any]]:
@@ -185,7 +174,6 @@ def _measure(scratch: Path) -> list[dict[str, Any]]:
     scores: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):  # in turn, since the machine's speed changes under us
         scores["loop"] = measured.time(LOOP, lambda: loop(features_NPC, MEASURED_IMAGES, memory))
-        measured.peaks.append(matrix_peak())
         for name, ensemble in ((EXACT, memory), (FAST, fast)):
             scores[name] = measured.one_pass(name, [(whole, ensemble)], actors=2)
     found = measured.time(FAISS, lambda: faiss_loop(features_NPC, MEASURED_IMAGES, memory))
@@ -221,8 +209,8 @@ class Measured:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.tables: dict[str, list[float]] = defaultdict(list)
         """Of these, until the distances are on disk."""
-        self.peaks: list[float] = []
-        """Best product rates, FLOP/s."""
+        self.peaks: dict[str, list[float]] = defaultdict(list)
+        """Of these, the mean of the best product rates before and after, FLOP/s."""
 
     def time(self, name: str, call: Callable[[], np.ndarray]) -> np.ndarray:
         """Time a loop over a part of the images, as if it were over all."""
@@ -233,7 +221,9 @@ class Measured:
     def one_pass(self, name: str, cells: list[Cell], *, actors: int) -> np.ndarray:
         """Time one pass on so many actors; return the scores against the first memory."""
         with ready_crew(actors) as crew:
+            before = peak_of(crew, actors)
             done = one_pass(self.features_NPC, cells, OnRay(self.scratch, crew=crew))
+            self.peaks[name].append((before + peak_of(crew, actors)) / 2)
         self.seconds[name].append(done.seconds)
         self.tables[name].append(done.table_seconds)
         return done.scores_NP
@@ -250,11 +240,10 @@ class Measured:
         if name in self.tables:
             _, patches, channels = self.features_NPC.shape
             products = IMAGES * (IMAGES + 1) / 2 * 2 * patches**2 * channels
-            threads = 1 if "1 actor" in name else 2
             row["distances, s"] = statistics.median(self.tables[name])
             row["of fp32 peak"] = statistics.median(
-                products / seconds / peak * 2 / threads
-                for seconds, peak in zip(self.tables[name], self.peaks, strict=False)
+                products / seconds / peak
+                for seconds, peak in zip(self.tables[name], self.peaks[name], strict=True)
             )
         return row
 

@@ -7,6 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+INNER_SIZES = (152, 512, 2048)
+"""Inner sizes of the products whose rate counts as the machine's peak."""
+
 
 def alternate(candidates: dict[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[float]]:
     """Seconds of every candidate, one call each per round, in turn; a round before counts as warm-up."""
@@ -32,3 +37,17 @@ def table(seconds: dict[str, list[float]], *, against: str) -> list[dict[str, An
         }
         for name, times in seconds.items()
     ]
+
+
+def sustained_rate(inner: int) -> float:
+    """Single-precision FLOP/s of products 2048 x inner x 2048 that torch keeps up for a second, on its threads here.
+
+    As a pass keeps up its own; single products reach more at moments.
+    """
+    left, right = torch.rand(2048, inner), torch.rand(inner, 2048)
+    left @ right  # the first one starts the threads
+    start, products = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - start) < 1:
+        left @ right
+        products += 1
+    return products * 2 * 2048 * 2048 * inner / seconds

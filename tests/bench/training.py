@@ -32,7 +32,7 @@ from harness.training import (
     state_of,
 )
 from sweeps.profiles import LAPTOP
-from tests.bench.memory import matrix_peak
+from tests.bench.timing import INNER_SIZES, sustained_rate
 
 STEPS = 24
 
@@ -49,7 +49,7 @@ def run() -> list[dict[str, Any]]:
     files = [data / image for image in train["image"].iloc[: LAPTOP.meds.finetuning.batch_size]]
     with one_thread():
         encoding = min(_seconds(lambda: encode(LAPTOP.encoder, files)) for _ in range(3))
-        peak = matrix_peak()
+        peak = max(map(sustained_rate, INNER_SIZES))
         small = LAPTOP.meds.network
         large = replace(small, width=256, depth=8, heads=4)
         inp = InpFormer(width=256, depth=8, heads=4)
