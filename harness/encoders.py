@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from harness.encoder_model import Positions, load_model
 from harness.errors import InputError
+from harness.identity import identity
 from harness.images import read_rgb
 
 
@@ -70,7 +71,7 @@ class Encoder:
     def digest(self) -> str:
         """SHA-256 of the settings and of every weight: what the features depend on besides the image."""
         settings = replace(self, weights="")  # the weights themselves count, not where they lie
-        content = hashlib.sha256(repr(settings).encode())
+        content = hashlib.sha256(identity(settings).encode())
         for name, tensor in load_model(self).state_dict().items():
             content.update(name.encode())
             content.update(tensor.cpu().contiguous().numpy().tobytes())

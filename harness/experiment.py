@@ -20,6 +20,7 @@ from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation, evaluate
+from harness.identity import identity
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
 from harness.separation import separation
@@ -42,7 +43,7 @@ class Experiment:
     @property
     def key(self) -> str:
         """Digest of the value: equal experiments have equal keys on every machine."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:24]
+        return hashlib.sha256(identity(self).encode()).hexdigest()[:24]
 
     @property
     def params(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from harness.compute import Compute, InProcess
 from harness.distance_tables import DistanceTable, TableRequest, fill_tables
 from harness.distances import block_distances
 from harness.features import CategoryFeatures, ImageSet
+from harness.identity import identity
 from harness.memory import MemoryEnsemble, Query
 from harness.storage import Draft, making, open_array
 
@@ -45,7 +46,7 @@ class ScoreRequest:
     @property
     def entry(self) -> Path:
         """Where the scores lie."""
-        content = hashlib.sha256(repr(self.memory).encode())
+        content = hashlib.sha256(identity(self.memory).encode())
         content.update(self.bank_M.astype(np.int64).tobytes())
         folder = self.features.folder
         return folder.with_name(f"{folder.name}-scores-{content.hexdigest()[:24]}")

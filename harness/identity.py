@@ -1,0 +1,40 @@
+"""What a value is, as text: what the keys of experiments and of the cache are digests of.
+
+Equal values have equal texts on every machine, and in later versions, too: a setting that was added after results had
+been made is left out while it has its default, so that an upgrade leaves what is finished finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+ADDED = "added"
+
+
+def added(default: Any) -> Any:
+    """A dataclass field that was added later, with the default that stands for how it was before."""
+    return dataclasses.field(default=default, metadata={ADDED: True})
+
+
+def identity(value: Any) -> str:
+    """The `repr` of a value, without settings that were added later and have their default.
+
+    >>> @dataclasses.dataclass
+    ... class Sampler:
+    ...     share: float = 0.1
+    ...     starts: int = added(10)
+    >>> identity(Sampler()), identity((Sampler(starts=5),))
+    ('Sampler(share=0.1)', '(Sampler(share=0.1, starts=5),)')
+    """
+    if isinstance(value, tuple):
+        inner = ", ".join(identity(item) for item in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    settings = [
+        f"{field.name}={identity(getattr(value, field.name))}"
+        for field in dataclasses.fields(value)
+        if not (field.metadata.get(ADDED) and getattr(value, field.name) == field.default)
+    ]
+    return f"{type(value).__qualname__}({', '.join(settings)})"
