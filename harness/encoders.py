@@ -6,7 +6,7 @@ target groups.
 A transformer gives, as in the release of MeDS, the last block after the final LayerNorm as memory
 features and means over groups of blocks as targets of the network. A convolutional network gives
 one group per stage, area-pooled to the coarsest stage's grid, of unit length per patch; side by
-side they are its memory features.
+side they are its memory features. `Encoder.memory` makes other ones, PatchCore's for one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from torch.nn import functional
 
 from harness.encoder_model import Positions, load_model
 from harness.errors import InputError
-from harness.identity import identity
+from harness.identity import added, identity
 from harness.images import read_rgb
+from harness.patch_features import Levels, PatchFeatures, fuse, watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,11 @@ class Encoder:
     """Indices of the stages or blocks that are averaged into each target group, shallow first."""
     positions: Positions = "timm"
     """How a transformer's position embedding is brought to another grid, see `harness.encoder_model.resample`."""
+
+    memory: PatchFeatures | None = added(None)
+    """What patches are to a memory, see `harness.patch_features`; None for the encoder's own, as above."""
+    pixels: bool = added(False)
+    """Keep the pixels, too, for methods that look at them."""
 
     def __post_init__(self) -> None:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
@@ -82,11 +88,13 @@ class Encoded(NamedTuple):
     """Features of N images, half precision as the store keeps them."""
 
     memory_NPC: np.ndarray
-    """Unit-length features for the memory."""
+    """Features for the memory; of unit length unless the encoder's `memory` says otherwise."""
     targets: tuple[np.ndarray, ...]
     """G groups [N, P, C_g] for the network to rebuild."""
     prefix_NTC: np.ndarray | None
     """Mean prefix tokens of the grouped blocks; None for an encoder without."""
+    pixels_NHWC: np.ndarray | None = None
+    """Pixels as the network sees them before they are normalised, 0..255; None unless they are kept."""
 
 
 def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
@@ -101,12 +109,15 @@ def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
     parts = []
     for start in range(0, len(images), batch):
         pixels_NCHW = np.stack([encoder.read(path) for path in images[start : start + batch]])
-        parts.append(_encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device)))
-    memory, targets, prefix = zip(*parts, strict=True)
+        encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
+        kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None
+        parts.append(encoded._replace(pixels_NHWC=kept))
+    memory, targets, prefix, pixels = zip(*parts, strict=True)
     return Encoded(
         np.concatenate(memory),
         tuple(np.concatenate(group) for group in zip(*targets, strict=True)),
         None if prefix[0] is None else np.concatenate(prefix),
+        None if pixels[0] is None else np.concatenate(pixels),
     )
 
 
@@ -122,9 +133,11 @@ def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
 
 def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
     wanted = [stage for group in encoder.groups for stage in group]
-    stages = model.forward_intermediates(
-        images, indices=wanted, intermediates_only=True, stop_early=True
-    )
+    modules = encoder.memory.modules if encoder.memory else ()
+    with watched(model, modules) as maps:
+        stages = model.forward_intermediates(
+            images, indices=wanted, intermediates_only=True, stop_early=not modules
+        )
     by_stage = dict(zip(sorted(set(wanted)), stages, strict=True))
     grid = stages[-1].shape[-2:]
     groups = []
@@ -133,23 +146,28 @@ def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encod
             [functional.adaptive_avg_pool2d(by_stage[i], grid) for i in group]
         ).mean(dim=0)
         groups.append(functional.normalize(mean_NCHW.flatten(2).transpose(1, 2), dim=-1))
-    memory_NPC = torch.cat(groups, dim=-1) / len(groups) ** 0.5
+    last_NPC = stages[-1].flatten(2).transpose(1, 2)
+    levels = Levels(tuple(groups), last_NPC, None, maps)
+    memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
     return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
 
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
     wanted = [block for group in encoder.groups for block in group]
-    final_NTC, blocks = model.forward_intermediates(
-        images, indices=wanted, return_prefix_tokens=True, norm=False, output_fmt="NLC"
-    )
+    with watched(model, encoder.memory.modules if encoder.memory else ()) as maps:
+        final_NTC, blocks = model.forward_intermediates(
+            images, indices=wanted, return_prefix_tokens=True, norm=False, output_fmt="NLC"
+        )
     by_block = dict(zip(sorted(set(wanted)), blocks, strict=True))
-    groups = [torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups]
-    prefix = (
-        torch.stack([by_block[i][1] for i in wanted]).mean(dim=0)
-        if model.num_prefix_tokens
-        else None
+    groups = tuple(
+        torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups
     )
-    memory_NPC = functional.normalize(final_NTC[:, model.num_prefix_tokens :], dim=-1)
+    count = model.num_prefix_tokens
+    prefix = torch.stack([by_block[i][1] for i in wanted]).mean(dim=0) if count else None
+    class_NC = final_NTC[:, 0] if count else None
+    levels = Levels(groups, final_NTC[:, count:], class_NC, maps)
+    own_NPC = functional.normalize(levels.last_NPC, dim=-1)
+    memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC
     return Encoded(
         _half(memory_NPC),
         tuple(_half(group) for group in groups),

@@ -19,6 +19,7 @@ from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.encoders import Encoder
+from harness.errors import InputError
 from harness.evaluation import Evaluation, evaluate
 from harness.identity import identity
 from harness.noise import Noise, NoisySplit, contaminate
@@ -39,6 +40,14 @@ class Experiment:
     """Seed of the detector's training."""
     evaluation: Evaluation = Evaluation()
     """How maps and masks are compared."""
+
+    def __post_init__(self) -> None:
+        made, memory = self.encoder.memory, memory_of(self.detector)
+        if memory and memory.distance == "cosine" and made and not made.unit_length:
+            raise InputError(
+                f"The memory's cosine distance wants features of unit length, which {type(made).__name__} does not "
+                'make: set the memory\'s distance to "euclidean", or choose other features.'
+            )
 
     @property
     def key(self) -> str:

@@ -49,7 +49,15 @@ class CategoryFeatures:
     @property
     def prefix_NTC(self) -> np.ndarray | None:
         """Prefix tokens, half precision; None for an encoder without."""
-        file = self.folder / "prefix.npy"
+        return self._if_there("prefix")
+
+    @property
+    def pixels_NHWC(self) -> np.ndarray | None:
+        """Pixels as the encoder saw them, 0..255; None unless it was asked to keep them."""
+        return self._if_there("pixels")
+
+    def _if_there(self, name: str) -> np.ndarray | None:
+        file = self.folder / f"{name}.npy"
         return open_array(file) if file.is_file() else None
 
 
@@ -148,10 +156,14 @@ class _FeatureDraft(Draft):
         parts |= {f"target-{i}": group for i, group in enumerate(encoded.targets)}
         if encoded.prefix_NTC is not None:
             parts["prefix"] = encoded.prefix_NTC
+        if encoded.pixels_NHWC is not None:
+            parts["pixels"] = encoded.pixels_NHWC
         count = len(encoded.memory_NPC)
         for name, part in parts.items():
             if name not in self.arrays:
-                self.arrays[name] = self.array(name, (self.images, *part.shape[1:]), np.float16)
+                self.arrays[name] = self.array(
+                    name, (self.images, *part.shape[1:]), part.dtype.type
+                )
             self.arrays[name][start : start + count] = part
         self.written += count
 

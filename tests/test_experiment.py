@@ -20,6 +20,7 @@ from harness.memory_stage import memory_scores
 from harness.metrics import image_auroc
 from harness.noise import Noise
 from harness.optimizer import Training
+from harness.patch_features import WithClass
 from tests.small import ENCODER, NETWORK, SMALL
 
 SHORT = Training(steps=4, batch_size=4)
@@ -129,6 +130,14 @@ def test_keys_are_equal_for_equal_experiments_alone(small):
         replace(experiment, encoder=replace(experiment.encoder, image_size=64)),
     ]
     assert len({experiment.key, *(other.key for other in others)}) == 6
+
+
+def test_a_cosine_memory_refuses_features_that_are_not_of_unit_length(small):
+    encoder = replace(small.experiment(DETECTORS[0]).encoder, memory=WithClass())
+    with pytest.raises(InputError, match="WithClass does not make"):
+        small.experiment(DETECTORS[0], encoder=encoder)
+    euclidean = MemoryDetector(memory=MemoryEnsemble(distance="euclidean"))
+    assert small.experiment(euclidean, encoder=encoder).encoder == encoder
 
 
 def test_parameters_are_flat_and_name_the_classes(small):
