@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.compute import Compute, default_device, one_thread
 from harness.features import ImageSet
+from harness.maps import DINOMALY, MapRule
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.networks import NetworkSettings
@@ -41,6 +42,10 @@ class Detector(Protocol):
     def name(self) -> str:
         """Short name for tables and curves."""
 
+    @property
+    def maps(self) -> MapRule:
+        """How its authors make maps and image scores of its patch scores."""
+
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> Scorer:
         """Learn from unlabelled training images of one or several categories; `seed` decides every random draw."""
 
@@ -52,6 +57,7 @@ class MemoryDetector:
     memory: MemoryEnsemble = MemoryEnsemble()
 
     name = "memory"
+    maps = DINOMALY
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> MemoryScorer:
         """Keep the training images; the infinite ensemble has nothing random, a finite one its own seed."""
@@ -79,6 +85,7 @@ class PlainNetwork:
     training: Training = Training()
 
     name = "plain"
+    maps = DINOMALY
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
         """Train with the network's own loss."""

@@ -22,7 +22,9 @@ from harness.compute import default_device, device_sort
 from harness.datasets import GOOD, Dataset
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.encoders import Encoder
+from harness.identity import added
 from harness.images import MaskRule, read_mask, resize_mask
+from harness.maps import DINOMALY, MapRule
 from harness.metrics import (
     IMAGE_METRICS,
     PIXEL_METRICS,
@@ -47,6 +49,8 @@ class Evaluation:
     """Side, in pixels, at which they are compared."""
     mask_rule: MaskRule = "half"
     """When a pixel of a resized mask is defective."""
+    maps: MapRule | None = added(None)
+    """How maps and image scores are made; None for the way of the detector's authors."""
     training: bool = False
     """Measure how far the scores part the training patches, too (see `harness.separation`)."""
 
@@ -59,6 +63,7 @@ def evaluate(
     test: pd.DataFrame,
     seen_N: np.ndarray,
     scores_NP: np.ndarray,
+    rule: MapRule = DINOMALY,
     data: Path,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Compute all metrics per category, and their unweighted means over categories.
@@ -70,20 +75,22 @@ def evaluate(
         test: Rows of the sample table that were scored.
         seen_N: True where a test image was in the training set.
         scores_NP: Patch scores of the test images.
+        rule: How maps are made of them, unless the evaluation says it.
         data: Root of the dataset.
 
     Returns:
         A table with columns readout, category, metric, value, and the image scores [N].
     """
+    rule = evaluation.maps or rule
     rows: list[tuple[str, str, str, float]] = []
     scores_N = np.empty(len(test))
     for category in sorted(test["category"].unique()):
         of_category = (test["category"] == category).to_numpy()
         group = test[of_category]
         maps_NSS = maps.anomaly_maps(
-            scores_NP[of_category], input_size=encoder.input_size, size=evaluation.size
+            scores_NP[of_category], input_size=encoder.input_size, size=evaluation.size, rule=rule
         )
-        scores_N[of_category] = maps.image_scores(maps_NSS)
+        scores_N[of_category] = rule.image_scores(scores_NP[of_category], maps_NSS)
         masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
         masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
         measured = _Measured(dataset, data, group, scores_N[of_category], masks_NSS, maps_NSS)

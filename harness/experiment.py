@@ -149,6 +149,7 @@ def run_prepared(
         test=split.test,
         seen_N=split.seen_N,
         scores_NP=scores_NP,
+        rule=experiment.detector.maps,
         data=data,
     )
     if experiment.evaluation.training:

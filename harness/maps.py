@@ -1,9 +1,8 @@
-"""From patch scores to anomaly maps and image scores, as Dinomaly, INP-Former and MeDS evaluate them.
+"""From patch scores to anomaly maps and image scores, as the authors of a method make them.
 
-Patch scores on the encoder's grid -> bilinear to the input size (corners aligned) -> bilinear to
-the evaluation size -> Gaussian of 5 x 5 pixels, sigma 4, zeros outside (nearly a box; it darkens
-the border). All three are linear and act on rows and columns alike, so together they are one small
-matrix A and a map is A scores A^T.
+Patch scores on the encoder's grid are brought to its input size and to the evaluation size, and blurred at one of the
+two. All three steps are linear and act on rows and columns alike, so together they are one small matrix A and a map is
+A scores A^T.
 
 Legend: N images, P = G x G patches of a square grid, S evaluation size in pixels.
 """
@@ -12,22 +11,62 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import InputError
 
-KERNEL_SIZE = 5
-SIGMA = 4.0
+
+@dataclass(frozen=True, kw_only=True)
+class MapRule:
+    """How patch scores become a map and a score of the image."""
+
+    upsampling: Literal["corners", "centres", "nearest"] = "corners"
+    """To the input size: bilinear with corners or pixel centres aligned, or the nearest patch."""
+    blur_at: Literal["evaluation", "input"] = "evaluation"
+    """Size at which the map is blurred."""
+    sigma: float = 4.0
+    """Standard deviation of the Gaussian, in pixels of that size."""
+    radius: int = 2
+    """Pixels on each side that the Gaussian reaches."""
+    border: Literal["zero", "reflect"] = "zero"
+    """What is outside of the map: nothing, which darkens the border, or the map again."""
+    image: Literal["top", "map", "patches"] = "top"
+    """Score of the image: mean of the highest 1 % of the map, the map's maximum, or that of the patch scores."""
+
+    def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:
+        """Scores [N] of images with these patch scores and maps."""
+        if self.image == "patches":
+            return scores_NP.max(axis=1).astype(np.float64)
+        if self.image == "map":
+            return maps_NHW.reshape(len(maps_NHW), -1).max(axis=1).astype(np.float64)
+        return image_scores(maps_NHW)
 
 
-def anomaly_maps(scores_NP: np.ndarray, *, input_size: int, size: int = 256) -> np.ndarray:
+DINOMALY = MapRule()
+"""Dinomaly, INP-Former, MeDS: a Gaussian of 5 x 5 pixels, nearly a box."""
+PATCHCORE = MapRule(
+    upsampling="centres", blur_at="input", radius=16, border="reflect", image="patches"
+)
+"""PatchCore, SoftPatch, FUN-AD: scipy's Gaussian, cut off at four standard deviations."""
+INREACH = MapRule(
+    upsampling="nearest", blur_at="input", sigma=13, radius=52, border="reflect", image="map"
+)
+"""InReaCh: the same, wider."""
+
+
+def anomaly_maps(
+    scores_NP: np.ndarray, *, input_size: int, size: int = 256, rule: MapRule = DINOMALY
+) -> np.ndarray:
     """Anomaly maps float32 [N, S, S] from patch scores [N, P].
 
     Args:
         scores_NP: Patch scores, row by row on a square grid.
         input_size: Side of the encoder's input in pixels.
         size: Side of the maps in pixels.
+        rule: How they are made.
 
     Raises:
         InputError: P is not a square number.
@@ -35,7 +74,7 @@ def anomaly_maps(scores_NP: np.ndarray, *, input_size: int, size: int = 256) -> 
     grid = math.isqrt(scores_NP.shape[1])
     if grid**2 != scores_NP.shape[1]:
         raise InputError(f"Maps need a square grid of patches, got {scores_NP.shape[1]} patches.")
-    matrix_SG = map_matrix(grid, input_size, size)
+    matrix_SG = map_matrix(grid, input_size, size, rule)
     return (matrix_SG @ scores_NP.reshape(-1, grid, grid) @ matrix_SG.T).astype(np.float32)
 
 
@@ -68,17 +107,34 @@ def _resizing(length: int, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=8)
-def map_matrix(grid: int, input_size: int, size: int) -> np.ndarray:
+def map_matrix(grid: int, input_size: int, size: int, rule: MapRule = DINOMALY) -> np.ndarray:
     """The matrix [S, G] that takes a row or column of patch scores to one of the map."""
-    upsampled = _bilinear(grid, np.linspace(0, grid - 1, input_size))
-    resized = _resizing(input_size, size) @ upsampled
-    offsets = np.arange(KERNEL_SIZE) - KERNEL_SIZE // 2
-    kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    upsampled = _upsampling(grid, input_size, rule)
+    if rule.blur_at == "input":
+        return _resizing(input_size, size) @ (_blur(input_size, rule) @ upsampled)
+    return _blur(size, rule) @ (_resizing(input_size, size) @ upsampled)
+
+
+def _upsampling(grid: int, input_size: int, rule: MapRule) -> np.ndarray:
+    if rule.upsampling == "corners":
+        return _bilinear(grid, np.linspace(0, grid - 1, input_size))
+    if rule.upsampling == "centres":
+        return _resizing(grid, input_size)
+    return np.eye(grid)[np.arange(input_size) * grid // input_size]
+
+
+def _blur(size: int, rule: MapRule) -> np.ndarray:
+    offsets = np.arange(-rule.radius, rule.radius + 1)
+    kernel = np.exp(-(offsets**2) / (2 * rule.sigma**2))
     kernel /= kernel.sum()
+    padded = np.pad(np.eye(size), ((rule.radius, rule.radius), (0, 0)), mode=_PADDING[rule.border])
     blur = np.zeros((size, size))
-    for weight, offset in zip(kernel, offsets, strict=True):
-        blur += weight * np.eye(size, k=int(offset))
-    return blur @ resized
+    for weight, start in zip(kernel, offsets + rule.radius, strict=True):
+        blur += weight * padded[start : start + size]
+    return blur
+
+
+_PADDING: dict[str, Literal["constant", "symmetric"]] = {"zero": "constant", "reflect": "symmetric"}
 
 
 def _bilinear(length: int, positions: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from harness.compute import Compute
 from harness.detectors import NetworkScorer
 from harness.errors import InputError
 from harness.features import ImageSet
+from harness.maps import DINOMALY
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.networks import NetworkSettings
@@ -58,6 +59,7 @@ class MeDS:
     """Stage 3: whose scores select at first."""
 
     name = "meds"
+    maps = DINOMALY
 
     def __post_init__(self) -> None:
         if self.distillation is None and self.finetuning is None:
