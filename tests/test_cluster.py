@@ -22,6 +22,7 @@ from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.features import CategoryFeatures
+from harness.maps import DINOMALY
 from harness.meds import MeDS
 from harness.memory_stage import ScoreRequest, fill_scores
 from harness.noise import Noise
@@ -80,6 +81,29 @@ def test_memory_scores_are_the_same_bits_on_any_number_of_actors(
     assert score_bytes(requests) == undisturbed_scores
 
 
+def square_and_process(number):
+    time.sleep(0.05)
+    if number < 0:
+        raise ArithmeticError(f"{number} is negative")
+    return number**2, os.getpid()
+
+
+@pytest.mark.parametrize("actors", [0, 1])
+def test_a_process_works_on_its_items_with_whoever_has_joined_it(ray_cluster, actors):
+    numbers = list(range(40))
+    with hire(actors) as crew:
+        if actors:
+            list(crew.results(square_and_process, [1]))  # it has started
+        squares, processes = zip(
+            *crew.results(square_and_process, numbers, own_hands=True), strict=True
+        )
+        assert list(squares) == [number**2 for number in numbers]
+        assert os.getpid() in processes
+        assert len(set(processes)) == 1 + actors
+        with pytest.raises(ArithmeticError, match="-3 is negative"):
+            list(crew.results(square_and_process, [1, 2, -3, -4], own_hands=True))
+
+
 def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(
     undisturbed_scores, on_ray, tmp_path
 ):
@@ -134,8 +158,8 @@ def test_the_first_items_error_arrives_as_it_was_raised(on_ray):
         time.sleep(2 - item)
         raise InputError(f"item {item} is no good")
 
-    with pytest.raises(InputError, match=r"^item 1 is no good$"):
-        list(on_ray.map(refuse, [1, 2], label="refusing"))
+    with hire(2) as crew, pytest.raises(InputError, match=r"^item 1 is no good$"):
+        list(replace(on_ray, crew=crew).map(refuse, [1, 2], label="refusing"))
 
 
 def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
@@ -146,7 +170,9 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return item * item
 
-    assert list(on_ray.map(die_once, range(8), label="dying")) == [i * i for i in range(8)]
+    with hire(3) as crew:
+        mapped = replace(on_ray, crew=crew).map(die_once, range(8), label="dying")
+        assert list(mapped) == [i * i for i in range(8)]
     assert (tmp_path / "died").exists()
 
 
@@ -165,6 +191,7 @@ class Breaks:
 
     how: str
     name = "breaks"
+    maps = DINOMALY
 
     def fit(self, images, *, seed, compute):
         if self.how == "dies":

@@ -14,6 +14,7 @@ from harness.detectors import MemoryDetector, PlainNetwork
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment, run, run_prepared
+from harness.maps import DINOMALY
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
@@ -64,6 +65,7 @@ class Spy:
     """A detector that keeps what it was given and scores at random."""
 
     name = "spy"
+    maps = DINOMALY
 
     def __init__(self):
         self.seen = []

@@ -15,6 +15,7 @@ from harness.checkpoints import Checkpoints
 from harness.cluster.sweep import sweep
 from harness.compute import InProcess
 from harness.detectors import NetworkScorer
+from harness.maps import DINOMALY
 from harness.optimizer import Training
 from harness.phases import NativeLoss, Normal, Phase
 from harness.training import build, patch_scores, run_phase
@@ -81,6 +82,7 @@ class TrainsTwice:
 
     folder: str
     name = "twice"
+    maps = DINOMALY
 
     def fit(self, images, *, seed, compute):
         folder = Path(self.folder)

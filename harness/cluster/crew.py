@@ -37,6 +37,7 @@ _ACTOR = ray.remote(Worker)
 class _Work:
     """A sequence of items on its way through a crew."""
 
+    function_here: Callable[[Any], Any]
     function: ray.ObjectRef
     items: Sequence[Any]
     todo: list[int]
@@ -57,7 +58,7 @@ class Crew:
     def __init__(self, size: int, resources: Mapping[str, float]) -> None:
         """Start `size` actors that take `resources` each (see `harness.cluster.session.slots`)."""
         self._resources = resources
-        self._horizon = UNFETCHED * size
+        self._horizon = UNFETCHED * max(1, size)
         self._actors: set[Any] = set()
         self._joining: dict[ray.ObjectRef, Any] = {}
         self._free: deque[Any] = deque()
@@ -72,23 +73,36 @@ class Crew:
         for actor in self._actors:
             ray.kill(actor)
 
-    def results(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def results(
+        self, function: Callable[[Any], Any], items: Sequence[Any], *, own_hands: bool = False
+    ) -> Iterator[Any]:
         """Yield function(item) in the items' order.
+
+        Args:
+            function: What to do.
+            items: What to do it with.
+            own_hands: Work on items in the calling process, too: for one that has a core and would only wait.
 
         Raises:
             Exception: what the function raised for the first item that it failed for, as it was raised.
             RayActorError: an item was lost too often.
         """
-        work = _Work(ray.put(function), items, list(range(len(items))))
+        work = _Work(function, ray.put(function), items, list(range(len(items))))
         try:
             for position in range(len(items)):
                 while True:
-                    self._hand_out(work, before=position + self._horizon)
+                    before = position + self._horizon
+                    self._hand_out(work, before=before)
                     if position in work.failed:
                         raise work.failed[position]
                     if position in work.finished:
                         break
-                    self._collect(work)
+                    if own_hands and work.todo and work.todo[0] < before:
+                        self._collect(work, timeout=0)
+                        self._hand_out(work, before=before)
+                        _do_next(work)
+                    else:
+                        self._collect(work)
                 yield work.finished.pop(position)
         finally:
             self._free.extend(actor for _, actor in work.running.values() if actor in self._actors)
@@ -109,9 +123,13 @@ class Crew:
             reference = actor.apply.remote(work.function, work.items[position])
             work.running[reference] = position, actor
 
-    def _collect(self, work: _Work) -> None:
-        """Wait for whatever happens next: an actor joins, an item is finished, or lost."""
-        (reference,), _ = ray.wait([*self._joining, *work.running], num_returns=1)
+    def _collect(self, work: _Work, *, timeout: float | None = None) -> None:
+        """Wait, at most `timeout` seconds, for what happens next: an actor joins, an item is finished, or lost."""
+        expected = [*self._joining, *work.running]
+        ready, _ = ray.wait(expected, num_returns=1, timeout=timeout) if expected else ([], [])
+        if not ready:
+            return
+        (reference,) = ready
         if reference in self._joining:
             self._free.extend([self._joining.pop(reference)] * AHEAD)
             return
@@ -138,3 +156,14 @@ class Crew:
             self._free = deque(other for other in self._free if other != actor)
             ray.kill(actor)
             self._hire()
+
+
+def _do_next(work: _Work) -> None:
+    """Work on the next item in this process, if there is one left."""
+    if work.todo:
+        position = heappop(work.todo)
+        try:
+            with one_thread():
+                work.finished[position] = work.function_here(work.items[position])
+        except Exception as error:  # noqa: BLE001 - raised when it is this item's turn
+            work.failed[position] = error

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from harness.checkpoints import Checkpoints
 from harness.cluster.crew import Crew
-from harness.cluster.session import slots
+from harness.cluster.session import free_slots, slots
 from harness.compute import (
     Item,
     Job,
@@ -34,7 +34,7 @@ class OnRay:
     storage: Path
     """Folder for the records of training runs; shared by all machines of a cluster."""
     crew: Crew | None = None
-    """Actors that do all maps; None for a crew of its own for each."""
+    """Actors that do all maps; None for the calling process, helped by actors where cores are free."""
     workers: int = 0
     """Worker processes of a training loop; 0 runs it in the calling process (Ray Train's local mode)."""
     report: ProgressCallback = ignore_progress
@@ -49,8 +49,9 @@ class OnRay:
         """See `Compute.map`; the next item goes to the actor that is free first."""
         if not items:
             return
-        with nullcontext(self.crew) if self.crew else hire(len(items)) as crew:
-            results = crew.results(function, items)
+        helpers = min(len(items) - 1, free_slots())
+        with nullcontext(self.crew) if self.crew else hire(helpers) as crew:
+            results = crew.results(function, items, own_hands=self.crew is None)
             yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
 
     def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
@@ -84,7 +85,7 @@ class OnRay:
 def hire(size: int | None = None) -> Crew:
     """A crew of one actor per slot of the cluster, at most `size`."""
     free, resources = slots()
-    return Crew(min(free, size or free), resources)
+    return Crew(free if size is None else min(free, size), resources)
 
 
 def _train_worker(config: dict[str, Any]) -> Any:

@@ -60,6 +60,13 @@ def slots() -> tuple[int, dict[str, float]]:
     return max(1, int(resources.get("CPU", 1))), {"num_cpus": SHARE, "num_gpus": 0}
 
 
+def free_slots() -> int:
+    """How many more processes could work now."""
+    free, (_, wanted) = ray.available_resources(), slots()
+    names = {"num_cpus": "CPU", "num_gpus": "GPU"}
+    return min(int(free.get(names[name], 0) / share) for name, share in wanted.items() if share)
+
+
 def seats(workers: int) -> tuple[int, dict[str, float]]:
     """How many experiments can run at once whose training has so many workers, and what each takes beside these.
 
