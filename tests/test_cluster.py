@@ -14,6 +14,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from baselines.inreach import InReaCh
+from baselines.softpatch import SoftPatch
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.session import seats, slots
 from harness.cluster.sweep import TRIAL, sweep
@@ -79,6 +81,16 @@ def test_memory_scores_are_the_same_bits_on_any_number_of_actors(
     with hire(actors) as crew:
         fill_scores(requests, compute=replace(on_ray, crew=crew))
     assert score_bytes(requests) == undisturbed_scores
+
+
+@pytest.mark.parametrize("detector", [SoftPatch(), InReaCh(minimum=1, spread=None)])
+def test_methods_give_the_same_bits_on_any_number_of_actors(small, on_ray, detector):
+    images = small.train_images
+    expected = detector.fit(images, seed=3, compute=InProcess()).score(images)
+    for actors in (1, 2):
+        with hire(actors) as crew:
+            found = detector.fit(images, seed=3, compute=replace(on_ray, crew=crew)).score(images)
+        assert found.tobytes() == expected.tobytes()
 
 
 def square_and_process(number):

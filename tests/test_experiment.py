@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
+from baselines.softpatch import SoftPatch
 from harness.compute import InProcess
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.detectors import MemoryDetector, PlainNetwork
@@ -30,6 +33,9 @@ DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
     PlainNetwork(network=NETWORK, training=SHORT),
     MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
+    PatchCore(),
+    SoftPatch(scope="all"),
+    InReaCh(minimum=1, spread=None),
 ]
 
 

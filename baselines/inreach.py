@@ -1,0 +1,228 @@
+"""InReaCh (McIntosh and Albu, Inter-Realization Channels, ICCV 2023).
+
+A patch that is normal occurs in many images: patches that are each other's nearest in two images form a channel, and
+long, tight channels are the memory. What occurs in few images, like a defect, forms none.
+
+Legend: S seed images, N images, P patches on a G x G grid, C channels of features, A associated patches, R = N x P
+patches of all images, M members of all channels.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from baselines.banks import TOGETHER, Bank, BankScorer, all_patches
+from harness.compute import Compute, default_device
+from harness.errors import InputError
+from harness.features import CategoryImages, ImageSet
+from harness.maps import INREACH
+
+TRANSPOSED = 1000.0
+"""Mean squared difference between the mean training image (0..255) and its transpose from which on places matter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InReaCh:
+    """A memory of patches that reach from image to image."""
+
+    seeds: int = 10
+    """Images that all later ones are compared with."""
+    shuffle: bool = True
+    """Draw the seeds; else they are the first images, as in the release (whose lists begin with clean ones)."""
+    minimum: int = 3
+    """Members, the seed's patch among them, that a channel must have more than."""
+    spread: float | None = 5.0
+    """A member stays if its distance to the channel's mean is under so many standard deviations of these distances."""
+    places: Literal["on", "off", "auto"] = "off"
+    """Whether a patch's place is a part of it; the release tests the mean training image (see `TRANSPOSED`)."""
+    place_weight: float = 5.0
+    """What the far end of the grid adds to a patch."""
+    swapped: bool = False
+    """Build channels from the columns of the associations as the release reads them, which is not as it wrote them."""
+
+    name = "inreach"
+    maps = INREACH
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InputError(f"InReaCh needs at least 1 seed image, got {self.seeds}.")
+
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
+        """Build the channels of every category; `seed` decides which images are seeds.
+
+        Raises:
+            InputError: a category has no channel that is long and tight.
+        """
+        placed = any(self._placed(category) for category in images.categories)
+        prepare = functools.partial(with_places, weight=self.place_weight) if placed else None
+        banks = []
+        for number, category in enumerate(images.categories):
+            order_N = np.arange(len(category.rows_N))
+            if self.shuffle:
+                np.random.default_rng([seed, number]).shuffle(order_N)
+            features_NPC = all_patches((category,))[order_N]
+            banks.append(self._bank(prepare(features_NPC) if prepare else features_NPC, compute))
+        return BankScorer(banks=tuple(banks), compute=compute, squared=True, prepare=prepare)
+
+    def _placed(self, category: CategoryImages) -> bool:
+        if self.places != "auto":
+            return self.places == "on"
+        pixels_NHWC = category.features.pixels_NHWC
+        if pixels_NHWC is None:
+            raise InputError(
+                'InReaCh decides by the pixels whether places matter (places="auto"), but the encoder has not kept '
+                'them: set its pixels=True, or places to "on" or "off".'
+            )
+        return asymmetry(pixels_NHWC[category.rows_N].mean(axis=0)) >= TRANSPOSED
+
+    def _bank(self, features_NPC: np.ndarray, compute: Compute) -> Bank:
+        count = len(features_NPC)
+        items = [
+            (start, features_NPC[start : start + TOGETHER]) for start in range(0, count, TOGETHER)
+        ]
+        work = functools.partial(associate, features_NPC[: self.seeds])
+        found = list(compute.map(work, items, label="associating patches"))
+        patches = features_NPC.shape[1]
+        heads_A, members_A = channels(np.concatenate(found), patches, swapped=self.swapped)
+        rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
+        kept_R = tight(rows_RC, heads_A, members_A, minimum=self.minimum, spread=self.spread)
+        if not len(kept_R):
+            raise InputError(
+                f"InReaCh found no channel of more than {self.minimum} patches in {count} images. Use more images, a "
+                "smaller minimum, or a wider spread."
+            )
+        return Bank(rows_RC[kept_R])
+
+
+def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray:
+    """Match the patches of some consecutive images with those of the seed images before each.
+
+    A patch goes to the seed image whose nearest patch is nearest of all; it is associated if it is, in turn, the
+    nearest patch of its own image to that one.
+
+    Args:
+        seeds_SPC: Patches of the first images.
+        item: Number of the first of the images, and their patches [n, P, C].
+
+    Returns:
+        A row per association, [A, 4]: image, its patch, seed image, its patch.
+    """
+    start, features_nPC = item
+    seeds = torch.from_numpy(seeds_SPC).to(default_device())
+    found = [np.zeros((0, 4), dtype=np.int64)]
+    for image, features_PC in enumerate(features_nPC, start):
+        before = seeds[: min(image, len(seeds))]
+        if len(before):
+            nearest_SP, squares_SP, mutual_SP = _match(
+                torch.from_numpy(features_PC).to(seeds), before
+            )
+            winner_P = squares_SP.argmin(axis=0)
+            patch_P = np.arange(len(winner_P))
+            match_P = nearest_SP[winner_P, patch_P]
+            rows_P4 = np.stack([np.full_like(patch_P, image), patch_P, winner_P, match_P], axis=1)
+            found.append(rows_P4[mutual_SP[winner_P, patch_P]])
+    return np.concatenate(found)
+
+
+def _match(
+    own_PC: torch.Tensor, seeds_SPC: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nearest patch in every seed image, squared distance to it, and whether it is mutual: all [S, P]."""
+    affinity_SPQ = own_PC @ seeds_SPC.mT
+    affinity_SPQ -= seeds_SPC.square().sum(dim=2)[:, None] / 2
+    affinity_SPQ -= own_PC.square().sum(dim=1)[:, None] / 2
+    nearest_SP = affinity_SPQ.argmax(dim=2)
+    back_SQ = affinity_SPQ.argmax(dim=1)
+    mutual_SP = back_SQ.gather(1, nearest_SP) == torch.arange(len(own_PC), device=own_PC.device)
+    picked_SPC = torch.stack([seed[near] for seed, near in zip(seeds_SPC, nearest_SP, strict=True)])
+    squares_SP = (picked_SPC - own_PC).square().sum(dim=2)
+    return nearest_SP.cpu().numpy(), squares_SP.cpu().numpy(), mutual_SP.cpu().numpy()
+
+
+def channels(
+    found_A4: np.ndarray, patches: int, *, swapped: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Head and member [A] of every association, as positions among all patches, images one after the other.
+
+    The head of a channel is the seed's patch. The release swaps the two patches when it reads them: the seed image's
+    patch at the place of the member, and the member's image's patch at the place of the seed's.
+    """
+    image, of_image, seed, of_seed = found_A4.T
+    if swapped:
+        of_seed, of_image = of_image, of_seed
+    return seed * patches + of_seed, image * patches + of_image
+
+
+def tight(
+    rows_RC: np.ndarray,
+    heads_A: np.ndarray,
+    members_A: np.ndarray,
+    *,
+    minimum: int = 3,
+    spread: float | None = 5.0,
+) -> np.ndarray:
+    """Positions of the patches in channels that are long, without what is far from their mean.
+
+    Args:
+        rows_RC: All patches.
+        heads_A: Position of the head of every association's channel.
+        members_A: Position of its member.
+        minimum: Members, with the head, that a channel must have more than, before and after the far ones are left out.
+        spread: Far are those at so many standard deviations of the members' distances or more; None leaves out none.
+    """
+    heads, channel_A = np.unique(heads_A, return_inverse=True)
+    channel_M = np.concatenate([np.arange(len(heads)), channel_A])
+    rows_M = np.concatenate([heads, members_A])
+    channel_M, rows_M = _of_long(channel_M, rows_M, minimum)
+    if spread is not None and len(rows_M):
+        near_M = _near(rows_RC[rows_M], channel_M, spread)
+        channel_M, rows_M = _of_long(channel_M[near_M], rows_M[near_M], minimum)
+    return rows_M
+
+
+def _of_long(
+    channel_M: np.ndarray, rows_M: np.ndarray, minimum: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Members of channels that have enough, ordered by channel."""
+    order = np.argsort(channel_M, kind="stable")
+    channel_M, rows_M = channel_M[order], rows_M[order]
+    long_M = np.bincount(channel_M)[channel_M] > minimum if len(channel_M) else np.zeros(0, bool)
+    return channel_M[long_M], rows_M[long_M]
+
+
+def _near(features_MC: np.ndarray, channel_M: np.ndarray, spread: float) -> np.ndarray:
+    """Whether members, ordered by channel, are near the mean of theirs."""
+    _, starts, sizes = np.unique(channel_M, return_index=True, return_counts=True)
+    means = np.add.reduceat(features_MC.astype(np.float64), starts) / sizes[:, None]
+    distances_M = np.linalg.norm(features_MC - np.repeat(means, sizes, axis=0), axis=1)
+    centres = np.repeat(np.add.reduceat(distances_M, starts) / sizes, sizes)
+    deviations = np.sqrt(np.add.reduceat((distances_M - centres) ** 2, starts) / sizes)
+    return distances_M < spread * np.repeat(deviations, sizes)
+
+
+def with_places(features_NPC: np.ndarray, weight: float) -> np.ndarray:
+    """Patches with the column and row of their place on a square grid, of which the far ends are near `weight`."""
+    images, patches, _ = features_NPC.shape
+    side = math.isqrt(patches)
+    row_P, column_P = np.divmod(np.arange(patches, dtype=np.float32), side)
+    places_P2 = np.stack([column_P, row_P], axis=1) * (weight / side)
+    return np.concatenate(
+        [features_NPC, np.broadcast_to(places_P2, (images, patches, 2)).astype(np.float32)], axis=2
+    )
+
+
+def asymmetry(mean_HWC: np.ndarray) -> float:
+    """Mean squared difference between a square mean image and its transpose.
+
+    >>> stripe = np.zeros((4, 4, 1))
+    >>> stripe[0] = 100
+    >>> asymmetry(stripe)
+    3750.0
+    """
+    return float(np.square(mean_HWC - mean_HWC.transpose(1, 0, 2)).mean())

@@ -1,0 +1,89 @@
+"""PatchCore (Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022).
+
+A coreset of all training patches is the memory; a patch scores its distance to the nearest one in it.
+
+Legend: N images, P patches, R patches of all images together, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from baselines.banks import Bank, BankScorer, Scope, all_patches, pools
+from baselines.coreset import distance_to_all, distance_to_starts, farthest_first, project
+from harness.compute import Compute
+from harness.errors import InputError
+from harness.features import ImageSet
+from harness.maps import PATCHCORE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchCore:
+    """A greedy coreset of the training patches, and the distance to it.
+
+    Its authors' features are `harness.patch_features.LocallyAware` of a wide ResNet-50 (`baselines.presets`).
+    """
+
+    share: float = 0.1
+    """Share of the training patches that is kept; 1 keeps all."""
+    greedy: Literal["approximate", "exact"] = "approximate"
+    """What the search for the coreset begins with: mean distances to a few patches, or distances to all."""
+    starts: int = 10
+    """How many these are."""
+    projection: int = 128
+    """Dimensions that patches are projected to for the search."""
+    neighbours: int = 1
+    """Nearest neighbours whose distances are averaged."""
+    squared: bool = False
+    """Score squared distances, as the release does; of one neighbour the ranking of patches is the same."""
+    reweight: int = 1
+    """Patches of the memory that the paper weighs an image's score by (Eq. 7); 1 for none, as in the release."""
+    scope: Scope = "category"
+    """A memory for each category, or one for all."""
+
+    name = "patchcore"
+    maps = PATCHCORE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InputError(
+                f"PatchCore's share must lie in (0, 1], got {self.share}: it is the share of training patches that "
+                "is kept. The paper's values are 0.25, 0.1 and 0.01."
+            )
+
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
+        """Pick the coresets; `seed` decides the projections and where the search begins."""
+        banks = []
+        for number, pool in enumerate(pools(images, self.scope)):
+            features_NPC = all_patches(pool)
+            rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
+            banks.append(Bank(rows_RC[self._picks(rows_RC, np.random.default_rng([seed, number]))]))
+        return BankScorer(
+            banks=tuple(banks),
+            compute=compute,
+            neighbours=self.neighbours,
+            squared=self.squared,
+            reweight=self.reweight,
+        )
+
+    def _picks(self, rows_RC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.share == 1:
+            return np.arange(len(rows_RC))
+        projected_RD = project(rows_RC, self.projection, rng)
+        if self.greedy == "exact":
+            initial_R = distance_to_all(projected_RD)
+        else:
+            initial_R = distance_to_starts(projected_RD, self.starts, rng)
+        return farthest_first(projected_RD, kept(self.share, len(rows_RC)), initial_R)
+
+
+def kept(share: float, patches: int) -> int:
+    """Size of the coreset: the share of all patches, rounded down, at least one.
+
+    >>> kept(0.1, 163_856)
+    16385
+    """
+    return max(1, int(share * patches))

@@ -1,0 +1,333 @@
+"""PatchCore, SoftPatch and InReaCh: hand values of their parts, and their parts against other implementations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+
+from baselines import coreset
+from baselines.banks import Bank, BankScorer, isolation
+from baselines.coreset import distance_to_all, distance_to_starts, farthest_first
+from baselines.inreach import InReaCh, associate, channels, tight, with_places
+from baselines.outliers import local_outlier_factors, mahalanobis_distances, nearest_distances
+from baselines.patchcore import PatchCore, kept
+from baselines.search import nearest
+from baselines.softpatch import SoftPatch, odd, pick_usual
+from harness.compute import InProcess
+from harness.errors import InputError
+
+RNG = np.random.default_rng(5)
+
+
+def points(*values):
+    return np.array(values, dtype=np.float32).reshape(len(values), -1)
+
+
+def greedy(rows, count, anchors):
+    """Farthest first, one pick at a time."""
+    picks, anchors = [], anchors.astype(np.float64).copy()
+    for _ in range(count):
+        pick = int(anchors.argmax())
+        picks.append(pick)
+        anchors = np.minimum(anchors, np.linalg.norm(rows - rows[pick], axis=1))
+        anchors[pick] = 0
+    return picks
+
+
+def test_exact_greedy_by_hand():
+    """T1.3."""
+    four, ten = points(0, 1, 2, 10), points(*range(10))
+    assert farthest_first(four, 3, distance_to_all(four)).tolist() == [3, 0, 2]
+    assert farthest_first(ten, 4, distance_to_all(ten)).tolist() == [0, 9, 4, 2]
+
+
+@pytest.mark.parametrize("candidates", [1, 7, 50, 4096])
+def test_picks_of_rounds_are_those_of_the_plain_search(monkeypatch, candidates):
+    monkeypatch.setattr(coreset, "CANDIDATES", candidates)
+    rows = RNG.standard_normal((700, 12)).astype(np.float32)
+    anchors = distance_to_starts(rows, 10, np.random.default_rng(1))
+    assert farthest_first(rows, 120, anchors).tolist() == greedy(rows, 120, anchors)
+
+
+def test_constant_patches_give_as_many_picks_as_asked():
+    """T1.5."""
+    rows = np.ones((30, 4), dtype=np.float32)
+    picks = farthest_first(rows, 6, distance_to_starts(rows, 10, np.random.default_rng(0)))
+    assert len(picks) == 6
+    assert len(np.unique(rows[picks], axis=0)) == 1
+
+
+def test_a_larger_coreset_covers_better():
+    """T1.5."""
+    rows = RNG.standard_normal((300, 5)).astype(np.float32)
+    picks = farthest_first(rows, 40, distance_to_all(rows))
+    radii = [nearest(rows, rows[picks[:count]])[0].max() for count in range(1, 41)]
+    assert (np.diff(radii) <= 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    queries=st.integers(1, 9),
+    rows=st.integers(1, 60),
+    neighbours=st.integers(1, 5),
+    block=st.sampled_from([1, 7, 4096]),
+    seed=st.integers(0, 5),
+)
+def test_nearest_patches_are_those_of_scikit_learn(queries, rows, neighbours, block, seed):
+    rng = np.random.default_rng(seed)
+    asked, bank = rng.standard_normal((queries, 6)), rng.standard_normal((rows, 6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("baselines.search.BLOCK", block)
+        squares, order = nearest(asked, bank, neighbours)
+    count = min(neighbours, rows)
+    expected, places = NearestNeighbors(n_neighbors=count).fit(bank).kneighbors(asked)
+    np.testing.assert_allclose(squares, expected**2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(order, places)
+
+
+def test_distances_are_squared_or_not_and_zero_for_what_is_known(small):
+    """T1.4."""
+    scorer = BankScorer(banks=(Bank(points([0, 0])),), squared=True)
+    assert scorer.score_patches(0, np.array([[[3.0, 4.0]]])) == 25
+    assert replace(scorer, squared=False).score_patches(0, np.array([[[3.0, 4.0]]])) == 5
+    images = small.train_images
+    whole = PatchCore(share=1).fit(images, seed=0, compute=InProcess())
+    np.testing.assert_array_equal(whole.score(images), 0)
+
+
+def test_the_papers_weight_of_an_image():
+    """T1.6, and on a bank where the worst patch's neighbour has one of its own at distance 1."""
+    assert isolation(np.array([[3.0, 4.0]]))[0] == pytest.approx(0.73106, abs=1e-5)
+    bank = Bank(points([0, 0], [-1, 0], [90, 90]))
+    scorer = BankScorer(banks=(bank,), reweight=2)
+    scores = scorer.score_patches(0, np.array([[[3.0, 0.0], [0.0, 1.0]]]))
+    np.testing.assert_allclose(scores[0], [2.19318, 0.73106], rtol=1e-4)
+    alone = replace(scorer, reweight=1).score_patches(0, np.array([[[3.0, 0.0]]]))
+    assert alone == 3
+
+
+def test_size_of_the_coreset():
+    """T1.2."""
+    assert kept(0.1, 209 * 784) == 16_385
+    assert kept(0.001, 10) == 1
+    with pytest.raises(InputError, match="share must lie in"):
+        PatchCore(share=0)
+
+
+def ring(count):
+    angle = np.arange(count) * 2 * np.pi / count
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)[None]
+
+
+@pytest.mark.parametrize("neighbours", [2, 4, 6])
+def test_points_on_a_ring_are_all_usual(neighbours):
+    """T2.1."""
+    np.testing.assert_allclose(local_outlier_factors(ring(12), neighbours), 1, atol=1e-9)
+
+
+def test_local_outlier_factors_by_hand():
+    """T2.2, T2.3."""
+    line = np.array([0.0, 1, 2, 3, 10]).reshape(1, 5, 1)
+    np.testing.assert_allclose(local_outlier_factors(line, 2), [[1, 1, 1, 1, 5]], atol=1e-8)
+    np.testing.assert_allclose(local_outlier_factors(7 * line - 3, 2), [[1, 1, 1, 1, 5]], atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate values are leading to incorrect results")
+@settings(max_examples=25, deadline=None)
+@given(
+    images=st.integers(2, 40),
+    neighbours=st.integers(1, 8),
+    seed=st.integers(0, 9),
+    twins=st.booleans(),
+)
+def test_factors_are_those_of_scikit_learn_at_every_place(images, neighbours, seed, twins):
+    """T2.3; with twins, also where an image occurs twice."""
+    rows = np.random.default_rng(seed).standard_normal((5, images, 16)).astype(np.float32)
+    if twins:
+        rows[:, -1] = rows[:, 0]
+    ours = local_outlier_factors(rows, neighbours)
+    for place, found in zip(rows.astype(np.float64), ours, strict=True):
+        model = LocalOutlierFactor(n_neighbors=min(neighbours, images - 1), algorithm="brute")
+        expected = -model.fit(place).negative_outlier_factor_
+        usual = expected < 1e6  # beyond, a distance of 0 is compared with the 1e-10 beside it
+        np.testing.assert_allclose(found[usual], expected[usual], rtol=1e-5)
+
+
+def test_duplicates_make_another_patch_infinitely_odd():
+    """Section 2, pitfall 5: seven equal rows and one at distance sqrt(3)."""
+    rows = np.zeros((1, 8, 3))
+    rows[0, 7] = 1
+    assert local_outlier_factors(rows, 5)[0, 7] == pytest.approx(1.7e10, rel=0.05)
+
+
+def test_a_single_image_is_usual():
+    for judge in (lambda rows: local_outlier_factors(rows, 6), nearest_distances):
+        np.testing.assert_array_equal(judge(np.ones((3, 1, 2))), 1)
+    np.testing.assert_allclose(mahalanobis_distances(np.ones((3, 1, 2))), 1)
+
+
+def test_other_ways_to_be_odd():
+    """T2.7, and Mahalanobis distances against their definition."""
+    rows = points([0, 0], [1, 0], [3, 0])[None]
+    np.testing.assert_allclose(nearest_distances(rows), [[2, 2, 3]])
+    rows = RNG.standard_normal((2, 30, 4))
+    for place, found in zip(rows, mahalanobis_distances(rows), strict=True):
+        inverse = np.linalg.inv(np.cov(place.T) + 0.01 * np.eye(4))
+        away = place - place.mean(axis=0)
+        np.testing.assert_allclose(
+            found, 1 + np.sqrt(np.einsum("nd,de,ne->n", away, inverse, away))
+        )
+
+
+@pytest.mark.parametrize(("patches", "barred"), [(20, 3), (100, 15), (163_856, 24_579)])
+def test_how_many_patches_are_barred(patches, barred):
+    """T2.4."""
+    assert odd(RNG.permutation(patches).astype(float), 0.15).sum() == barred
+
+
+def test_equally_odd_patches_are_all_kept():
+    """T2.4."""
+    assert not odd(np.ones(20), 0.15).any()
+
+
+def test_no_odd_patch_enters_the_bank_but_the_first_of_the_release():
+    """T2.5."""
+    rows = RNG.standard_normal((200, 8)).astype(np.float32)
+    rows[17] += 40
+    usual = np.ones(200, dtype=bool)
+    usual[[17, 3, 5]] = False
+    anchors = distance_to_starts(rows, 10, np.random.default_rng(0))
+    fixed = pick_usual(rows, 20, anchors, usual, bar_first=True)
+    released = pick_usual(rows, 20, anchors, usual, bar_first=False)
+    assert usual[fixed].all()
+    assert len(released) == 20
+    assert released[0] == 17
+    assert usual[released[1:]].all()
+
+
+def test_weights_scale_scores(small):
+    """T2.6."""
+    bank = Bank(points([0, 0], [9, 9]), np.array([2.0, 3.0]))
+    queries = np.array([[[3.0, 4.0], [9.0, 9.0], [9.0, 8.0]]])
+    plain = BankScorer(banks=(Bank(bank.rows_RC),), squared=True).score_patches(0, queries)
+    weighted = BankScorer(banks=(bank,), squared=True).score_patches(0, queries)
+    np.testing.assert_allclose(weighted, plain * [2, 3, 3])
+    assert weighted[0, 1] == 0
+    images = small.train_images
+    same = SoftPatch(threshold=0, weighted=False).fit(images, seed=1, compute=InProcess())
+    assert all(b.weights_R is None for b in same.banks)
+    softly = SoftPatch().fit(images, seed=1, compute=InProcess())
+    assert [len(b.rows_RC) for b in softly.banks] == [
+        kept(0.1, len(c.rows_N) * 64) for c in images.categories
+    ]
+    assert all((b.weights_R <= 10).all() for b in softly.banks)
+
+
+A, B, C = (0.0, 0.0), (10.0, 0.0), (0.0, 20.0)
+
+
+def features(*images):
+    return np.array(images, dtype=np.float32)
+
+
+def pairs(images, *, seeds=1, swapped=False):
+    """Channels of one seed image, as pairs of patches, by value."""
+    found = associate(images[:seeds], (0, images))
+    heads, members = channels(found, images.shape[1], swapped=swapped)
+    rows = images.reshape(-1, images.shape[2])
+    return [
+        (tuple(rows[h].tolist()), tuple(rows[m].tolist()))
+        for h, m in zip(heads, members, strict=True)
+    ]
+
+
+def test_channels_join_equal_patches_and_the_releases_do_not():
+    """T3.1."""
+    images = features([A, B, C], [B, C, A])
+    assert sorted(pairs(images)) == sorted([(A, A), (B, B), (C, C)])
+    assert sorted(pairs(images, swapped=True)) == sorted([(A, C), (B, A), (C, B)])
+
+
+def test_a_permutation_that_is_its_own_inverse_hides_the_swap():
+    """T3.2."""
+    images = features([A, B], [B, A])
+    assert sorted(pairs(images)) == sorted(pairs(images, swapped=True))
+
+
+def test_only_mutual_neighbours_are_associated():
+    """T3.3."""
+    assert pairs(features([[0], [10]], [[1], [2]])) == [((0,), (1,))]
+
+
+def swapped_reference(images, seeds):
+    """Channels as the released code builds them, loop by loop: association rows read with two columns exchanged."""
+    members = {}
+    for i in range(1, len(images)):
+        for x, patch in enumerate(images[i]):
+            candidates = []
+            for s in range(min(i, seeds)):
+                away = np.linalg.norm(images[s] - patch, axis=1)
+                t = int(away.argmin())
+                back = int(np.linalg.norm(images[i] - images[s][t], axis=1).argmin())
+                candidates.append((away[t], s, t, back == x))
+            _, s, t, mutual = min(candidates, key=lambda c: c[0])
+            if mutual:
+                compare_column, seed_column = x, t
+                members.setdefault((s, compare_column), []).append((i, seed_column))
+    return members
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_swapped_channels_are_those_of_the_release(seed):
+    rng = np.random.default_rng(seed)
+    images = rng.standard_normal((9, 16, 3)).astype(np.float32)
+    images[1:] = images[0][rng.permutation(16)] + 0.3 * images[1:]
+    heads, members = channels(associate(images[:4], (0, images)), 16, swapped=True)
+    found = {}
+    for head, member in zip(heads.tolist(), members.tolist(), strict=True):
+        found.setdefault(divmod(head, 16), []).append(divmod(member, 16))
+    expected = swapped_reference(images, 4)
+    assert {k: sorted(v) for k, v in found.items()} == {k: sorted(v) for k, v in expected.items()}
+
+
+def test_short_channels_are_dropped():
+    """T3.4."""
+    rows = points(*[0.0] * 7)
+    heads, members = np.array([0, 0, 3, 3, 3]), np.array([1, 2, 4, 5, 6])
+    assert tight(rows, heads, members, spread=None).tolist() == [3, 4, 5, 6]
+
+
+def test_images_that_are_all_alike_are_all_kept():
+    """T3.4."""
+    images = np.repeat(RNG.standard_normal((1, 9, 4)).astype(np.float32), 5, axis=0)
+    heads, members = channels(associate(images[:1], (0, images)), 9)
+    assert len(np.unique(heads)) == 9
+    bank = tight(images.reshape(-1, 4), heads, members, spread=None)
+    assert sorted(bank.tolist()) == list(range(45))
+
+
+def test_what_is_far_from_the_mean_of_its_channel_is_left_out():
+    """T3.5: on a sphere nothing is nearer than zero deviations; one far member of ten is within five."""
+    star = points([1, 0], [-1, 0], [0, 1], [0, -1])
+    assert not len(tight(star, np.array([0, 0, 0]), np.array([1, 2, 3])))
+    numbers = points(*[0.0] * 9, 10.0)
+    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10))) == 10
+    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10), spread=3)) == 9
+
+
+def test_places_are_added_to_patches():
+    """T3.6: the far corner of the published grid."""
+    placed = with_places(np.zeros((1, 56 * 56, 3), dtype=np.float32), 5.0)
+    assert placed.shape == (1, 3136, 5)
+    assert np.square(placed[0, -1] - placed[0, 0]).sum() == pytest.approx(48.23, abs=0.01)
+    np.testing.assert_allclose(placed[0, 57, 3:], 5 / 56)
+
+
+def test_inreach_without_a_channel_says_so(small):
+    with pytest.raises(InputError, match="found no channel of more than 99"):
+        InReaCh(minimum=99).fit(small.train_images, seed=0, compute=InProcess())
+    with pytest.raises(InputError, match="pixels=True"):
+        InReaCh(places="auto").fit(small.train_images, seed=0, compute=InProcess())
