@@ -29,12 +29,18 @@ def nearest(
     device = default_device()
     queries = torch.tensor(queries_QC, dtype=torch.float32, device=device)
     bank = torch.tensor(bank_RC, dtype=torch.float32, device=device)
+    squares_QK, order_QK = nearest_on_device(queries, bank, neighbours)
+    return squares_QK.cpu().numpy(), order_QK.cpu().numpy()
+
+
+def nearest_on_device(queries: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+    """The same as `nearest` for patches that are on a device."""
     order_QK = _search(queries, bank, min(neighbours, len(bank)))
     squares_QK = torch.stack(
         [(queries - bank[column]).square().sum(dim=1) for column in order_QK.T], dim=1
     )
     squares_QK, places_QK = squares_QK.sort(dim=1, stable=True)
-    return squares_QK.cpu().numpy(), order_QK.gather(1, places_QK).cpu().numpy()
+    return squares_QK, order_QK.gather(1, places_QK)
 
 
 def _search(queries: Tensor, bank: Tensor, neighbours: int) -> Tensor:

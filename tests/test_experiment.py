@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
@@ -36,6 +37,7 @@ DETECTORS = [
     PatchCore(),
     SoftPatch(scope="all"),
     InReaCh(minimum=1, spread=None),
+    FunAD(epochs=2, batch_size=4),
 ]
 
 

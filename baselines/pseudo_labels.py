@@ -1,0 +1,94 @@
+"""What FUN-AD teaches itself with: likely normal images, labels of patches, and the losses on them.
+
+Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, C channels, E pairs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+EQUAL = 1e-2
+"""Squared distance below which a patch of the bank counts as the patch itself."""
+
+
+def likely_normal(
+    scores_N: np.ndarray, rng: np.random.Generator, likely: float = 0.5, share: float = 0.5
+) -> np.ndarray:
+    """Positions of a random share of the images whose score is in the lower part of the range, at least one.
+
+    >>> scores = np.repeat([0.1, 0.9], [30, 10])
+    >>> len(likely_normal(scores, np.random.default_rng(0)))
+    15
+    """
+    span = np.ptp(scores_N)
+    relative_N = (scores_N - scores_N.min()) / span if span else np.zeros(len(scores_N))
+    candidates = np.flatnonzero(relative_N < likely)
+    return np.sort(rng.choice(candidates, max(1, int(share * len(candidates))), replace=False))
+
+
+def relative_distances(squares_QK: Tensor) -> Tensor:
+    """Squared distance [Q] to the nearest other patch of the bank, from the lowest to the highest as 0 to 1.
+
+    Args:
+        squares_QK: Squared distances to the two nearest patches; what is nearly 0 is the patch itself.
+
+    >>> relative_distances(torch.tensor([[0.0, 0.0], [0.0, 1.0], [4.0, 5.0]]))
+    tensor([0.0000, 0.2500, 1.0000])
+    """
+    squares_QK = squares_QK.where(squares_QK >= EQUAL, 0)
+    nearest_Q = squares_QK[:, 0].where(squares_QK[:, 0] > 0, squares_QK[:, -1])
+    low, high = nearest_Q.aminmax()
+    return (nearest_Q - low) / (high - low) if high > low else torch.zeros_like(nearest_Q)
+
+
+def mutual_pairs(nearest_Q: Tensor) -> Tensor:
+    """Pairs [2, E] of patches that are each other's nearest, the lower position first.
+
+    >>> mutual_pairs(torch.tensor([1, 0, 3, 2, 2, 0]))
+    tensor([[0, 2],
+            [1, 3]])
+    """
+    own_Q = torch.arange(len(nearest_Q), device=nearest_Q.device)
+    first = own_Q[(nearest_Q[nearest_Q] == own_Q) & (own_Q < nearest_Q)]
+    return torch.stack([first, nearest_Q[first]])
+
+
+def disturb(clean_QC: Tensor, noisy_Q: Tensor, batch_BPC: Tensor) -> Tensor:
+    """The patches, some of them with Gaussian noise: per channel as large as the batch varies at any place."""
+    if not noisy_Q.any() or len(batch_BPC) < 2:
+        return clean_QC
+    deviation_C = batch_BPC.std(dim=0).amax(dim=0)
+    noise_QC = torch.randn_like(clean_QC) * deviation_C
+    return clean_QC + noise_QC * noisy_Q[:, None]
+
+
+def discrimination_loss(score_Q: Tensor, label_Q: Tensor, *, balanced: bool = True) -> Tensor:
+    """Binary cross-entropy: the sum of its means over both labels, of those that occur, or its mean over all patches.
+
+    >>> half = torch.full((4,), 0.5)
+    >>> float(discrimination_loss(half, torch.tensor([True, False, False, False])))
+    1.3862943649291992
+    """
+    if not balanced:
+        return functional.binary_cross_entropy(score_Q, label_Q.float())
+    parts = [
+        functional.binary_cross_entropy(score_Q[of_label], label_Q[of_label].float())
+        for of_label in (label_Q, ~label_Q)
+        if of_label.any()
+    ]
+    return torch.stack(parts).sum()
+
+
+def roughness(score_Q: Tensor, pairs_2E: Tensor) -> Tensor:
+    """Half the mean difference between the scores of paired patches: the mean distance to the pair's middle.
+
+    >>> scores = torch.tensor([0.2, 0.4, 0.9, 0.1])
+    >>> round(float(roughness(scores, torch.tensor([[0, 2], [1, 3]]))), 6)
+    0.25
+    """
+    if not pairs_2E.shape[1]:
+        return score_Q.new_zeros(())
+    return (score_Q[pairs_2E[0]] - score_Q[pairs_2E[1]]).abs().mean() / 2
