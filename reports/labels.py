@@ -21,7 +21,15 @@ METRICS = {
     "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips)",
     "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips)",
 }
-METHODS = {"MemoryDetector": "memory ensemble", "MeDS": "MeDS", "PlainNetwork": "plain network"}
+METHODS = {
+    "MemoryDetector": "memory ensemble",
+    "MeDS": "MeDS",
+    "PlainNetwork": "plain network",
+    "PatchCore": "PatchCore",
+    "SoftPatch": "SoftPatch",
+    "InReaCh": "InReaCh",
+    "FunAD": "FUN-AD",
+}
 MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
 
 

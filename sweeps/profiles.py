@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from baselines.fun_ad import FunAD
 from harness.datasets import Dataset
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
@@ -35,6 +36,10 @@ class Profile:
     """Subsampling ratios of the memory ensemble."""
     meds_rhos: tuple[float, ...]
     """Subsampling ratios at which MeDS is trained, too."""
+    fun_ad: FunAD
+    """FUN-AD at a length that suits the dataset."""
+    several_categories: bool = True
+    """Whether the dataset has more than one."""
     self_made: bool = False
     """Whether the dataset is made by this software, so that no data root is needed."""
 
@@ -72,6 +77,7 @@ LAPTOP = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
+    fun_ad=FunAD(epochs=20, batch_size=16, learning_rate=2e-4, refresh="epoch", bank_patches=4096),
     self_made=True,
 )
 
@@ -90,6 +96,7 @@ SMOKE = Profile(
     noise_ratios=(0.0, 0.4),
     rhos=(0.1, 0.5, 1.0),
     meds_rhos=(0.5,),
+    fun_ad=FunAD(epochs=4, batch_size=8, learning_rate=2e-4),
     self_made=True,
 )
 
@@ -108,6 +115,8 @@ MTD = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
+    fun_ad=FunAD(epochs=60, learning_rate=2e-4, refresh="epoch", bank_patches=8192),
+    several_categories=False,
 )
 
 PROFILES = {profile.name: profile for profile in (LAPTOP, SMOKE, MTD)}

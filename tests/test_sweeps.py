@@ -14,6 +14,8 @@ from harness.errors import InputError
 from harness.meds import MeDS
 from reports.ablation import ROWS
 from reports.ablation import named as ablation_rows
+from reports.baselines import named as methods_of
+from reports.options import named as choices
 from sweeps.__main__ import SUPPORT
 from sweeps.profiles import LAPTOP, MTD, PROFILES
 
@@ -53,6 +55,21 @@ def test_the_ablation_has_every_row_of_the_paper(results_of):
     counts = rows.groupby("method", observed=True).size()
     assert counts.pop("memory ensemble") == 4
     assert (counts == 12).all()
+
+
+def test_every_open_choice_has_a_name_of_its_own(results_of):
+    rows = choices(results_of(cells("options", MTD)))
+    counts = rows.groupby("method", observed=False).size()
+    assert (counts == 3).all()
+    assert len(counts) * 3 == len(cells("options", MTD))
+
+
+def test_methods_of_the_baselines_have_names_of_their_own(results_of):
+    for profile, methods in ((MTD, 6), (LAPTOP, 8)):
+        rows = methods_of(results_of(cells("baselines", profile)))
+        counts = rows["method"].value_counts()
+        assert len(counts) == methods
+        assert (counts == len(profile.noise_ratios)).all()
 
 
 @pytest.fixture

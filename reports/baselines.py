@@ -1,0 +1,54 @@
+"""Baselines beside the plain network and MeDS (Table 1).   make figure-baselines"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.labels import METRICS, headline, tidy, wide
+from reports.style import MARKERS, shades
+
+TITLE = "Methods under contamination"
+CAPTION = (
+    "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
+    "scores as its authors do. Methods for all categories have one memory, the others one per category."
+)
+METRIC = "image_auroc"
+PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy results in which a method's name says whether it has one memory for all categories."""
+    rows = tidy(results)
+    name = rows["method"].astype(str)
+    for_all = rows.get("detector.scope", pd.Series("", index=rows.index)) == "all"
+    return rows.assign(method=name.where(~for_all, name + ", all categories"), order=rows["method"])
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw a curve per method over the noise ratios, for both read-outs."""
+    rows = named(results)
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    means = rows[(rows["metric"] == METRIC) & (rows["category"] == "mean")]
+    methods = list(means.sort_values("order", kind="stable")["method"].unique())
+    clean = headline(rows, METRIC).query("noise == 0").assign(readout="unseen")
+    means = pd.concat([means, clean])  # without contamination every anomaly is unseen
+    for axes, (readout, title) in zip(panels, PANELS.items(), strict=True):
+        for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+            curve = means[(means["method"] == method) & (means["readout"] == readout)]
+            curve = curve.sort_values("noise")
+            marker = MARKERS[i % len(MARKERS)]
+            axes.plot(curve["noise"], curve["value"], marker=marker, color=colour, label=method)
+        axes.set_title(title)
+        axes.set_xlabel("noise")
+        axes.set_xticks(sorted(means["noise"].unique()))
+        axes.xaxis.set_major_formatter("{x:.0%}")
+    panels[0].set_ylabel(METRICS[METRIC])
+    panels[1].legend(fontsize=9)
+    return figure
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per noise ratio, method, read-out and category; one column per metric."""
+    return wide(named(results), by=["noise", "method"])

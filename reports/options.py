@@ -1,0 +1,46 @@
+"""What the paper of MeDS leaves open, one choice at a time, over training seeds.   make figure-options"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.labels import tidy
+from reports.seeds import CAPTION as OVER_SEEDS
+from reports.seeds import draw_groups, over_seeds
+
+TITLE = "Choices that the paper leaves open"
+CAPTION = f"{OVER_SEEDS} Every choice is changed alone; what is not named is as in the first."
+AS_IS = "the profile's MeDS"
+CHOICES = {
+    "detector.memory.distance": {"euclidean": "Euclidean distance"},
+    "detector.memory.replacement": {"False": "banks without replacement"},
+    "detector.memory.exclude_self": {"True": "banks without the image itself"},
+    "detector.discrepancy": {"l2norm": "distil by norm", "l1": "distil by mean absolute"},
+    "detector.objective": {"literal": "fine-tune by score"},
+    "detector.selection.critical_value": {"3.0": "k = 3"},
+    "detector.selection.rounding": {"down": "top patches rounded down"},
+    "detector.selection.first_pass": {"all": "first pass on all"},
+}
+"""How a setting that is not the profile's is called."""
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy results whose method is the choice, the profile's own first."""
+    rows = tidy(results)
+    name = pd.Series(AS_IS, index=rows.index)
+    for setting, names in CHOICES.items():
+        name = rows[setting].astype(str).map(names).fillna(name)
+    order = [AS_IS, *(text for names in CHOICES.values() for text in names.values())]
+    method = pd.Categorical(name, categories=order, ordered=True)
+    return rows.assign(method=method).sort_values(["method", "readout"], kind="stable")
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw one group of seeds per choice."""
+    return draw_groups(named(results), "image_auroc")
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over training seeds per choice, mean over categories."""
+    return over_seeds(named(results), ["method", "noise"])

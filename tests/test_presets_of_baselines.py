@@ -1,0 +1,37 @@
+"""Presets that follow the releases: their encoders exist and give the published shapes."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from skimage import data
+
+from baselines import presets
+from baselines.inreach import InReaCh
+from harness.encoders import encode
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    path = tmp_path / "photograph.png"
+    Image.fromarray(data.chelsea()).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("preset", "shape"),
+    [
+        (presets.patchcore, (1, 784, 1024)),
+        (presets.softpatch, (1, 784, 1024)),
+        (presets.inreach, (1, 3136, 1024)),
+        (presets.fun_ad, (1, 784, 1536)),
+    ],
+)
+def test_released_encoders_give_the_published_patches(preset, shape, photograph):
+    released = preset(weights="random")
+    encoded = encode(released.encoder, [photograph])
+    import timm  # not before the encoder has made it importable
+
+    assert timm.is_model_pretrained(preset().encoder.name)
+    assert encoded.memory_NPC.shape == shape
+    assert (encoded.pixels_NHWC is not None) == isinstance(released.detector, InReaCh)
