@@ -8,8 +8,8 @@ Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -62,6 +62,9 @@ class FunAD:
     """Weight of the difference between the scores of patches that are each other's nearest."""
     smooth_noised: bool = False
     """Take that difference after the noise; the release does, since it disturbs the patches where they lie."""
+    snapshots: int = 0
+    """Epochs, evenly spaced, whose best on the test set is reported beside the last one, as read-out `oracle`. That is
+    how the release chooses its result; here it is none."""
     scope: Scope = "category"
     """A network for each category, or one for all."""
 
@@ -87,11 +90,29 @@ class FunAD:
 
 
 @dataclass(frozen=True)
+class SnapshotsTrained(Trained):
+    """What a training leaves, and its weights on the way."""
+
+    snapshots: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True)
 class FunADScorer:
     """Scores patches by the discriminators of the last epoch."""
 
-    history: Mapping[str, Trained]
+    history: Mapping[str, SnapshotsTrained]
     """By category, or one for all."""
+
+    @property
+    def snapshots(self) -> Iterator[FunADScorer]:
+        """As it was at earlier epochs."""
+        for number in range(min(len(trained.snapshots) for trained in self.history.values())):
+            yield FunADScorer(
+                {
+                    name: replace(trained, state=trained.snapshots[number], snapshots=())
+                    for name, trained in self.history.items()
+                }
+            )
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `harness.detectors.Scorer.score`; in [0, 1]."""
@@ -135,7 +156,7 @@ class _Job:
     name: str
 
 
-def run_fun_ad(world: World, job: _Job) -> Trained:
+def run_fun_ad(world: World, job: _Job) -> SnapshotsTrained:
     """Train a discriminator, from its last checkpoint if there is one.
 
     Raises:
@@ -145,7 +166,8 @@ def run_fun_ad(world: World, job: _Job) -> Trained:
         run = _Run(world, job)
         while run.epoch < job.settings.epochs:
             run.pass_over_images()
-    return Trained(state_of(run.network), np.array(run.losses))
+    losses_T, snapshots = np.array(run.losses), tuple(run.snapshots)
+    return SnapshotsTrained(state_of(run.network), losses_T, snapshots=snapshots)
 
 
 class _Run:
@@ -161,6 +183,7 @@ class _Run:
         )
         self.rng = np.random.default_rng([job.seed, 1])
         self.losses: list[float] = []
+        self.snapshots: list[State] = []
         self.epoch = 0
         if world.checkpoints and (saved := world.checkpoints.load(job)):
             self._restore(saved)
@@ -180,6 +203,8 @@ class _Run:
                 self.job.name, len(self.losses), full * self.settings.epochs, self.losses[-1]
             )
         self.epoch += 1
+        if self.settings.snapshots * self.epoch // self.settings.epochs > len(self.snapshots):
+            self.snapshots.append(state_of(self.network))
         checkpoints, steps = self.world.checkpoints, len(self.losses)
         if checkpoints and self.world.rank == 0 and steps % checkpoints.every < full:
             checkpoints.save(self.job, self._state())
@@ -232,6 +257,7 @@ class _Run:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "losses": self.losses,
+            "snapshots": self.snapshots,
             "epoch": self.epoch,
             "rng": self.rng.bit_generator.state,
             "noise": torch.get_rng_state(),
@@ -241,6 +267,7 @@ class _Run:
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.losses, self.epoch = saved["losses"], saved["epoch"]
+        self.snapshots = saved["snapshots"]
         self.rng.bit_generator.state = saved["rng"]
         torch.set_rng_state(saved["noise"])
 

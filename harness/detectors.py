@@ -7,9 +7,9 @@ Legend: N images, P patches on the encoder's grid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,15 @@ class Scorer(Protocol):
 
     def score(self, images: ImageSet) -> np.ndarray:
         """Patch scores [N, P], higher = more anomalous."""
+
+
+@runtime_checkable
+class WithSnapshots(Protocol):
+    """A scorer whose authors choose, on the test set, among what it was during training."""
+
+    @property
+    def snapshots(self) -> Iterable[Scorer]:
+        """As it was at several times."""
 
 
 class Detector(Protocol):

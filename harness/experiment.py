@@ -6,21 +6,24 @@ Legend: N images, P patches, S evaluation size in pixels.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
-from harness.detectors import Detector
+from harness.detectors import Detector, Scorer, WithSnapshots
 from harness.encoders import Encoder
 from harness.errors import InputError
-from harness.evaluation import Evaluation, evaluate
+from harness.evaluation import ALL, MEAN, ORACLE, Evaluation, evaluate
 from harness.identity import identity
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
@@ -141,17 +144,10 @@ def run_prepared(
     scorer = experiment.detector.fit(
         prepared.images(split.train), seed=experiment.seed, compute=compute
     )
-    scores_NP = scorer.score(prepared.images(split.test))
-    metrics, scores_N = evaluate(
-        experiment.evaluation,
-        dataset=experiment.dataset,
-        encoder=experiment.encoder,
-        test=split.test,
-        seen_N=split.seen_N,
-        scores_NP=scores_NP,
-        rule=experiment.detector.maps,
-        data=data,
-    )
+    measure = functools.partial(_measure, experiment, prepared, split, data)
+    metrics, scores_N = measure(scorer)
+    if isinstance(scorer, WithSnapshots):
+        metrics = pd.concat([metrics, _oracle(map(measure, scorer.snapshots))], ignore_index=True)
     if experiment.evaluation.training:
         parted = separation(
             scorer.score(prepared.images(split.train)),
@@ -176,6 +172,33 @@ def run_prepared(
         selections=_selection_counts(scorer.history, split),
         seconds=time.perf_counter() - start,
     )
+
+
+def _measure(
+    experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Metrics of a fitted detector, and its image scores, on the test set."""
+    return evaluate(
+        experiment.evaluation,
+        dataset=experiment.dataset,
+        encoder=experiment.encoder,
+        test=split.test,
+        seen_N=split.seen_N,
+        scores_NP=scorer.score(prepared.images(split.test)),
+        rule=experiment.detector.maps,
+        data=data,
+    )
+
+
+def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
+    """Metrics over all test images where their image and pixel AUROC are best, as a read-out of their own."""
+    best, best_sum = pd.DataFrame(), -math.inf
+    for metrics, _ in measured:
+        of_all = metrics[metrics["readout"] == ALL]
+        means = of_all[of_all["category"] == MEAN].set_index("metric")["value"]
+        if (total := means["image_auroc"] + means["pixel_auroc"]) > best_sum:
+            best, best_sum = of_all.assign(readout=ORACLE), total
+    return best
 
 
 def _selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:

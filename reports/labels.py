@@ -30,6 +30,10 @@ METHODS = {
     "InReaCh": "InReaCh",
     "FunAD": "FUN-AD",
 }
+ORACLE = (
+    "Read-out `oracle` is all test images, too, at the epoch that is best on them: no result, but "
+    "what the release reports. "
+)
 MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
 
 
@@ -78,6 +82,7 @@ def how_measured(results: pd.DataFrame) -> str:
     return (
         f"Contamination by the protocol {protocols}: noise is the nominal ratio. Read-out `all` is every test image, "
         "injected ones included where the protocol keeps them; `unseen` leaves out the anomalies that were trained on. "
+        f"{ORACLE if (results['readout'] == 'oracle').any() else ''}"
         f"Maps and masks are compared at {size} x {size} pixels, a pixel being defective when {MASK_RULES[rule]}. "
         "Metrics are exact unless their name says whose code they follow."
     )

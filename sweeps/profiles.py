@@ -115,7 +115,7 @@ MTD = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
-    fun_ad=FunAD(epochs=60, learning_rate=2e-4, refresh="epoch", bank_patches=8192),
+    fun_ad=FunAD(epochs=60, learning_rate=2e-4, refresh="epoch", bank_patches=8192, snapshots=6),
     several_categories=False,
 )
 

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -19,6 +20,8 @@ from baselines.pseudo_labels import (
 from harness.checkpoints import Checkpoints
 from harness.compute import InProcess
 from harness.errors import InputError
+from harness.experiment import run_prepared
+from harness.noise import Noise
 
 SHORT = FunAD(epochs=3, batch_size=4, learning_rate=1e-3)
 
@@ -150,6 +153,32 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(small, tmp_path)
 def test_every_way_to_train_gives_scores(small, settings):
     scores = settings.fit(small.train_images, seed=0, compute=InProcess()).score(small.train_images)
     assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_the_best_epoch_on_the_test_set_is_a_readout_of_its_own(small):
+    detector = replace(SHORT, epochs=4, snapshots=4)
+    experiment = small.experiment(detector, noise=Noise(ratio=0.3))
+    result = run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+    means = result.metrics.query("category == 'mean'").set_index(["readout", "metric"])["value"]
+    plain = small.experiment(replace(detector, snapshots=0), noise=Noise(ratio=0.3))
+    alone = run_prepared(plain, small.prepared, data=small.data, compute=InProcess())
+    assert "oracle" not in set(alone.metrics["readout"])
+    of_last = result.metrics.query("readout != 'oracle'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_last, alone.metrics)
+
+    def both(readout):
+        return means[readout, "image_auroc"] + means[readout, "pixel_auroc"]
+
+    sums = []
+    for epochs in (1, 2, 3, 4):
+        shorter = small.experiment(
+            replace(detector, epochs=epochs, snapshots=0), noise=Noise(ratio=0.3)
+        )
+        found = run_prepared(shorter, small.prepared, data=small.data, compute=InProcess()).metrics
+        at = found.query("category == 'mean' and readout == 'all'").set_index("metric")["value"]
+        sums.append(at["image_auroc"] + at["pixel_auroc"])
+    assert both("oracle") == max(sums)
+    assert both("all") == sums[-1]
 
 
 def test_settings_that_cannot_work_are_refused():
