@@ -38,7 +38,8 @@ class InReaCh:
     minimum: int = 3
     """Members, the seed's patch among them, that a channel must have more than."""
     spread: float | None = 5.0
-    """A member stays if its distance to the channel's mean is under so many standard deviations of these distances."""
+    """A member stays if its distance to the channel's mean is under so many standard deviations of these distances,
+    which empties channels whose members are all about equally far; None keeps all."""
     places: Literal["on", "off", "auto"] = "off"
     """Whether a patch's place is a part of it; the release tests the mean training image (see `TRANSPOSED`)."""
     place_weight: float = 5.0

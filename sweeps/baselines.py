@@ -1,9 +1,9 @@
 """Noise-robust baselines beside the plain network and MeDS (Table 1).   make sweep-baselines
 
-All on the profile's features, at every noise ratio: PatchCore, SoftPatch, InReaCh and FUN-AD as `fixed` in
-`baselines.presets`, each with its authors' maps and image scores; PatchCore and SoftPatch with one memory for all
-categories, too, where there are several. Expect PatchCore ahead on clean data and far behind where injected images are
-tested, and FUN-AD worse without contamination than with some.
+All on the profile's features, at every noise ratio: PatchCore, SoftPatch, InReaCh and FUN-AD without the errors of
+their releases (those are in `baselines.presets`), each with its authors' maps and image scores; PatchCore and SoftPatch
+with one memory for all categories, too, where there are several. Expect PatchCore ahead on clean data and far behind
+where injected images are tested, and FUN-AD worse without contamination than with some.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.detectors import Detector
@@ -29,7 +28,7 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 
 def _detectors(profile: Profile) -> Iterator[Detector]:
-    yield InReaCh()
+    yield profile.inreach
     for method in (PatchCore(), SoftPatch()):
         yield method
         if profile.several_categories:

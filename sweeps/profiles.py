@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
 from harness.datasets import Dataset
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
@@ -36,6 +37,8 @@ class Profile:
     """Subsampling ratios of the memory ensemble."""
     meds_rhos: tuple[float, ...]
     """Subsampling ratios at which MeDS is trained, too."""
+    inreach: InReaCh = InReaCh()
+    """InReaCh with channels that so many images can have."""
     fun_ad: FunAD
     """FUN-AD at a length that suits the dataset."""
     several_categories: bool = True
@@ -96,6 +99,7 @@ SMOKE = Profile(
     noise_ratios=(0.0, 0.4),
     rhos=(0.1, 0.5, 1.0),
     meds_rhos=(0.5,),
+    inreach=InReaCh(minimum=1, spread=None),
     fun_ad=FunAD(epochs=4, batch_size=8, learning_rate=2e-4),
     self_made=True,
 )
