@@ -92,7 +92,7 @@ def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(t
     assert "There is no profile 'desktop'. Profiles: laptop, smoke, mtd." in text
     answer = command("sweeps", "rhombus", cwd=ROOT)
     assert answer.returncode == 2
-    assert "There is no study 'rhombus'. Studies: ablation, critical_value," in answer.stderr
+    assert "There is no study 'rhombus'. Studies: ablation, baselines," in answer.stderr
     answer = command("sweeps", "rho", "--rho", "much", cwd=ROOT)
     assert answer.returncode == 2
 

@@ -301,7 +301,12 @@ def as_a_user():
 def stopped(command: list[str], how: signal.Signals) -> tuple[int, list[str]]:
     """Run a command until an experiment is finished, then send it a signal; return its code and its lines."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **as_a_user()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **as_a_user(),
     ) as driver:
         printed = []
         while not any("image AUROC" in line for line in printed):
