@@ -1,1 +1,1 @@
-"""Methods that MeDS is compared with, one file each, with the contract of `harness.detectors`."""
+"""Methods that MeDS is compared with, with the contract of `harness.detectors`: one file each, and what they share."""

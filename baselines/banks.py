@@ -6,18 +6,20 @@ Legend: N images, P patches, R patches of all images together, Q query patches, 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from baselines.search import nearest
 from harness.compute import Compute, InProcess
+from harness.errors import InputError
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
 from harness.training import Trained
 
 Scope = Literal["category", "all"]
+Part = TypeVar("Part")
 TOGETHER = 8
 """Images in an item of work; fixed, so that results do not depend on how many actors share it."""
 
@@ -29,6 +31,8 @@ class Bank:
     rows_RC: np.ndarray
     weights_R: np.ndarray | None = None
     """What a distance to each is multiplied by; None for 1."""
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None
+    """What is done to patches [N, P, C] before they are looked up; None for nothing."""
 
 
 def patches(features: CategoryFeatures, rows_N: np.ndarray) -> np.ndarray:
@@ -44,6 +48,22 @@ def pools(images: ImageSet, scope: Scope) -> Iterator[tuple[CategoryImages, ...]
         yield from ((category,) for category in images.categories)
 
 
+def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> list[Part]:
+    """What was fitted for each category of a set of images, in their order.
+
+    Raises:
+        InputError: other categories were fitted than there are images of.
+    """
+    if scope == "all":
+        return [fitted[0]] * len(images.categories)
+    if len(fitted) != len(images.categories):
+        raise InputError(
+            f"The method was fitted to {len(fitted)} categories and is asked about images of "
+            f"{len(images.categories)}: give it training images of all of them."
+        )
+    return list(fitted)
+
+
 def all_patches(pool: tuple[CategoryImages, ...]) -> np.ndarray:
     """Memory features [N, P, C] of all images of the categories."""
     return np.concatenate([patches(category.features, category.rows_N) for category in pool])
@@ -54,22 +74,23 @@ class BankScorer:
     """Scores a patch by its distance to the nearest ones of its category's bank, or of the bank of all."""
 
     banks: tuple[Bank, ...]
+    scope: Scope = "category"
+    """Whether every category has a bank, or all have one."""
     compute: Compute = InProcess()
     neighbours: int = 1
     """The distance is the mean over so many; only the nearest one's weight counts."""
     squared: bool = False
     """Squared distances, as FAISS returns them and releases use them."""
     reweight: int = 1
-    """Neighbours of the memory that decide how much an image's scores count, see `isolation`; 1 for no such weight."""
-    prepare: Callable[[np.ndarray], np.ndarray] | None = None
-    """What is done to patches [N, P, C] before they are looked up."""
+    """Neighbours of the memory that decide how much an image's scores count, see `image_weight`; 1 for none."""
     history: Mapping[str, Trained] = field(default_factory=dict)
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `harness.detectors.Scorer.score`."""
+        numbers = of_categories(range(len(self.banks)), images, self.scope)
         items = [
-            (number % len(self.banks), category.features, category.rows_N[i : i + TOGETHER])
-            for number, category in enumerate(images.categories)
+            (number, category.features, category.rows_N[i : i + TOGETHER])
+            for number, category in zip(numbers, images.categories, strict=True)
             for i in range(0, len(category.rows_N), TOGETHER)
         ]
         work = functools.partial(_score_item, replace(self, compute=InProcess()))
@@ -77,9 +98,9 @@ class BankScorer:
 
     def score_patches(self, number: int, queries_NPC: np.ndarray) -> np.ndarray:
         """Scores [N, P] of patches before one of the banks."""
-        if self.prepare:
-            queries_NPC = self.prepare(queries_NPC)
         bank = self.banks[number]
+        if bank.prepare:
+            queries_NPC = bank.prepare(queries_NPC)
         flat_QC = queries_NPC.reshape(-1, queries_NPC.shape[-1])
         squares_QK, order_QK = nearest(flat_QC, bank.rows_RC, self.neighbours)
         distances_QK = squares_QK if self.squared else np.sqrt(squares_QK)
@@ -89,10 +110,10 @@ class BankScorer:
         scores_NP = scores_Q.astype(np.float32).reshape(queries_NPC.shape[:2])
         if self.reweight > 1:
             nearest_NP = order_QK[:, 0].reshape(scores_NP.shape)
-            scores_NP *= self._isolations(bank, queries_NPC, scores_NP, nearest_NP)[:, None]
+            scores_NP *= self._image_weights(bank, queries_NPC, scores_NP, nearest_NP)[:, None]
         return scores_NP
 
-    def _isolations(
+    def _image_weights(
         self, bank: Bank, queries_NPC: np.ndarray, scores_NP: np.ndarray, nearest_NP: np.ndarray
     ) -> np.ndarray:
         worst_N = scores_NP.argmax(axis=1)
@@ -100,7 +121,7 @@ class BankScorer:
         in_bank_NC = bank.rows_RC[nearest_NP[image_N, worst_N]]
         _, around_NB = nearest(in_bank_NC, bank.rows_RC, self.reweight)
         away_NBC = queries_NPC[image_N, worst_N][:, None] - bank.rows_RC[around_NB]
-        return isolation(np.linalg.norm(away_NBC, axis=2)).astype(np.float32)
+        return image_weight(np.linalg.norm(away_NBC, axis=2)).astype(np.float32)
 
 
 def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarray]) -> np.ndarray:
@@ -108,13 +129,13 @@ def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarra
     return scorer.score_patches(number, patches(features, rows_n))
 
 
-def isolation(distances_NB: np.ndarray) -> np.ndarray:
+def image_weight(distances_NB: np.ndarray) -> np.ndarray:
     """Weight [N] of an image by the surroundings of its worst patch's nearest patch in the memory (PatchCore, Eq. 7).
 
     One minus the softmax share of the first of the distances from the worst patch to its nearest patch in the memory,
     which comes first, and to those around it. With no others the formula gives 0 for every image; it is then left out.
 
-    >>> isolation(np.array([[3.0, 4.0]])).round(5), isolation(np.array([[3.0]]))
+    >>> image_weight(np.array([[3.0, 4.0]])).round(5), image_weight(np.array([[3.0]]))
     (array([0.73106]), array([1.]))
     """
     if distances_NB.shape[1] == 1:

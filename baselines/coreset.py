@@ -16,6 +16,15 @@ CANDIDATES = 4096
 BLOCK = 8192
 
 
+def kept(share: float, patches: int) -> int:
+    """Size of the coreset: the share of all patches, rounded down, at least one.
+
+    >>> kept(0.1, 163_856)
+    16385
+    """
+    return max(1, int(share * patches))
+
+
 def project(rows_RC: np.ndarray, dimensions: int, rng: np.random.Generator) -> np.ndarray:
     """Random linear projection [R, D] with the weights that torch's Linear layer starts with (PatchCore's release)."""
     channels = rows_RC.shape[1]

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.banks import TOGETHER, Scope, all_patches, patches, pools
+from baselines.banks import TOGETHER, Scope, all_patches, of_categories, patches, pools
 from baselines.pseudo_labels import (
     discrimination_loss,
-    disturb,
     likely_normal,
     mutual_pairs,
+    mutual_smoothness,
     relative_distances,
-    roughness,
+    with_noise,
 )
 from baselines.search import nearest_on_device
 from harness.compute import Compute, World, default_device, one_thread
@@ -50,21 +50,24 @@ class FunAD:
     """Share of them, drawn anew, whose patches are the bank."""
     bank_patches: int | None = None
     """Patches of the bank, drawn at random; None for all, as published."""
-    refresh: Literal["step", "epoch"] = "step"
+    bank_refresh: Literal["step", "epoch"] = "step"
     """When the bank is made anew; once an epoch takes far less time and is not what was published."""
-    anomalous: float = 0.5
+    tau_n: float = 0.5
     """Patches are labelled anomalous whose distance, from 0 to 1 over the batch, is above this."""
-    certain: float = 0.9
+    tau_c: float = 0.9
     """Those of them that are below this are disturbed by noise before they are learnt."""
+    equal: float = 1e-2
+    """Squared distance below which a patch of the bank counts as the patch itself; published for features of DINO,
+    which are some forty times as long as unit features."""
     balanced: bool = True
     """Both labels count the same, however many patches have them."""
     smoothness: float = 2.5
     """Weight of the difference between the scores of patches that are each other's nearest."""
-    smooth_noised: bool = False
+    ms_on_noised: bool = False
     """Take that difference after the noise; the release does, since it disturbs the patches where they lie."""
     snapshots: int = 0
-    """Epochs, evenly spaced, whose best on the test set is reported beside the last one, as read-out `oracle`. That is
-    how the release chooses its result; here it is none."""
+    """Epochs, evenly spaced, whose best on the test set is reported beside the last one, as read-out `oracle`. So the
+    release chooses its result, of all epochs and for each category apart; here it is none."""
     scope: Scope = "category"
     """A network for each category, or one for all."""
 
@@ -72,9 +75,15 @@ class FunAD:
     maps = PATCHCORE
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
+        if min(self.epochs, self.batch_size, self.bank_patches or 1) < 1 or self.bank_patches == 0:
             raise InputError(
-                f"FUN-AD's epochs and batch_size must be at least 1, got {self.epochs} and {self.batch_size}."
+                "FUN-AD's epochs, batch_size and bank_patches must be at least 1, got "
+                f"{self.epochs}, {self.batch_size} and {self.bank_patches}."
+            )
+        if not 0 < self.likely <= 1 or not 0 < self.bank_share <= 1:
+            raise InputError(
+                f"FUN-AD's likely and bank_share must lie in (0, 1], got {self.likely} and {self.bank_share}. The "
+                "release's are 0.5 and 0.5."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> FunADScorer:
@@ -86,7 +95,7 @@ class FunAD:
             )
             for name, pool in zip(names, pools(images, self.scope), strict=True)
         }
-        return FunADScorer(history)
+        return FunADScorer(history, self.scope)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class FunADScorer:
 
     history: Mapping[str, SnapshotsTrained]
     """By category, or one for all."""
+    scope: Scope = "category"
 
     @property
     def snapshots(self) -> Iterator[FunADScorer]:
@@ -111,16 +121,18 @@ class FunADScorer:
                 {
                     name: replace(trained, state=trained.snapshots[number], snapshots=())
                     for name, trained in self.history.items()
-                }
+                },
+                self.scope,
             )
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `harness.detectors.Scorer.score`; in [0, 1]."""
         states = [trained.state for trained in self.history.values()]
+        of_category = of_categories(states, images, self.scope)
         parts = []
         with one_thread(), torch.no_grad():
-            for number, category in enumerate(images.categories):
-                network = _restored(states[number % len(states)])
+            for state, category in zip(of_category, images.categories, strict=True):
+                network = _restored(state)
                 for start in range(0, len(category.rows_N), TOGETHER):
                     rows_n = category.rows_N[start : start + TOGETHER]
                     features = torch.from_numpy(patches(category.features, rows_n))
@@ -196,7 +208,7 @@ class _Run:
         for number, rows_B in enumerate(
             self.rng.permutation(images)[: full * size].reshape(full, -1)
         ):
-            if number and self.settings.refresh == "step":
+            if number and self.settings.bank_refresh == "step":
                 bank_RC = self._bank()
             self.losses.append(self._step(self.features_NPC[rows_B].to(self.world.device), bank_RC))
             self.world.report(
@@ -206,7 +218,11 @@ class _Run:
         if self.settings.snapshots * self.epoch // self.settings.epochs > len(self.snapshots):
             self.snapshots.append(state_of(self.network))
         checkpoints, steps = self.world.checkpoints, len(self.losses)
-        if checkpoints and self.world.rank == 0 and steps % checkpoints.every < full:
+        due = (
+            self.epoch == self.settings.epochs
+            or steps % (checkpoints.every if checkpoints else 1) < full
+        )
+        if checkpoints and self.world.rank == 0 and due:
             checkpoints.save(self.job, self._state())
 
     @torch.no_grad()
@@ -234,15 +250,17 @@ class _Run:
         with torch.no_grad():
             adapted_QC = network.adaptor(clean_QC)
             pairs_2E = mutual_pairs(nearest_on_device(adapted_QC, adapted_QC, 2)[1][:, 1])
-            distance_Q = relative_distances(nearest_on_device(adapted_QC, bank_RC, 2)[0])
-        label_Q = distance_Q > settings.anomalous
-        noisy_Q = label_Q & (distance_Q < settings.certain)
-        noisy_QC = disturb(clean_QC, noisy_Q, batch_BPC)
+            distance_Q = relative_distances(
+                nearest_on_device(adapted_QC, bank_RC, 2)[0], settings.equal
+            )
+        label_Q = distance_Q > settings.tau_n
+        noisy_Q = label_Q & (distance_Q < settings.tau_c)
+        noisy_QC = with_noise(clean_QC, noisy_Q, batch_BPC)
         score_Q = network(noisy_QC)
         loss = discrimination_loss(score_Q, label_Q, balanced=settings.balanced)
         if settings.smoothness:
-            smooth_Q = score_Q if settings.smooth_noised else network(clean_QC)
-            loss = loss + settings.smoothness * roughness(smooth_Q, pairs_2E)
+            smooth_Q = score_Q if settings.ms_on_noised else network(clean_QC)
+            loss = loss + settings.smoothness * mutual_smoothness(smooth_Q, pairs_2E)
         if not torch.isfinite(loss):
             raise InputError(
                 f"FUN-AD's loss is {loss.item()} at step {len(self.losses)}: lower the learning rate."

@@ -23,6 +23,8 @@ from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
 from harness.maps import INREACH
 
+BLOCK = 65_536
+"""Members whose distances are computed at a time."""
 TRANSPOSED = 1000.0
 """Mean squared difference between the mean training image (0..255) and its transpose from which on places matter."""
 
@@ -31,28 +33,29 @@ TRANSPOSED = 1000.0
 class InReaCh:
     """A memory of patches that reach from image to image."""
 
-    seeds: int = 10
-    """Images that all later ones are compared with."""
+    seeds_per_category: int = 10
+    """Images that all later ones of the category are compared with."""
     shuffle: bool = True
-    """Draw the seeds; else they are the first images, as in the release (whose lists begin with clean ones)."""
-    minimum: int = 3
+    """Draw the seeds; else they are the first images, as in the release. Its lists begin with clean images, which a
+    method cannot know: here images are in no order that tells what they show."""
+    min_channel_length: int = 3
     """Members, the seed's patch among them, that a channel must have more than."""
-    spread: float | None = 5.0
+    std_factor: float | None = 5.0
     """A member stays if its distance to the channel's mean is under so many standard deviations of these distances,
     which empties channels whose members are all about equally far; None keeps all."""
-    places: Literal["on", "off", "auto"] = "off"
+    positional: Literal["on", "off", "auto"] = "off"
     """Whether a patch's place is a part of it; the release tests the mean training image (see `TRANSPOSED`)."""
-    place_weight: float = 5.0
+    position_weight: float = 5.0
     """What the far end of the grid adds to a patch."""
-    swapped: bool = False
+    compat_index_swap: bool = False
     """Build channels from the columns of the associations as the release reads them, which is not as it wrote them."""
 
     name = "inreach"
     maps = INREACH
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise InputError(f"InReaCh needs at least 1 seed image, got {self.seeds}.")
+        if self.seeds_per_category < 1:
+            raise InputError(f"InReaCh needs at least 1 seed image, got {self.seeds_per_category}.")
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
         """Build the channels of every category; `seed` decides which images are seeds.
@@ -60,45 +63,55 @@ class InReaCh:
         Raises:
             InputError: a category has no channel that is long and tight.
         """
-        placed = any(self._placed(category) for category in images.categories)
-        prepare = functools.partial(with_places, weight=self.place_weight) if placed else None
         banks = []
         for number, category in enumerate(images.categories):
             order_N = np.arange(len(category.rows_N))
             if self.shuffle:
                 np.random.default_rng([seed, number]).shuffle(order_N)
+            prepare = None
+            if self._placed(category):
+                prepare = functools.partial(with_positions, weight=self.position_weight)
             features_NPC = all_patches((category,))[order_N]
-            banks.append(self._bank(prepare(features_NPC) if prepare else features_NPC, compute))
-        return BankScorer(banks=tuple(banks), compute=compute, squared=True, prepare=prepare)
+            rows_RC = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
+            banks.append(Bank(rows_RC, prepare=prepare))
+        return BankScorer(banks=tuple(banks), compute=compute, squared=True)
 
     def _placed(self, category: CategoryImages) -> bool:
-        if self.places != "auto":
-            return self.places == "on"
+        if self.positional != "auto":
+            return self.positional == "on"
         pixels_NHWC = category.features.pixels_NHWC
         if pixels_NHWC is None:
             raise InputError(
-                'InReaCh decides by the pixels whether places matter (places="auto"), but the encoder has not kept '
-                'them: set its pixels=True, or places to "on" or "off".'
+                'InReaCh decides by the pixels whether places matter (positional="auto"), but the encoder has not kept '
+                'them: set its pixels=True, or positional to "on" or "off".'
             )
         return asymmetry(pixels_NHWC[category.rows_N].mean(axis=0)) >= TRANSPOSED
 
-    def _bank(self, features_NPC: np.ndarray, compute: Compute) -> Bank:
+    def _rows(self, features_NPC: np.ndarray, compute: Compute) -> np.ndarray:
         count = len(features_NPC)
         items = [
             (start, features_NPC[start : start + TOGETHER]) for start in range(0, count, TOGETHER)
         ]
-        work = functools.partial(associate, features_NPC[: self.seeds])
+        work = functools.partial(associate, features_NPC[: self.seeds_per_category])
         found = list(compute.map(work, items, label="associating patches"))
         patches = features_NPC.shape[1]
-        heads_A, members_A = channels(np.concatenate(found), patches, swapped=self.swapped)
+        heads_A, members_A = channels(
+            np.concatenate(found), patches, swapped=self.compat_index_swap
+        )
         rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-        kept_R = tight(rows_RC, heads_A, members_A, minimum=self.minimum, spread=self.spread)
+        kept_R = tight(
+            rows_RC,
+            heads_A,
+            members_A,
+            min_channel_length=self.min_channel_length,
+            std_factor=self.std_factor,
+        )
         if not len(kept_R):
             raise InputError(
-                f"InReaCh found no channel of more than {self.minimum} patches in {count} images. Use more images, a "
-                "smaller minimum, or a wider spread."
+                f"InReaCh found no channel of more than {self.min_channel_length} patches in {count} images. Use more "
+                "images, a smaller min_channel_length, or a larger std_factor."
             )
-        return Bank(rows_RC[kept_R])
+        return rows_RC[kept_R]
 
 
 def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray:
@@ -165,8 +178,8 @@ def tight(
     heads_A: np.ndarray,
     members_A: np.ndarray,
     *,
-    minimum: int = 3,
-    spread: float | None = 5.0,
+    min_channel_length: int = 3,
+    std_factor: float | None = 5.0,
 ) -> np.ndarray:
     """Positions of the patches in channels that are long, without what is far from their mean.
 
@@ -174,43 +187,59 @@ def tight(
         rows_RC: All patches.
         heads_A: Position of the head of every association's channel.
         members_A: Position of its member.
-        minimum: Members, with the head, that a channel must have more than, before and after the far ones are left out.
-        spread: Far are those at so many standard deviations of the members' distances or more; None leaves out none.
+        min_channel_length: Members, with the head, that a channel must have more than, with and without the far ones.
+        std_factor: Far are those at so many standard deviations of the members' distances or more; None for none.
     """
     heads, channel_A = np.unique(heads_A, return_inverse=True)
     channel_M = np.concatenate([np.arange(len(heads)), channel_A])
     rows_M = np.concatenate([heads, members_A])
-    channel_M, rows_M = _of_long(channel_M, rows_M, minimum)
-    if spread is not None and len(rows_M):
-        near_M = _near(rows_RC[rows_M], channel_M, spread)
-        channel_M, rows_M = _of_long(channel_M[near_M], rows_M[near_M], minimum)
+    channel_M, rows_M = _of_long(channel_M, rows_M, min_channel_length)
+    if std_factor is not None and len(rows_M):
+        near_M = _near(rows_RC[rows_M], channel_M, std_factor)
+        channel_M, rows_M = _of_long(channel_M[near_M], rows_M[near_M], min_channel_length)
     return rows_M
 
 
 def _of_long(
-    channel_M: np.ndarray, rows_M: np.ndarray, minimum: int
+    channel_M: np.ndarray, rows_M: np.ndarray, min_channel_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Members of channels that have enough, ordered by channel."""
     order = np.argsort(channel_M, kind="stable")
     channel_M, rows_M = channel_M[order], rows_M[order]
-    long_M = np.bincount(channel_M)[channel_M] > minimum if len(channel_M) else np.zeros(0, bool)
+    long_M = (
+        np.bincount(channel_M)[channel_M] > min_channel_length
+        if len(channel_M)
+        else np.zeros(0, bool)
+    )
     return channel_M[long_M], rows_M[long_M]
 
 
-def _near(features_MC: np.ndarray, channel_M: np.ndarray, spread: float) -> np.ndarray:
+def _near(features_MC: np.ndarray, channel_M: np.ndarray, std_factor: float) -> np.ndarray:
     """Whether members, ordered by channel, are near the mean of theirs."""
     _, starts, sizes = np.unique(channel_M, return_index=True, return_counts=True)
-    means = np.add.reduceat(features_MC.astype(np.float64), starts) / sizes[:, None]
-    distances_M = np.linalg.norm(features_MC - np.repeat(means, sizes, axis=0), axis=1)
+    means = np.add.reduceat(features_MC, starts, axis=0, dtype=np.float64) / sizes[:, None]
+    number_M = np.repeat(np.arange(len(sizes)), sizes)
+    distances_M = np.concatenate(
+        [
+            np.linalg.norm(features_MC[i : i + BLOCK] - means[number_M[i : i + BLOCK]], axis=1)
+            for i in range(0, len(features_MC), BLOCK)
+        ]
+    )
     centres = np.repeat(np.add.reduceat(distances_M, starts) / sizes, sizes)
     deviations = np.sqrt(np.add.reduceat((distances_M - centres) ** 2, starts) / sizes)
-    return distances_M < spread * np.repeat(deviations, sizes)
+    return distances_M < std_factor * np.repeat(deviations, sizes)
 
 
-def with_places(features_NPC: np.ndarray, weight: float) -> np.ndarray:
-    """Patches with the column and row of their place on a square grid, of which the far ends are near `weight`."""
+def with_positions(features_NPC: np.ndarray, weight: float) -> np.ndarray:
+    """Patches with the column and row of their place on a square grid, of which the far ends are near `weight`.
+
+    Raises:
+        InputError: P is not a square number.
+    """
     images, patches, _ = features_NPC.shape
     side = math.isqrt(patches)
+    if side**2 != patches:
+        raise InputError(f"Places need a square grid of patches, got {patches} patches.")
     row_P, column_P = np.divmod(np.arange(patches, dtype=np.float32), side)
     places_P2 = np.stack([column_P, row_P], axis=1) * (weight / side)
     return np.concatenate(

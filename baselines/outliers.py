@@ -1,6 +1,6 @@
 """How odd a patch is among the patches at the same place of other images (SoftPatch).
 
-Every function takes rows of one place and returns a weight for each, 1 or a little more for what is usual.
+Every function takes the rows of some places and returns a weight for each, 1 or a little more for what is usual.
 
 Legend: G places, N images, D dimensions, K neighbours.
 """

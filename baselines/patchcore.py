@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from baselines.banks import Bank, BankScorer, Scope, all_patches, pools
-from baselines.coreset import distance_to_all, distance_to_starts, farthest_first, project
-from harness.compute import Compute
+from baselines.coreset import distance_to_all, distance_to_starts, farthest_first, kept, project
+from harness.compute import Compute, one_thread
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.maps import PATCHCORE
@@ -27,7 +27,7 @@ class PatchCore:
     Its authors' features are `harness.patch_features.LocallyAware` of a wide ResNet-50 (`baselines.presets`).
     """
 
-    share: float = 0.1
+    coreset_ratio: float = 0.1
     """Share of the training patches that is kept; 1 keeps all."""
     greedy: Literal["approximate", "exact"] = "approximate"
     """What the search for the coreset begins with: mean distances to a few patches, or distances to all."""
@@ -40,7 +40,8 @@ class PatchCore:
     squared: bool = False
     """Score squared distances, as the release does; of one neighbour the ranking of patches is the same."""
     reweight: int = 1
-    """Patches of the memory that the paper weighs an image's score by (Eq. 7); 1 for none, as in the release."""
+    """Patches of the memory that the paper weighs an image's score by (Eq. 7), and here its map, too; 1 for none, as in
+    the release."""
     scope: Scope = "category"
     """A memory for each category, or one for all."""
 
@@ -48,10 +49,15 @@ class PatchCore:
     maps = PATCHCORE
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
+        if not 0 < self.coreset_ratio <= 1:
             raise InputError(
-                f"PatchCore's share must lie in (0, 1], got {self.share}: it is the share of training patches that "
-                "is kept. The paper's values are 0.25, 0.1 and 0.01."
+                f"PatchCore's coreset_ratio must lie in (0, 1], got {self.coreset_ratio}: it is the share of training "
+                "patches that is kept. The paper's values are 0.25, 0.1 and 0.01."
+            )
+        if min(self.starts, self.projection, self.neighbours, self.reweight) < 1:
+            raise InputError(
+                "PatchCore's starts, projection, neighbours and reweight must be at least 1, got "
+                f"{self.starts}, {self.projection}, {self.neighbours} and {self.reweight}."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
@@ -60,9 +66,12 @@ class PatchCore:
         for number, pool in enumerate(pools(images, self.scope)):
             features_NPC = all_patches(pool)
             rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-            banks.append(Bank(rows_RC[self._picks(rows_RC, np.random.default_rng([seed, number]))]))
+            with one_thread():
+                picks_K = self._picks(rows_RC, np.random.default_rng([seed, number]))
+            banks.append(Bank(rows_RC[picks_K]))
         return BankScorer(
             banks=tuple(banks),
+            scope=self.scope,
             compute=compute,
             neighbours=self.neighbours,
             squared=self.squared,
@@ -70,20 +79,11 @@ class PatchCore:
         )
 
     def _picks(self, rows_RC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.share == 1:
+        if self.coreset_ratio == 1:
             return np.arange(len(rows_RC))
         projected_RD = project(rows_RC, self.projection, rng)
         if self.greedy == "exact":
             initial_R = distance_to_all(projected_RD)
         else:
             initial_R = distance_to_starts(projected_RD, self.starts, rng)
-        return farthest_first(projected_RD, kept(self.share, len(rows_RC)), initial_R)
-
-
-def kept(share: float, patches: int) -> int:
-    """Size of the coreset: the share of all patches, rounded down, at least one.
-
-    >>> kept(0.1, 163_856)
-    16385
-    """
-    return max(1, int(share * patches))
+        return farthest_first(projected_RD, kept(self.coreset_ratio, len(rows_RC)), initial_R)

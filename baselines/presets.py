@@ -1,7 +1,8 @@
 """The baselines as their authors released them: encoder, detector and evaluation.
 
 The detectors' own defaults are the fixed ones; here is what the released code does instead, where results depend on it.
-Of InReaCh one thing is not followed: it hands colours to the encoder as blue, green, red.
+Not followed: images are resized to a square (PatchCore and SoftPatch keep the aspect ratio); InReaCh hands colours over
+as blue, green, red and has clean images first; a mask's pixel is defective if more than half of it is.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def softpatch(*, weights: str = "hub") -> Released:
     """SoftPatch: 5 neighbours, as its option does not arrive; no limit to weights; an odd patch may be picked first."""
     return Released(
         encoder=_wide_resnet(weights, LocallyAware()),
-        detector=SoftPatch(neighbours=5, most=None, bar_first=False),
+        detector=SoftPatch(lof_k=5, max_weight=None, fix_first_pick=False),
         evaluation=Evaluation(size=224),
     )
 
@@ -58,7 +59,7 @@ def inreach(*, weights: str = "hub") -> Released:
     encoder = _wide_resnet(weights, LocallyAware(modules=INREACH_MODULES), pixels=True)
     return Released(
         encoder=encoder,
-        detector=InReaCh(shuffle=False, swapped=True, places="auto"),
+        detector=InReaCh(shuffle=False, compat_index_swap=True, positional="auto"),
         evaluation=Evaluation(size=224),
     )
 
@@ -74,7 +75,7 @@ def fun_ad(*, weights: str = "hub") -> Released:
         memory=WithClass(),
     )
     return Released(
-        encoder=encoder, detector=FunAD(smooth_noised=True), evaluation=Evaluation(size=224)
+        encoder=encoder, detector=FunAD(ms_on_noised=True), evaluation=Evaluation(size=224)
     )
 
 

@@ -10,9 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-EQUAL = 1e-2
-"""Squared distance below which a patch of the bank counts as the patch itself."""
-
 
 def likely_normal(
     scores_N: np.ndarray, rng: np.random.Generator, likely: float = 0.5, share: float = 0.5
@@ -29,16 +26,17 @@ def likely_normal(
     return np.sort(rng.choice(candidates, max(1, int(share * len(candidates))), replace=False))
 
 
-def relative_distances(squares_QK: Tensor) -> Tensor:
+def relative_distances(squares_QK: Tensor, equal: float = 1e-2) -> Tensor:
     """Squared distance [Q] to the nearest other patch of the bank, from the lowest to the highest as 0 to 1.
 
     Args:
-        squares_QK: Squared distances to the two nearest patches; what is nearly 0 is the patch itself.
+        squares_QK: Squared distances to the two nearest patches.
+        equal: What is below this is 0: the patch itself.
 
     >>> relative_distances(torch.tensor([[0.0, 0.0], [0.0, 1.0], [4.0, 5.0]]))
     tensor([0.0000, 0.2500, 1.0000])
     """
-    squares_QK = squares_QK.where(squares_QK >= EQUAL, 0)
+    squares_QK = squares_QK.where(squares_QK >= equal, 0)
     nearest_Q = squares_QK[:, 0].where(squares_QK[:, 0] > 0, squares_QK[:, -1])
     low, high = nearest_Q.aminmax()
     return (nearest_Q - low) / (high - low) if high > low else torch.zeros_like(nearest_Q)
@@ -56,12 +54,14 @@ def mutual_pairs(nearest_Q: Tensor) -> Tensor:
     return torch.stack([first, nearest_Q[first]])
 
 
-def disturb(clean_QC: Tensor, noisy_Q: Tensor, batch_BPC: Tensor) -> Tensor:
+def with_noise(clean_QC: Tensor, noisy_Q: Tensor, batch_BPC: Tensor) -> Tensor:
     """The patches, some of them with Gaussian noise: per channel as large as the batch varies at any place."""
     if not noisy_Q.any() or len(batch_BPC) < 2:
         return clean_QC
     deviation_C = batch_BPC.std(dim=0).amax(dim=0)
-    noise_QC = torch.randn_like(clean_QC) * deviation_C
+    noise_QC = (
+        torch.randn(clean_QC.shape).to(clean_QC) * deviation_C
+    )  # one generator on every device
     return clean_QC + noise_QC * noisy_Q[:, None]
 
 
@@ -82,11 +82,11 @@ def discrimination_loss(score_Q: Tensor, label_Q: Tensor, *, balanced: bool = Tr
     return torch.stack(parts).sum()
 
 
-def roughness(score_Q: Tensor, pairs_2E: Tensor) -> Tensor:
+def mutual_smoothness(score_Q: Tensor, pairs_2E: Tensor) -> Tensor:
     """Half the mean difference between the scores of paired patches: the mean distance to the pair's middle.
 
     >>> scores = torch.tensor([0.2, 0.4, 0.9, 0.1])
-    >>> round(float(roughness(scores, torch.tensor([[0, 2], [1, 3]]))), 6)
+    >>> round(float(mutual_smoothness(scores, torch.tensor([[0, 2], [1, 3]]))), 6)
     0.25
     """
     if not pairs_2E.shape[1]:

@@ -20,8 +20,8 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Squared Euclidean distances [Q, K] to the nearest patches of a bank, ascending, and their positions [Q, K].
 
-    A patch that is in the bank has distance 0, exactly: products, whose differences lose digits, only decide who is
-    near. Of equally near patches the first counts.
+    Products, whose differences lose digits, only decide which patches are near; how near they are is measured by
+    differences, so that equal patches have distance 0.
 
     >>> nearest(np.array([[3.0, 4.0]]), np.array([[9.0, 9.0], [0.0, 0.0]]))
     (array([[25.]], dtype=float32), array([[1]]))

@@ -17,10 +17,9 @@ from typing import Literal
 import numpy as np
 
 from baselines.banks import Bank, BankScorer, Scope, all_patches, pools
-from baselines.coreset import distance_to_starts, farthest_first, project
+from baselines.coreset import distance_to_starts, farthest_first, kept, project
 from baselines.outliers import local_outlier_factors, mahalanobis_distances, nearest_distances
-from baselines.patchcore import kept
-from harness.compute import Compute
+from harness.compute import Compute, one_thread
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.maps import PATCHCORE
@@ -33,22 +32,22 @@ PLACES = 16
 class SoftPatch:
     """A coreset of the patches that are usual at their place, weighted by how unusual they are."""
 
-    share: float = 0.1
+    coreset_ratio: float = 0.1
     """Size of the coreset as a share of all training patches, kept out or not."""
-    oddness: Literal["lof", "nearest", "gaussian"] = "lof"
+    weight_method: Literal["lof", "nearest", "gaussian"] = "lof"
     """How odd a patch is: local outlier factor, distance to the nearest, or to the mean (see `baselines.outliers`)."""
-    neighbours: int = 6
+    lof_k: int = 6
     """Neighbours of the local outlier factor. The release means 6 and uses 5: its option does not arrive."""
     threshold: float = 0.15
     """Share of the oddest patches that is kept out."""
-    most: float | None = 10.0
-    """Largest weight; among duplicates the factor of another patch is of the order of 1e10. None for none (release)."""
-    bar_first: bool = True
+    max_weight: float | None = 10.0
+    """Largest weight that is stored: beside duplicates a factor is of the order of 1e10. None: no limit (release)."""
+    fix_first_pick: bool = True
     """Keep odd patches from being the coreset's first pick, too; the release does not."""
     starts: int = 10
     """See `PatchCore`."""
     projection: int = 128
-    """See `PatchCore`; oddness and coreset have a random projection each."""
+    """See `PatchCore`; weights and coreset have a random projection each."""
     weighted: bool = True
     """Multiply distances by the weight of what is nearest."""
     squared: bool = True
@@ -60,14 +59,15 @@ class SoftPatch:
     maps = PATCHCORE
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or not 0 <= self.threshold < 1:
+        if not 0 < self.coreset_ratio <= 1 or not 0 <= self.threshold < 1:
             raise InputError(
-                f"SoftPatch's share must lie in (0, 1] and its threshold in [0, 1), got {self.share} and "
-                f"{self.threshold}. The release's are 0.1 and 0.15."
+                "SoftPatch's coreset_ratio must lie in (0, 1] and its threshold in [0, 1), got "
+                f"{self.coreset_ratio} and {self.threshold}. The release's are 0.1 and 0.15."
             )
-        if self.neighbours < 1:
+        if min(self.lof_k, self.starts, self.projection) < 1:
             raise InputError(
-                f"SoftPatch's neighbours must be at least 1, got {self.neighbours}. The paper's is 6."
+                "SoftPatch's lof_k, starts and projection must be at least 1, got "
+                f"{self.lof_k}, {self.starts} and {self.projection}."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
@@ -76,52 +76,61 @@ class SoftPatch:
             self._bank(all_patches(pool), np.random.default_rng([seed, number]), compute)
             for number, pool in enumerate(pools(images, self.scope))
         )
-        return BankScorer(banks=banks, compute=compute, squared=self.squared)
+        return BankScorer(banks=banks, scope=self.scope, compute=compute, squared=self.squared)
 
     def _bank(self, features_NPC: np.ndarray, rng: np.random.Generator, compute: Compute) -> Bank:
         rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-        projected_RD = project(rows_RC, self.projection, rng)
+        with one_thread():
+            projected_RD = project(rows_RC, self.projection, rng)
         weights_R = self._weights(projected_RD.reshape(*features_NPC.shape[:2], -1), compute)
-        usual_R = ~odd(weights_R, self.threshold)
-        again_RD = project(rows_RC, self.projection, rng)
-        initial_R = distance_to_starts(again_RD, self.starts, rng)
-        picks_K = pick_usual(
-            again_RD, kept(self.share, len(rows_RC)), initial_R, usual_R, bar_first=self.bar_first
-        )
-        return Bank(rows_RC[picks_K], weights_R[picks_K] if self.weighted else None)
+        usual_R = ~outliers(weights_R, self.threshold)
+        count = min(kept(self.coreset_ratio, len(rows_RC)), int(usual_R.sum()))
+        with one_thread():
+            again_RD = project(rows_RC, self.projection, rng)
+            initial_R = distance_to_starts(again_RD, self.starts, rng)
+            picks_K = pick_usual(
+                again_RD, count, initial_R, usual_R, fix_first_pick=self.fix_first_pick
+            )
+        stored_K = np.clip(weights_R[picks_K], 0, self.max_weight)
+        return Bank(rows_RC[picks_K], stored_K if self.weighted else None)
 
     def _weights(self, projected_NPD: np.ndarray, compute: Compute) -> np.ndarray:
         """Oddness [R] of every patch among those at its place."""
         places_PND = projected_NPD.transpose(1, 0, 2)
         items = [places_PND[i : i + PLACES].copy() for i in range(0, len(places_PND), PLACES)]
         judges: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-            "lof": functools.partial(local_outlier_factors, neighbours=self.neighbours),
+            "lof": functools.partial(local_outlier_factors, neighbours=self.lof_k),
             "nearest": nearest_distances,
             "gaussian": mahalanobis_distances,
         }
         weights_PN = np.concatenate(
-            list(compute.map(judges[self.oddness], items, label="judging patches"))
+            list(compute.map(judges[self.weight_method], items, label="judging patches"))
         )
-        return np.clip(weights_PN.T.reshape(-1), 0, self.most)
+        return weights_PN.T.reshape(-1)
 
 
-def odd(weights_R: np.ndarray, threshold: float) -> np.ndarray:
+def outliers(weights_R: np.ndarray, threshold: float) -> np.ndarray:
     """The share `threshold` of patches [R] with the largest weights: those above its quantile, strictly.
 
-    >>> odd(np.arange(20.0), 0.15).sum(), odd(np.ones(20), 0.15).sum()
+    >>> outliers(np.arange(20.0), 0.15).sum(), outliers(np.ones(20), 0.15).sum()
     (np.int64(3), np.int64(0))
     """
     return weights_R > np.quantile(weights_R, 1 - threshold)
 
 
 def pick_usual(
-    rows_RD: np.ndarray, count: int, initial_R: np.ndarray, usual_R: np.ndarray, *, bar_first: bool
+    rows_RD: np.ndarray,
+    count: int,
+    initial_R: np.ndarray,
+    usual_R: np.ndarray,
+    *,
+    fix_first_pick: bool,
 ) -> np.ndarray:
     """Positions [K] of a greedy coreset of the usual patches.
 
     The release makes the anchors of the others 0 with the first pick, which is chosen among all of them.
     """
-    if bar_first or count == 0:
+    if fix_first_pick:
         return farthest_first(rows_RD, count, np.where(usual_R, initial_R, 0))
     first = int(initial_R.argmax())
     to_first_R = np.linalg.norm(rows_RD - rows_RD[first], axis=1)

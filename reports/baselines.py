@@ -11,7 +11,8 @@ from reports.style import MARKERS, shades
 TITLE = "Methods under contamination"
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
-    "scores as its authors do. Methods for all categories have one memory, the others one per category."
+    "scores as its authors do. MeDS and the plain network have one network for all categories; the others learn each "
+    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published."
 )
 METRIC = "image_auroc"
 PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}

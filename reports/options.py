@@ -10,7 +10,7 @@ from reports.seeds import CAPTION as OVER_SEEDS
 from reports.seeds import draw_groups, over_seeds
 
 TITLE = "Choices that the paper leaves open"
-CAPTION = f"{OVER_SEEDS} Every choice is changed alone; what is not named is as in the first."
+CAPTION = f"{OVER_SEEDS} One choice is changed at a time; what is not named is as in the first."
 AS_IS = "the profile's MeDS"
 CHOICES = {
     "detector.memory.distance": {"euclidean": "Euclidean distance"},

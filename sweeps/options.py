@@ -1,7 +1,8 @@
 """What the paper of MeDS leaves open, one choice at a time.   make sweep-options
 
-Every setting that paper and release decide differently, or not at all, changed alone against the profile's MeDS, at its
-highest noise ratio over three training seeds. Expect most of them to move image AUROC by less than the seeds do.
+Settings that paper and release decide differently, or not at all, one at a time against the profile's MeDS, at its
+highest noise ratio over three training seeds (the distance is that of memory and network). Expect most of them to move
+image AUROC by less than the seeds do.
 """
 
 from __future__ import annotations

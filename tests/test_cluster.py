@@ -83,7 +83,7 @@ def test_memory_scores_are_the_same_bits_on_any_number_of_actors(
     assert score_bytes(requests) == undisturbed_scores
 
 
-@pytest.mark.parametrize("detector", [SoftPatch(), InReaCh(minimum=1, spread=None)])
+@pytest.mark.parametrize("detector", [SoftPatch(), InReaCh(min_channel_length=1, std_factor=None)])
 def test_methods_give_the_same_bits_on_any_number_of_actors(small, on_ray, detector):
     images = small.train_images
     expected = detector.fit(images, seed=3, compute=InProcess()).score(images)

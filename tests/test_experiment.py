@@ -36,7 +36,7 @@ DETECTORS = [
     MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
     PatchCore(),
     SoftPatch(scope="all"),
-    InReaCh(minimum=1, spread=None),
+    InReaCh(min_channel_length=1, std_factor=None),
     FunAD(epochs=2, batch_size=4),
 ]
 

@@ -11,11 +11,11 @@ import torch
 from baselines.fun_ad import Discriminator, FunAD
 from baselines.pseudo_labels import (
     discrimination_loss,
-    disturb,
     likely_normal,
     mutual_pairs,
+    mutual_smoothness,
     relative_distances,
-    roughness,
+    with_noise,
 )
 from harness.checkpoints import Checkpoints
 from harness.compute import InProcess
@@ -80,10 +80,10 @@ def test_roughness_by_hand():
     """T4.6."""
     scores = torch.tensor([0.2, 0.4, 0.9, 0.1])
     pairs = torch.tensor([[0, 2], [1, 3]])
-    assert roughness(scores, pairs) == pytest.approx(0.25)
-    assert roughness(scores, pairs.flip(0)) == pytest.approx(0.25)
-    assert roughness(torch.ones(4), pairs) == 0
-    assert roughness(scores, pairs[:, :0]) == 0
+    assert mutual_smoothness(scores, pairs) == pytest.approx(0.25)
+    assert mutual_smoothness(scores, pairs.flip(0)) == pytest.approx(0.25)
+    assert mutual_smoothness(torch.ones(4), pairs) == 0
+    assert mutual_smoothness(scores, pairs[:, :0]) == 0
 
 
 def test_mutual_pairs_are_those_of_a_loop():
@@ -115,7 +115,7 @@ def test_noise_leaves_the_batch_as_it_is_and_changes_what_it_should():
     batch = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
     before, noisy = batch.clone(), torch.zeros(15, dtype=torch.bool)
     noisy[[2, 7]] = True
-    disturbed = disturb(batch.flatten(0, 1), noisy, batch)
+    disturbed = with_noise(batch.flatten(0, 1), noisy, batch)
     assert torch.equal(batch, before)
     changed = (disturbed != batch.flatten(0, 1)).all(dim=1)
     assert changed.tolist() == noisy.tolist()
@@ -145,8 +145,8 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(small, tmp_path)
     "settings",
     [
         replace(SHORT, batch_size=99),
-        replace(SHORT, refresh="epoch", bank_patches=50),
-        replace(SHORT, smooth_noised=True, balanced=False),
+        replace(SHORT, bank_refresh="epoch", bank_patches=50),
+        replace(SHORT, ms_on_noised=True, balanced=False),
         replace(SHORT, smoothness=0.0, scope="all"),
     ],
 )
@@ -184,3 +184,7 @@ def test_the_best_epoch_on_the_test_set_is_a_readout_of_its_own(small):
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(InputError, match="at least 1"):
         FunAD(epochs=0)
+    with pytest.raises(InputError, match="at least 1"):
+        FunAD(bank_patches=0)
+    with pytest.raises(InputError, match="likely and bank_share"):
+        FunAD(likely=0)
