@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from PIL import Image
+from skimage import data
 
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
@@ -33,6 +35,14 @@ def ray_cluster():
 
     with session(cores=4):
         yield
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    """A file with a photograph of a cat."""
+    path = tmp_path / "photograph.png"
+    Image.fromarray(data.chelsea()).save(path)
+    return path
 
 
 @pytest.fixture

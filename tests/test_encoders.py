@@ -1,7 +1,6 @@
 """Encoders: the shipped weights are the real ones, and features have the promised shapes and units."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +16,6 @@ from harness.errors import InputError
 TINY_VIT = Encoder(
     name="test_vit2", weights="random", image_size=96, crop_size=80, groups=((1, 2), (3, 4))
 )
-
-
-@pytest.fixture
-def photograph(tmp_path) -> Path:
-    path = tmp_path / "photograph.png"
-    Image.fromarray(data.chelsea()).save(path)
-    return path
 
 
 @pytest.mark.parametrize(

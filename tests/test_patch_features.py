@@ -1,14 +1,10 @@
 """Patch features for memories: PatchCore's against its unfolded form, the others against their definition."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from skimage import data
 from torch.nn import functional
 
 from harness.encoders import Encoder, encode
@@ -17,13 +13,6 @@ from harness.patch_features import Fused, Levels, LocallyAware, WithClass
 
 LITE = ("blocks.2", "blocks.4")
 TINY_VIT = {"name": "test_vit2", "weights": "random", "image_size": 80, "groups": ((1, 2), (3, 4))}
-
-
-@pytest.fixture
-def photograph(tmp_path) -> Path:
-    path = tmp_path / "photograph.png"
-    Image.fromarray(data.chelsea()).save(path)
-    return path
 
 
 def unfolded(maps, level_dimensions, dimensions):

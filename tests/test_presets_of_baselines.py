@@ -1,21 +1,10 @@
 """Presets that follow the releases: their encoders exist and give the published shapes."""
 
-from pathlib import Path
-
 import pytest
-from PIL import Image
-from skimage import data
 
 from baselines import presets
 from baselines.inreach import InReaCh
 from harness.encoders import encode
-
-
-@pytest.fixture
-def photograph(tmp_path) -> Path:
-    path = tmp_path / "photograph.png"
-    Image.fromarray(data.chelsea()).save(path)
-    return path
 
 
 @pytest.mark.parametrize(
