@@ -217,13 +217,11 @@ class _Run:
         self.epoch += 1
         if self.settings.snapshots * self.epoch // self.settings.epochs > len(self.snapshots):
             self.snapshots.append(state_of(self.network))
-        checkpoints, steps = self.world.checkpoints, len(self.losses)
-        due = (
-            self.epoch == self.settings.epochs
-            or steps % (checkpoints.every if checkpoints else 1) < full
-        )
-        if checkpoints and self.world.rank == 0 and due:
-            checkpoints.save(self.job, self._state())
+        checkpoints = self.world.checkpoints
+        if checkpoints and self.world.rank == 0:
+            ended = self.epoch == self.settings.epochs
+            if ended or len(self.losses) % checkpoints.every < full:
+                checkpoints.save(self.job, self._state())
 
     @torch.no_grad()
     def _bank(self) -> Tensor:
