@@ -116,6 +116,19 @@ def test_a_process_works_on_its_items_with_whoever_has_joined_it(ray_cluster, ac
             list(crew.results(square_and_process, [1, 2, -3, -4], own_hands=True))
 
 
+def test_a_process_that_works_itself_hands_out_whatever_was_finished_meanwhile(ray_cluster):
+    driver = os.getpid()
+
+    def slow_here(number):
+        time.sleep(0.2 * (os.getpid() == driver))
+        return os.getpid()
+
+    with hire(2) as crew:
+        list(crew.results(slow_here, range(8)))  # both have started
+        done_here = list(crew.results(slow_here, range(40), own_hands=True)).count(driver)
+    assert done_here <= 10  # four for every one of its own; two, if it collected one at a time
+
+
 def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(
     undisturbed_scores, on_ray, tmp_path
 ):

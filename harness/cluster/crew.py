@@ -98,7 +98,8 @@ class Crew:
                     if position in work.finished:
                         break
                     if own_hands and work.todo and work.todo[0] < before:
-                        self._collect(work, timeout=0)
+                        while self._collect(work, timeout=0):
+                            pass
                         self._hand_out(work, before=before)
                         _do_next(work)
                     else:
@@ -123,16 +124,20 @@ class Crew:
             reference = actor.apply.remote(work.function, work.items[position])
             work.running[reference] = position, actor
 
-    def _collect(self, work: _Work, *, timeout: float | None = None) -> None:
-        """Wait, at most `timeout` seconds, for what happens next: an actor joins, an item is finished, or lost."""
+    def _collect(self, work: _Work, *, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds, for what happens next: an actor joins, an item is finished, or lost.
+
+        Returns:
+            Whether something happened.
+        """
         expected = [*self._joining, *work.running]
         ready, _ = ray.wait(expected, num_returns=1, timeout=timeout) if expected else ([], [])
         if not ready:
-            return
+            return False
         (reference,) = ready
         if reference in self._joining:
             self._free.extend([self._joining.pop(reference)] * AHEAD)
-            return
+            return True
         position, actor = work.running.pop(reference)
         try:
             work.finished[position] = ray.get(reference)
@@ -148,6 +153,7 @@ class Crew:
         else:
             if actor in self._actors:
                 self._free.append(actor)
+        return True
 
     def _replace(self, actor: Any) -> None:
         """Take an actor off the crew, once, and hire another."""
