@@ -164,7 +164,8 @@ def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded
     )
     count = model.num_prefix_tokens
     prefix = torch.stack([by_block[i][1] for i in wanted]).mean(dim=0) if count else None
-    class_NC = final_NTC[:, 0] if count else None
+    # A network may have registers without a class token.
+    class_NC = final_NTC[:, 0] if getattr(model, "cls_token", None) is not None else None
     levels = Levels(groups, final_NTC[:, count:], class_NC, maps)
     own_NPC = functional.normalize(levels.last_NPC, dim=-1)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC

@@ -96,6 +96,13 @@ class LocallyAware:
     def of(self, levels: Levels) -> Tensor:
         """See `PatchFeatures.of`; on the grid of the first module."""
         maps = [levels.maps[name].float() for name in self.modules]
+        if flat := [
+            name for name, found in zip(self.modules, maps, strict=True) if found.ndim != 4
+        ]:
+            raise InputError(
+                f"Neighbourhoods are made on maps [images, channels, height, width]; the encoder's module {flat[0]!r} "
+                "gives another shape. Choose a convolutional encoder, or modules of it that give maps."
+            )
         (images, _, *grid) = maps[0].shape
         patches_NDHW = maps[0].new_zeros(images, self.dimensions, *grid)
         for i, level_NCHW in enumerate(maps):

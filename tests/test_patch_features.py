@@ -127,6 +127,19 @@ def test_without_a_class_token_the_mean_patch_stands_for_it(photograph):
     np.testing.assert_allclose(mean_PC[3], patch_PC.mean(axis=0), atol=2e-3)
 
 
+def test_a_register_is_not_taken_for_a_class_token(photograph):
+    registers_only = {**TINY_VIT, "name": "vit_pwee_patch16_reg1_gap_256"}
+    both_NPC = encode(Encoder(**registers_only, memory=WithClass()), [photograph]).memory_NPC
+    mean_PC, patch_PC = np.split(both_NPC[0].astype(float), 2, axis=1)
+    np.testing.assert_allclose(mean_PC[3], patch_PC.mean(axis=0), atol=2e-3)
+
+
+def test_neighbourhoods_want_maps(photograph):
+    encoder = Encoder(**TINY_VIT, memory=LocallyAware(modules=("blocks.1",)))
+    with pytest.raises(InputError, match=r"'blocks.1' gives another shape\. Choose"):
+        encode(encoder, [photograph])
+
+
 def test_pixels_are_kept_where_they_are_asked_for(photograph):
     encoder = Encoder(image_size=96, crop_size=64, pixels=True)
     pixels_NHWC = encode(encoder, [photograph]).pixels_NHWC
