@@ -104,9 +104,15 @@ def evaluate(
                 (readout, category, metric, value) for metric, value in measured.metrics(kept_N)
             ]
         rows += [(ALL, category, metric, value) for metric, value in measured.published_metrics()]
-    metrics = pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
+    return with_means(
+        pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
+    ), scores_N
+
+
+def with_means(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all categories, and after them every metric's unweighted mean over categories."""
     means = metrics.groupby(["readout", "metric"], sort=False)["value"].mean().reset_index()
-    return pd.concat([metrics, means.assign(category=MEAN)], ignore_index=True), scores_N
+    return pd.concat([metrics, means.assign(category=MEAN)], ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from harness.datasets import Dataset
 from harness.detectors import Detector, Scorer, WithSnapshots
 from harness.encoders import Encoder
 from harness.errors import InputError
-from harness.evaluation import ALL, MEAN, ORACLE, Evaluation, evaluate
+from harness.evaluation import ALL, MEAN, ORACLE, Evaluation, evaluate, with_means
 from harness.identity import identity
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
@@ -191,14 +191,17 @@ def _measure(
 
 
 def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
-    """Metrics over all test images where their image and pixel AUROC are best, as a read-out of their own."""
-    best, best_sum = pd.DataFrame(), -math.inf
+    """Of every category the metrics where its image and pixel AUROC together are best, as a read-out of their own."""
+    best: dict[str, pd.DataFrame] = {}
+    best_sums: dict[str, float] = {}
     for metrics, _ in measured:
-        of_all = metrics[metrics["readout"] == ALL]
-        means = of_all[of_all["category"] == MEAN].set_index("metric")["value"]
-        if (total := means["image_auroc"] + means["pixel_auroc"]) > best_sum:
-            best, best_sum = of_all.assign(readout=ORACLE), total
-    return best
+        own = metrics[(metrics["readout"] == ALL) & (metrics["category"] != MEAN)]
+        for category, rows in own.groupby("category"):
+            values = rows.set_index("metric")["value"]
+            total = float(values["image_auroc"] + values["pixel_auroc"])
+            if total > best_sums.get(category, -math.inf):
+                best[category], best_sums[category] = rows.assign(readout=ORACLE), total
+    return with_means(pd.concat(best.values(), ignore_index=True)) if best else pd.DataFrame()
 
 
 def _selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:

@@ -31,7 +31,7 @@ METHODS = {
     "FunAD": "FUN-AD",
 }
 ORACLE = (
-    "Read-out `oracle` is all test images, too, at the epoch that is best on them: no result, but "
+    "Read-out `oracle` is all test images, too, at every category's epoch that is best on them: no result, but "
     "what the release reports. "
 )
 MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
