@@ -64,13 +64,40 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """What varies inside a study, for one line of text."""
+        """What varies inside most studies, for one line of text; see `names`."""
         memory = memory_of(self.detector)
         parts = [self.detector.name, f"noise {self.noise.ratio:.0%}"]
         parts += [f"rho {memory.ratio:g}"] if memory else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"noise seed {self.noise.seed}"] if self.noise.seed else []
         return ", ".join(parts)
+
+
+def names(experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    """Names that tell the experiments of a study apart, by key.
+
+    Of those with one name, the first keeps it; the others' add what they set otherwise.
+    """
+    firsts: dict[str, Experiment] = {}
+    found: dict[str, str] = {}
+    for key, experiment in experiments.items():
+        first = firsts.setdefault(experiment.name, experiment)
+        found[key] = ", ".join([experiment.name, *_differences(experiment, first)])
+    return found
+
+
+def _differences(experiment: Experiment, first: Experiment) -> list[str]:
+    """`setting=value` of what an experiment sets otherwise than another; a component of another class by its class."""
+    usual, others = first.params, []
+    differing = {
+        setting: value
+        for setting, value in experiment.params.items()
+        if setting not in usual or usual[setting] != value
+    }
+    for setting, value in differing.items():
+        if not any(setting.startswith(f"{component}.") for component in differing):
+            others.append(f"{setting.rpartition('.')[2]}={value}")
+    return list(dict.fromkeys(others))
 
 
 @dataclass(frozen=True)

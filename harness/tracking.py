@@ -106,17 +106,18 @@ class Tracker:
         self,
         experiment: Experiment,
         *,
+        name: str,
         parent: str,
         data_digest: str,
         environment: Mapping[str, str],
     ) -> RunLog:
-        """Open a run for an experiment, in place of any unfinished one."""
+        """Open a run for an experiment, in place of any unfinished one; `name` is what people see."""
         of_experiment = f"tags.`{KEY}` = '{experiment.key}' AND tags.`{DATA}` = '{data_digest}'"
         for stale in self._search(of_experiment):
             if stale.info.status != "FINISHED":
                 self._client.delete_run(stale.info.run_id)
         tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent}
-        tags |= {"mlflow.runName": experiment.name}
+        tags |= {"mlflow.runName": name}
         tags |= {f"meds.{name}": value for name, value in environment.items()}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]

@@ -1,6 +1,7 @@
 """Studies of the small dataset, as `harness.cluster.study` plans them."""
 
 from harness.cluster.sweep import Plan
+from harness.experiment import names
 from harness.tracking import Tracker
 
 
@@ -9,6 +10,7 @@ def study_of(experiments, small, folder, **settings):
     tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
     return Plan(
         experiments=by_key,
+        names=names(by_key),
         prepared=dict.fromkeys(by_key, small.prepared),
         data=small.data,
         scratch=folder,

@@ -17,12 +17,13 @@ from harness.datasets.magnetic_tile import MagneticTile
 from harness.detectors import MemoryDetector, PlainNetwork
 from harness.errors import InputError
 from harness.evaluation import Evaluation
-from harness.experiment import Experiment, run, run_prepared
+from harness.experiment import Experiment, names, run, run_prepared
 from harness.maps import DINOMALY
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.metrics import image_auroc
+from harness.networks.inp_former import InpFormer
 from harness.noise import Noise
 from harness.optimizer import Training
 from harness.patch_features import WithClass
@@ -55,6 +56,21 @@ def test_every_detector_keeps_the_contract(small, detector):
     means = result.metrics[result.metrics["category"] == "mean"].set_index("metric")["value"]
     assert len(result.metrics) == 4 * len(means)
     assert means.between(0, 1).all()
+
+
+def test_names_tell_what_the_experiments_of_a_study_set_otherwise(small):
+    plain, meds = (next(d for d in DETECTORS if d.name == name) for name in ("plain", "meds"))
+    longer = replace(plain, training=replace(SHORT, steps=5))
+    bounded = replace(meds, network=InpFormer(width=16, heads=2))
+    study = [small.experiment(detector) for detector in (plain, longer, meds, bounded)]
+    study.append(small.experiment(longer, seed=1))
+    assert list(names({experiment.key: experiment for experiment in study}).values()) == [
+        "plain, noise 0%",
+        "plain, noise 0%, steps=5",
+        "meds, noise 0%, rho 0.1",
+        "meds, noise 0%, rho 0.1, network=InpFormer",
+        "plain, noise 0%, seed 1",
+    ]
 
 
 def test_metrics_are_computed_from_the_scores_per_category(small):

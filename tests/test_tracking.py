@@ -61,7 +61,9 @@ def result_of(experiment, value=0.5):
 
 def start(tracker, experiment):
     parent = tracker.open_study("laptop", [experiment.key], DATA)
-    return tracker.start(experiment, parent=parent, data_digest=DATA, environment={"git": "abc"})
+    return tracker.start(
+        experiment, name="meds, 20 %", parent=parent, data_digest=DATA, environment={"git": "abc"}
+    )
 
 
 def children(tracker, client):

@@ -35,9 +35,15 @@ class Summary:
 class Watcher(tune.Callback):
     """Prints a line per finished experiment and keeps the bar."""
 
-    def __init__(self, experiments: Mapping[str, Experiment], board: Any, slots: int) -> None:
+    def __init__(
+        self,
+        experiments: Mapping[str, Experiment],
+        names: Mapping[str, str],
+        board: Any,
+        slots: int,
+    ) -> None:
         self.summary = Summary()
-        self._experiments, self._board, self._slots = experiments, board, slots
+        self._experiments, self._names, self._board, self._slots = experiments, names, board, slots
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._waiting = dict(experiments)
         self._last = 0.0
@@ -52,33 +58,33 @@ class Watcher(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print a finished experiment, or one whose failure is recorded."""
         outcome = trial.last_result
-        experiment = self._waiting.pop(trial.config["key"])
+        key = trial.config["key"]
+        experiment = self._waiting.pop(key)
         if outcome["failure"]:
-            self.summary.failures.append((experiment.name, outcome["failure"]))
-            self._print(experiment, f"FAILED: {outcome['failure']}")
+            self.summary.failures.append((self._names[key], outcome["failure"]))
+            self._print(key, f"FAILED: {outcome['failure']}")
         else:
             self.summary.finished += 1
             self._seconds[experiment.detector.name].append(outcome["seconds"])
-            self._print(
-                experiment, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s"
-            )
+            self._print(key, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print an experiment whose trial died before it could record why."""
-        experiment = self._waiting.pop(trial.config["key"])
-        self.summary.failures.append((experiment.name, "the process of its trial died"))
-        self._print(experiment, "FAILED: the process of its trial died")
+        key = trial.config["key"]
+        del self._waiting[key]
+        self.summary.failures.append((self._names[key], "the process of its trial died"))
+        self._print(key, "FAILED: the process of its trial died")
 
     def close(self) -> None:
         """Take the bar away."""
         self._bar.close()
 
-    def _print(self, experiment: Experiment, text: str) -> None:
+    def _print(self, key: str, text: str) -> None:
         total = len(self._experiments)
         done = total - len(self._waiting)
         self._bar.update()
         tqdm.write(
-            f"[{done:{len(str(total))}}/{total}] {experiment.name}: {text}{self._remaining()}"
+            f"[{done:{len(str(total))}}/{total}] {self._names[key]}: {text}{self._remaining()}"
         )
         sys.stdout.flush()  # or a log file would stay empty for minutes
 

@@ -13,7 +13,7 @@ from harness.cluster.progress import Summary
 from harness.cluster.session import seats, session
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
-from harness.experiment import Experiment, prepare
+from harness.experiment import Experiment, names, prepare
 from harness.preparation import read_dataset
 from harness.tracking import Tracker, default_uri
 
@@ -73,6 +73,7 @@ def run_study(
                 prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
             plan = Plan(
                 experiments=missing,
+                names=names(by_key),
                 prepared=prepared,
                 data=data,
                 scratch=scratch,

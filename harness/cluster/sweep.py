@@ -30,6 +30,8 @@ class Plan:
     """Everything a trial needs besides the key of its experiment; lies in the object store once."""
 
     experiments: Mapping[str, Experiment]
+    names: Mapping[str, str]
+    """By key of the experiment."""
     prepared: Mapping[str, Prepared]
     """By key of the experiment."""
     data: Path
@@ -53,7 +55,7 @@ def sweep(plan: Plan) -> Summary:
     """
     count, resources = seats(plan.workers)
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
-    watcher = Watcher(plan.experiments, board, count)
+    watcher = Watcher(plan.experiments, plan.names, board, count)
     tuner = tune.Tuner(
         # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
         tune.with_resources(
@@ -95,6 +97,7 @@ def _trial(
     except RayError as error:  # the experiment raised, or its process died
         log = plan.tracker.start(
             experiment,
+            name=plan.names[key],
             parent=plan.parent,
             data_digest=plan.prepared[key].data_digest,
             environment=plan.environment,
@@ -109,6 +112,7 @@ def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
     experiment, prepared = plan.experiments[key], plan.prepared[key]
     log = plan.tracker.start(
         experiment,
+        name=plan.names[key],
         parent=plan.parent,
         data_digest=prepared.data_digest,
         environment=plan.environment,
@@ -118,7 +122,7 @@ def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
         plan.scratch,
         workers=plan.workers,
         retries=plan.retries,
-        report=Both(Reporter(experiment.name, board), LossCurve(log)),
+        report=Both(Reporter(plan.names[key], board), LossCurve(log)),
         checkpoints=checkpoints,
     )
     result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
