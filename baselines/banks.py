@@ -1,4 +1,4 @@
-"""What the memory methods share: patches of training images in, a bank of patches per category, scores out.
+"""What the memory methods share: a bank of patches per category, and scores before it.
 
 Legend: N images, P patches, R patches of all images together, Q query patches, C channels, K neighbours.
 """
@@ -6,22 +6,20 @@ Legend: N images, P patches, R patches of all images together, Q query patches, 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from baselines.pool import TOGETHER, Scope, read_patches
 from baselines.search import nearest
 from harness.compute import Compute, InProcess
 from harness.errors import InputError
-from harness.features import CategoryFeatures, CategoryImages, ImageSet
+from harness.features import CategoryFeatures, ImageSet
 from harness.training import Trained
 
-Scope = Literal["category", "all"]
 Part = TypeVar("Part")
-TOGETHER = 8
-"""Images in an item of work; fixed, so that results do not depend on how many actors share it."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +31,6 @@ class Bank:
     """What a distance to each is multiplied by; None for 1."""
     prepare: Callable[[np.ndarray], np.ndarray] | None = None
     """What is done to patches [N, P, C] before they are looked up; None for nothing."""
-
-
-def patches(features: CategoryFeatures, rows_N: np.ndarray) -> np.ndarray:
-    """Memory features [N, P, C] of some images, single precision."""
-    return features.read_memory(rows_N).astype(np.float32)
-
-
-def pools(images: ImageSet, scope: Scope) -> Iterator[tuple[CategoryImages, ...]]:
-    """Categories that share a bank: each has its own, or all have one together."""
-    if scope == "all":
-        yield images.categories
-    else:
-        yield from ((category,) for category in images.categories)
 
 
 def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> list[Part]:
@@ -62,11 +47,6 @@ def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> lis
             f"{len(images.categories)}: give it training images of all of them."
         )
     return list(fitted)
-
-
-def all_patches(pool: tuple[CategoryImages, ...]) -> np.ndarray:
-    """Memory features [N, P, C] of all images of the categories."""
-    return np.concatenate([patches(category.features, category.rows_N) for category in pool])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +106,7 @@ class BankScorer:
 
 def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarray]) -> np.ndarray:
     number, features, rows_n = item
-    return scorer.score_patches(number, patches(features, rows_n))
+    return scorer.score_patches(number, read_patches(features, rows_n))
 
 
 def image_weight(distances_NB: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.pool import Pool
 from harness.compute import default_device
 
 CANDIDATES = 4096
@@ -25,12 +26,17 @@ def kept(share: float, patches: int) -> int:
     return max(1, int(share * patches))
 
 
-def project(rows_RC: np.ndarray, dimensions: int, rng: np.random.Generator) -> np.ndarray:
+def project(pool: Pool, dimensions: int, rng: np.random.Generator) -> np.ndarray:
     """Random linear projection [R, D] with the weights that torch's Linear layer starts with (PatchCore's release)."""
-    channels = rows_RC.shape[1]
+    images, patches, channels = pool.shape
     bound = channels**-0.5
-    weights_CD = rng.uniform(-bound, bound, (channels, dimensions)).astype(np.float32)
-    return (torch.from_numpy(rows_RC) @ torch.from_numpy(weights_CD)).numpy()
+    weights_CD = torch.from_numpy(
+        rng.uniform(-bound, bound, (channels, dimensions)).astype(np.float32)
+    )
+    projected_NPD = np.empty((images, patches, dimensions), dtype=np.float32)
+    for first, block_nPC in pool.blocks():
+        projected_NPD[first : first + len(block_nPC)] = torch.from_numpy(block_nPC) @ weights_CD
+    return projected_NPD.reshape(-1, dimensions)
 
 
 def distance_to_starts(rows_RD: np.ndarray, starts: int, rng: np.random.Generator) -> np.ndarray:
@@ -42,9 +48,10 @@ def distance_to_starts(rows_RD: np.ndarray, starts: int, rng: np.random.Generato
 def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
     """Euclidean length [R] of each patch's distances to all: what the exact greedy search begins with."""
     rows = torch.from_numpy(rows_RD)
+    blocks = rows.split(BLOCK)
     squares = [
-        _distances(rows[start : start + BLOCK // 8], rows).square().sum(dim=1)
-        for start in range(0, len(rows), BLOCK // 8)
+        torch.stack([_distances(some, others).square().sum(dim=1) for others in blocks]).sum(dim=0)
+        for some in blocks
     ]
     return torch.cat(squares).sqrt().numpy()
 
@@ -67,7 +74,7 @@ def farthest_first(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np
     >>> farthest_first(numbers, 3, distance_to_all(numbers))
     array([3, 0, 2])
     """
-    rows = torch.tensor(rows_RD, dtype=torch.float32, device=default_device())
+    rows = torch.as_tensor(rows_RD, dtype=torch.float32, device=default_device())
     anchors = torch.tensor(initial_R, dtype=torch.float32, device=rows.device)
     picks: list[int] = []
     while len(picks) < count:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.banks import TOGETHER, Scope, all_patches, of_categories, patches, pools
+from baselines.banks import of_categories
+from baselines.pool import TOGETHER, Pool, Scope, pools, read_patches
 from baselines.pseudo_labels import (
     discrimination_loss,
     likely_normal,
@@ -28,7 +29,7 @@ from baselines.pseudo_labels import (
 from baselines.search import nearest_on_device
 from harness.compute import Compute, World, default_device, one_thread
 from harness.errors import InputError
-from harness.features import CategoryImages, ImageSet
+from harness.features import ImageSet
 from harness.maps import PATCHCORE
 from harness.phases import State
 from harness.training import Trained, state_of
@@ -135,7 +136,7 @@ class FunADScorer:
                 network = _restored(state)
                 for start in range(0, len(category.rows_N), TOGETHER):
                     rows_n = category.rows_N[start : start + TOGETHER]
-                    features = torch.from_numpy(patches(category.features, rows_n))
+                    features = torch.from_numpy(read_patches(category.features, rows_n))
                     parts.append(network(features.to(default_device())).cpu().numpy())
         return np.concatenate(parts)
 
@@ -163,7 +164,7 @@ class Discriminator(nn.Module):
 @dataclass(frozen=True)
 class _Job:
     settings: FunAD
-    pool: tuple[CategoryImages, ...]
+    pool: Pool
     seed: int
     name: str
 
@@ -188,7 +189,7 @@ class _Run:
     def __init__(self, world: World, job: _Job) -> None:
         self.world, self.job, self.settings = world, job, job.settings
         torch.manual_seed(job.seed)
-        self.features_NPC = torch.from_numpy(all_patches(job.pool))
+        self.features_NPC = torch.from_numpy(job.pool.all())
         self.network = Discriminator(self.features_NPC.shape[2]).to(world.device)
         self.optimizer = torch.optim.RMSprop(
             self.network.parameters(), lr=job.settings.learning_rate, momentum=0.2

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 
-from baselines.banks import TOGETHER, Bank, BankScorer, all_patches
+from baselines.banks import Bank, BankScorer
+from baselines.pool import TOGETHER, Pool
 from harness.compute import Compute, default_device
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
@@ -71,7 +72,8 @@ class InReaCh:
             prepare = None
             if self._placed(category):
                 prepare = functools.partial(with_positions, weight=self.position_weight)
-            features_NPC = all_patches((category,))[order_N]
+            shuffled = replace(category, rows_N=category.rows_N[order_N])
+            features_NPC = Pool((shuffled,)).all()
             rows_RC = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
             banks.append(Bank(rows_RC, prepare=prepare))
         return BankScorer(banks=tuple(banks), compute=compute, squared=True)

@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from baselines.banks import Bank, BankScorer, Scope, all_patches, pools
+from baselines.banks import Bank, BankScorer
 from baselines.coreset import distance_to_all, distance_to_starts, farthest_first, kept, project
-from harness.compute import Compute, one_thread
+from baselines.pool import Pool, Scope, pools
+from harness.compute import Compute
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.maps import PATCHCORE
@@ -62,15 +63,12 @@ class PatchCore:
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
         """Pick the coresets; `seed` decides the projections and where the search begins."""
-        banks = []
-        for number, pool in enumerate(pools(images, self.scope)):
-            features_NPC = all_patches(pool)
-            rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-            with one_thread():
-                picks_K = self._picks(rows_RC, np.random.default_rng([seed, number]))
-            banks.append(Bank(rows_RC[picks_K]))
+        items = [
+            (pool, np.random.default_rng([seed, number]))
+            for number, pool in enumerate(pools(images, self.scope))
+        ]
         return BankScorer(
-            banks=tuple(banks),
+            banks=tuple(compute.map(self._bank, items, label="picking coresets")),
             scope=self.scope,
             compute=compute,
             neighbours=self.neighbours,
@@ -78,12 +76,14 @@ class PatchCore:
             reweight=self.reweight,
         )
 
-    def _picks(self, rows_RC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _bank(self, item: tuple[Pool, np.random.Generator]) -> Bank:
+        pool, rng = item
         if self.coreset_ratio == 1:
-            return np.arange(len(rows_RC))
-        projected_RD = project(rows_RC, self.projection, rng)
+            return Bank(pool.all().reshape(-1, pool.shape[2]))
+        projected_RD = project(pool, self.projection, rng)
         if self.greedy == "exact":
             initial_R = distance_to_all(projected_RD)
         else:
             initial_R = distance_to_starts(projected_RD, self.starts, rng)
-        return farthest_first(projected_RD, kept(self.coreset_ratio, len(rows_RC)), initial_R)
+        count = kept(self.coreset_ratio, len(projected_RD))
+        return Bank(pool.at(farthest_first(projected_RD, count, initial_R)))

@@ -16,9 +16,10 @@ from typing import Literal
 
 import numpy as np
 
-from baselines.banks import Bank, BankScorer, Scope, all_patches, pools
+from baselines.banks import Bank, BankScorer
 from baselines.coreset import distance_to_starts, farthest_first, kept, project
 from baselines.outliers import local_outlier_factors, mahalanobis_distances, nearest_distances
+from baselines.pool import Pool, Scope, pools
 from harness.compute import Compute, one_thread
 from harness.errors import InputError
 from harness.features import ImageSet
@@ -72,31 +73,34 @@ class SoftPatch:
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
         """Judge the patches, pick the coresets; `seed` decides the projections and where the search begins."""
-        banks = tuple(
-            self._bank(all_patches(pool), np.random.default_rng([seed, number]), compute)
-            for number, pool in enumerate(pools(images, self.scope))
+        items = []
+        for number, pool in enumerate(pools(images, self.scope)):
+            rng = np.random.default_rng([seed, number])
+            items.append((pool, rng, self._weights(pool, rng, compute)))
+        return BankScorer(
+            banks=tuple(compute.map(self._bank, items, label="picking coresets")),
+            scope=self.scope,
+            compute=compute,
+            squared=self.squared,
         )
-        return BankScorer(banks=banks, scope=self.scope, compute=compute, squared=self.squared)
 
-    def _bank(self, features_NPC: np.ndarray, rng: np.random.Generator, compute: Compute) -> Bank:
-        rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-        with one_thread():
-            projected_RD = project(rows_RC, self.projection, rng)
-        weights_R = self._weights(projected_RD.reshape(*features_NPC.shape[:2], -1), compute)
+    def _bank(self, item: tuple[Pool, np.random.Generator, np.ndarray]) -> Bank:
+        pool, rng, weights_R = item
         usual_R = ~outliers(weights_R, self.threshold)
-        count = min(kept(self.coreset_ratio, len(rows_RC)), int(usual_R.sum()))
-        with one_thread():
-            again_RD = project(rows_RC, self.projection, rng)
-            initial_R = distance_to_starts(again_RD, self.starts, rng)
-            picks_K = pick_usual(
-                again_RD, count, initial_R, usual_R, fix_first_pick=self.fix_first_pick
-            )
+        count = min(kept(self.coreset_ratio, len(weights_R)), int(usual_R.sum()))
+        projected_RD = project(pool, self.projection, rng)
+        initial_R = distance_to_starts(projected_RD, self.starts, rng)
+        picks_K = pick_usual(
+            projected_RD, count, initial_R, usual_R, fix_first_pick=self.fix_first_pick
+        )
         stored_K = np.clip(weights_R[picks_K], 0, self.max_weight)
-        return Bank(rows_RC[picks_K], stored_K if self.weighted else None)
+        return Bank(pool.at(picks_K), stored_K if self.weighted else None)
 
-    def _weights(self, projected_NPD: np.ndarray, compute: Compute) -> np.ndarray:
+    def _weights(self, pool: Pool, rng: np.random.Generator, compute: Compute) -> np.ndarray:
         """Oddness [R] of every patch among those at its place."""
-        places_PND = projected_NPD.transpose(1, 0, 2)
+        with one_thread():
+            projected_RD = project(pool, self.projection, rng)
+        places_PND = projected_RD.reshape(*pool.shape[:2], -1).transpose(1, 0, 2)
         items = [places_PND[i : i + PLACES].copy() for i in range(0, len(places_PND), PLACES)]
         judges: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "lof": functools.partial(local_outlier_factors, neighbours=self.lof_k),

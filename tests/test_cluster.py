@@ -15,6 +15,7 @@ import torch
 from mlflow import MlflowClient
 
 from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.session import seats, slots
@@ -83,7 +84,9 @@ def test_memory_scores_are_the_same_bits_on_any_number_of_actors(
     assert score_bytes(requests) == undisturbed_scores
 
 
-@pytest.mark.parametrize("detector", [SoftPatch(), InReaCh(min_channel_length=1, std_factor=None)])
+@pytest.mark.parametrize(
+    "detector", [PatchCore(), SoftPatch(), InReaCh(min_channel_length=1, std_factor=None)]
+)
 def test_methods_give_the_same_bits_on_any_number_of_actors(small, on_ray, detector):
     images = small.train_images
     expected = detector.fit(images, seed=3, compute=InProcess()).score(images)

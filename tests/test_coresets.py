@@ -15,17 +15,27 @@ from baselines.coreset import distance_to_all, distance_to_starts, farthest_firs
 from baselines.inreach import InReaCh
 from baselines.outliers import local_outlier_factors, mahalanobis_distances, nearest_distances
 from baselines.patchcore import PatchCore
+from baselines.pool import Pool
 from baselines.search import nearest
 from baselines.softpatch import SoftPatch, outliers, pick_usual
 from harness.compute import InProcess
 from harness.errors import InputError
-from harness.features import ImageSet
+from harness.features import CategoryFeatures, CategoryImages, ImageSet
+from harness.storage import Draft
 
 RNG = np.random.default_rng(5)
 
 
 def points(*values):
     return np.array(values, dtype=np.float32).reshape(len(values), -1)
+
+
+def pool_of(rows_NPC, folder):
+    """Patches in a store, half precision."""
+    draft = Draft(folder / "features")
+    draft.array("memory", rows_NPC.shape, np.float16)[:] = rows_NPC
+    draft.publish()
+    return Pool((CategoryImages(CategoryFeatures(draft.target), np.arange(len(rows_NPC))),))
 
 
 def greedy(rows, count, anchors):
@@ -109,6 +119,19 @@ def test_the_papers_weight_of_an_image():
     np.testing.assert_allclose(scores[0], [2.19318, 0.73106], rtol=1e-4)
     alone = replace(scorer, reweight=1).score_patches(0, np.array([[[3.0, 0.0]]]))
     assert alone == 3
+
+
+def test_patches_are_found_by_position_through_all_categories(small):
+    pool = Pool(small.train_images.categories)
+    (images, patches, channels) = pool.shape
+    whole = pool.all().reshape(-1, channels)
+    assert len(whole) == images * patches
+    positions = np.array([len(whole) - 1, 0, 700, 700, 513, patches])
+    np.testing.assert_array_equal(pool.at(positions), whole[positions])
+    last = small.train_images.categories[-1]
+    np.testing.assert_array_equal(
+        pool.at(positions[:1])[0], last.features.memory_NPC[last.rows_N[-1], -1].astype(np.float32)
+    )
 
 
 def test_size_of_the_coreset():
@@ -231,20 +254,23 @@ def test_weights_scale_scores(small):
     np.testing.assert_array_equal(same, plain)
 
 
-def test_weights_are_limited_after_the_outliers_are_found():
+def test_weights_are_limited_after_the_outliers_are_found(tmp_path):
     """Beside duplicates most weights may be over the limit; the oddest of them are barred all the same."""
     rows = np.zeros((20, 4, 6), dtype=np.float32)
     rows[12:] = RNG.standard_normal((8, 4, 6))
     settings = SoftPatch(coreset_ratio=1)
-    assert (settings._weights(rows, InProcess()) > 10).mean() > 0.15
-    bank = settings._bank(rows, np.random.default_rng(0), InProcess())
+    pool, rng = pool_of(rows, tmp_path), np.random.default_rng(0)
+    weights = settings._weights(pool, rng, InProcess())
+    assert (weights > 10).mean() > 0.15
+    (bank,) = settings.fit(ImageSet(pool.categories), seed=0, compute=InProcess()).banks
     assert bank.weights_R.max() == 10
     assert len(bank.rows_RC) == 80 - 12
 
 
-def test_a_coreset_never_has_more_patches_than_are_usual(small):
+def test_a_coreset_never_has_more_patches_than_are_usual(tmp_path):
     rows = RNG.standard_normal((10, 4, 6)).astype(np.float32)
-    bank = SoftPatch(coreset_ratio=1)._bank(rows, np.random.default_rng(0), InProcess())
+    images = ImageSet(pool_of(rows, tmp_path).categories)
+    (bank,) = SoftPatch(coreset_ratio=1).fit(images, seed=0, compute=InProcess()).banks
     assert len(np.unique(bank.rows_RC, axis=0)) == len(bank.rows_RC) == 34
 
 
