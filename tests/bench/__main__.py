@@ -15,7 +15,7 @@ from harness.environment import describe_environment, prepare_environment
 from harness.errors import UsageError, exit_on_input_error
 from tests import bench
 
-SUPPORT = ("__main__", "timing")
+SUPPORT = ("__main__", "large", "timing")
 
 
 def main(
