@@ -138,9 +138,9 @@ def _theirs(task: Task, scratch: Path) -> dict[str, Any]:
 
 def _anomalib(job: Path) -> None:
     """Fit and score anomalib's PatchCore on the images of a job; put seconds and image scores in its place."""
+    network = load_model(ENCODER)  # first: it lets torchvision be imported beside a CPU build of torch
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-    network = load_model(ENCODER)
     mean, std = (torch.tensor(network.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     files = {part: list(map(Path, paths)) for part, paths in json.loads(job.read_text()).items()}
 
@@ -150,7 +150,10 @@ def _anomalib(job: Path) -> None:
             yield (torch.from_numpy(images) / 255 - mean) / std
 
     torch.manual_seed(0)
-    model = PatchcoreModel(layers=MODULES, backbone=network)
+    model = PatchcoreModel(layers=list(MODULES), backbone=ENCODER.name, pre_trained=False)
+    extractor = model.feature_extractor.feature_extractor
+    if missing := extractor.load_state_dict(network.state_dict(), strict=False).missing_keys:
+        raise RuntimeError(f"anomalib's extractor has weights of its own: {missing}")
     times = [time.perf_counter()]
     model.train()
     for batch in batches("train"):
