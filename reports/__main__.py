@@ -49,6 +49,7 @@ def main(options: Options) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / options.profile
     table: pd.DataFrame = module.table(results)
+    summaries = [module.summary(results)] if hasattr(module, "summary") else []
     with mpl.rc_context(STYLE):
         figure = module.draw(results)
         save(figure, path)
@@ -56,11 +57,12 @@ def main(options: Options) -> int:
             title=f"{module.TITLE} ({options.profile})",
             caption=f"{module.CAPTION} {how_measured(results)}",
             figure=figure,
-            table=table,
+            tables=[*summaries, table],
             provenance=provenance(results),
         )
     table.to_csv(path.with_suffix(".csv"), index=False)
-    table.to_markdown(path.with_suffix(".md"), index=False, floatfmt=".3f")
+    texts = [each.to_markdown(index=False, floatfmt=".3f") for each in (*summaries, table)]
+    path.with_suffix(".md").write_text("\n\n".join(texts) + "\n")
     path.with_suffix(".html").write_text(page)
     print(f"Report: {path}.html (also .png, .svg, .csv, .md)")
     return 0

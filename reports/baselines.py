@@ -12,9 +12,13 @@ TITLE = "Methods under contamination"
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
     "scores as its authors do. MeDS and the plain network have one network for all categories; the others learn each "
-    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published."
+    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published. "
+    "The first table has the paper's columns: image AUROC / image AP / pixel AUPRO / pixel AP in per cent, means over "
+    "categories."
 )
 METRIC = "image_auroc"
+COLUMNS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
+"""Metrics of the paper's Table 1."""
 PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}
 
 
@@ -24,6 +28,19 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
     name = rows["method"].astype(str)
     for_all = rows.get("detector.scope", pd.Series("", index=rows.index)) == "all"
     return rows.assign(method=name.where(~for_all, name + ", all categories"), order=rows["method"])
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 of MeDS: a row per method and read-out, a column per noise ratio, four metrics in per cent in each."""
+    rows = named(results)
+    chosen = rows[(rows["category"] == "mean") & rows["metric"].isin(COLUMNS)]
+    keys = ["order", "method", "readout", "noise"]
+    values = chosen.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()
+    cells = (100 * values[list(COLUMNS)]).apply(
+        lambda row: " / ".join(f"{value:.1f}" for value in row), axis=1
+    )
+    table = cells.unstack("noise", fill_value="").rename(columns="{:.0%}".format)
+    return table.reset_index().drop(columns="order").rename_axis(columns=None)
 
 
 def draw(results: pd.DataFrame) -> Figure:

@@ -1,6 +1,8 @@
-"""One self-contained HTML page per study: figure, table, where the numbers come from. Opens without a network."""
+"""One self-contained HTML page per study: figure, tables, where the numbers come from. Opens without a network."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -11,7 +13,12 @@ from reports.style import svg_text
 
 
 def render(
-    *, title: str, caption: str, figure: Figure, table: pd.DataFrame, provenance: dict[str, str]
+    *,
+    title: str,
+    caption: str,
+    figure: Figure,
+    tables: Sequence[pd.DataFrame],
+    provenance: dict[str, str],
 ) -> str:
     """Fill the page's template; numbers are shown with three digits."""
     environment = Environment(loader=PackageLoader("reports"), autoescape=select_autoescape())
@@ -19,8 +26,10 @@ def render(
         title=title,
         caption=caption,
         figure=Markup(svg_text(figure)),
-        columns=list(table.columns),
-        rows=[[_cell(value) for value in row] for row in table.itertuples(index=False)],
+        tables=[
+            (list(table.columns), [list(map(_cell, row)) for row in table.itertuples(index=False)])
+            for table in tables
+        ],
         provenance=provenance,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import ensemble_size, gain, rho, theorem
+from reports import baselines, ensemble_size, gain, rho, theorem
 from reports.labels import METRICS
 from reports.page import render
 
@@ -87,11 +87,11 @@ def test_the_page_is_complete_and_fetches_nothing(results):
         title="a < b",
         caption=rho.CAPTION,
         figure=rho.draw(results),
-        table=table,
+        tables=[table, table[:3]],
         provenance={"experiments": "4"},
     )
     page = Page(text)
-    assert page.tags.count("tr") == len(table) + 1
+    assert page.tags.count("tr") == len(table) + 1 + 3 + 1
     assert page.tags.count("svg") == 1
     assert "a &lt; b" in text
     assert all(address.startswith(("data:", "#")) for address in page.fetched)
@@ -164,3 +164,21 @@ def test_a_curve_has_a_point_per_value_and_infinity_at_the_right(results):
     assert list(table["seeds"]) == [2, 2, 2, 2, 1, 1]
     assert table["image AUROC"].iloc[0] == "0.900 ± 0.000"
     assert table["image AUROC"].iloc[-1] == "0.880"
+
+
+def test_the_methods_are_summed_up_in_the_papers_columns(results):
+    methods = {"MemoryDetector": "PatchCore", "PlainNetwork": "PlainNetwork", "MeDS": "MeDS"}
+    chosen = results[results["detector.memory.ratio"] != "1.0"]
+    rows = chosen.assign(detector=chosen["detector"].map(methods))
+    rows["detector.scope"] = "category"
+    for_all = rows[rows["detector"] == "PatchCore"].assign(**{"detector.scope": "all"})
+    table = baselines.summary(pd.concat([rows, for_all, rows.assign(readout="unseen")]))
+    assert list(table.columns) == ["method", "readout", "0%", "20%"]
+    assert list(table["method"].unique()) == [
+        "MeDS",
+        "plain network",
+        "PatchCore",
+        "PatchCore, all categories",
+    ]
+    cell = table.query("method == 'plain network' and readout == 'all'")["20%"].item()
+    assert cell == "80.0 / 80.0 / 80.0 / 80.0"

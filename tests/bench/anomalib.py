@@ -138,7 +138,9 @@ def _theirs(task: Task, scratch: Path) -> dict[str, Any]:
 
 def _anomalib(job: Path) -> None:
     """Fit and score anomalib's PatchCore on the images of a job; put seconds and image scores in its place."""
-    network = load_model(ENCODER)  # first: it lets torchvision be imported beside a CPU build of torch
+    network = load_model(
+        ENCODER
+    )  # first: it lets torchvision be imported beside a CPU build of torch
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     mean, std = (torch.tensor(network.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
