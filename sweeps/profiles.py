@@ -66,6 +66,14 @@ class Profile:
         )
 
 
+_FUN_AD = FunAD(
+    epochs=20,
+    batch_size=16,
+    learning_rate=2e-4,
+    bank_refresh="epoch",
+    equal=1e-4,
+    bank_patches=4096,
+)
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
 
 LAPTOP = Profile(
@@ -81,14 +89,7 @@ LAPTOP = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
-    fun_ad=FunAD(
-        epochs=20,
-        batch_size=16,
-        learning_rate=2e-4,
-        bank_refresh="epoch",
-        equal=1e-4,
-        bank_patches=4096,
-    ),
+    fun_ad=_FUN_AD,
     self_made=True,
 )
 
@@ -127,14 +128,7 @@ MTD = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
-    fun_ad=FunAD(
-        epochs=60,
-        learning_rate=2e-4,
-        bank_refresh="epoch",
-        equal=1e-4,
-        bank_patches=8192,
-        snapshots=6,
-    ),
+    fun_ad=replace(_FUN_AD, snapshots=5),
     several_categories=False,
 )
 
