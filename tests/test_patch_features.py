@@ -77,7 +77,7 @@ def test_any_number_of_levels_channels_and_dimensions(channels, level_dimensions
     )
 
 
-@pytest.mark.parametrize(("pixels", "rows"), [(224, 784), (256, 1024)])
+@pytest.mark.parametrize(("pixels", "rows"), [(224, 784), (256, 1024), (320, 1600)])
 def test_rows_of_a_wide_resnet(pixels, rows, photograph):
     """T1.2."""
     encoder = Encoder(
