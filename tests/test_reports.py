@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import baselines, ensemble_size, gain, rho, theorem
+from reports import baselines, ensemble_size, gain, releases, rho, theorem
 from reports.labels import METRICS
 from reports.page import render
 
@@ -182,3 +182,24 @@ def test_the_methods_are_summed_up_in_the_papers_columns(results):
     ]
     cell = table.query("method == 'plain network' and readout == 'all'")["20%"].item()
     assert cell == "80.0 / 80.0 / 80.0 / 80.0"
+
+
+def test_released_baselines_are_told_apart(results):
+    rows = results[results["detector"] == "MemoryDetector"].drop(columns="detector")
+    kinds = [
+        {"detector": "PatchCore", "detector.squared": "False"},
+        {"detector": "PatchCore", "detector.squared": "True"},
+        {"detector": "SoftPatch", "detector.squared": "True", "detector.lof_k": "6"},
+        {"detector": "SoftPatch", "detector.squared": "True", "detector.lof_k": "5"},
+        {"detector": "InReaCh", "detector.compat_index_swap": "True"},
+        {"detector": "FunAD", "detector.ms_on_noised": "True"},
+    ]
+    table = releases.table(pd.concat([rows.assign(**kind) for kind in kinds]))
+    assert list(table["method"].unique()) == [
+        "FUN-AD, released",
+        "InReaCh, released",
+        "PatchCore",
+        "PatchCore, released",
+        "SoftPatch",
+        "SoftPatch, released",
+    ]
