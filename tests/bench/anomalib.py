@@ -133,14 +133,13 @@ def _theirs(task: Task, scratch: Path) -> dict[str, Any]:
         if process.wait():
             raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}")
     found = json.loads(job.read_text())
-    return _row(task, found["seconds"], np.array(found["scores"]), peak.gigabytes)
+    return _row(task, np.array(found["seconds"]), np.array(found["scores"]), peak.gigabytes)
 
 
 def _anomalib(job: Path) -> None:
     """Fit and score anomalib's PatchCore on the images of a job; put seconds and image scores in its place."""
-    network = load_model(
-        ENCODER
-    )  # first: it lets torchvision be imported beside a CPU build of torch
+    # Before anomalib is imported: this lets torchvision be imported beside a CPU build of torch.
+    network = load_model(ENCODER)
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     mean, std = (torch.tensor(network.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
