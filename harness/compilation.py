@@ -7,6 +7,7 @@ are (`make bench ARGS=training` measures it), and results would depend on whethe
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ class CompiledForward:
         """Take a module and options of `torch.compile`."""
         self._module = module
         self._forward: Callable[[Any], Any] = torch.compile(module, **options)
+        # The compiler's advice to round products of single precision, which is not ours to take.
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
 
     def __call__(self, batch: Any) -> Any:
         """Apply the module."""

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.backends import cudnn
 from torch.nn import functional
 
 from harness.encoder_model import Positions, load_model
@@ -101,7 +102,8 @@ def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
     """Encode image files on this process's device.
 
     On a CPU one image goes through at a time: larger batches are slower there, as their activations
-    leave the cache.
+    leave the cache. A GPU must not round what it convolves to ten bits, its default: features would move by .001 and
+    depend on which images share a batch.
     """
     model = load_model(encoder)
     device = next(model.parameters()).device
@@ -109,7 +111,8 @@ def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
     parts = []
     for start in range(0, len(images), batch):
         pixels_NCHW = np.stack([encoder.read(path) for path in images[start : start + batch]])
-        encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
+        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
         kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None
         parts.append(encoded._replace(pixels_NHWC=kept))
     memory, targets, prefix, pixels = zip(*parts, strict=True)
