@@ -111,11 +111,7 @@ class FeatureStore:
             InputError: an image cannot be read. Categories that are complete by then stay in the
             store.
         """
-        key = encoder.digest()
-        entries = {
-            name: self.folder / _digest([key, *(digest for digest, _ in pairs)])
-            for name, pairs in images.items()
-        }
+        entries = self.entries(encoder, images)
         files = {entries[name]: [file for _, file in pairs] for name, pairs in images.items()}
         with making("features", entries.values()) as missing:
             chunks = [
@@ -135,6 +131,16 @@ class FeatureStore:
                 if drafts[entry].complete:
                     drafts.pop(entry).publish()
         return {name: CategoryFeatures(entry) for name, entry in entries.items()}
+
+    def entries(
+        self, encoder: Encoder, images: Mapping[str, Sequence[tuple[str, Path]]]
+    ) -> dict[str, Path]:
+        """Where the features of every category lie, or would; arguments as for `fill`."""
+        key = encoder.digest()
+        return {
+            name: self.folder / _digest([key, *(digest for digest, _ in pairs)])
+            for name, pairs in images.items()
+        }
 
 
 class _FeatureDraft(Draft):

@@ -5,10 +5,12 @@ Legend: N images of a category.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from harness.check import inspect_or_refuse
@@ -19,7 +21,7 @@ from harness.encoders import Encoder
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 from harness.images import ImageIndex
 from harness.memory import MemoryEnsemble
-from harness.memory_stage import fill_scores, requests_for
+from harness.memory_stage import ScoreRequest, fill_scores, requests_for
 from harness.noise import Noise, contaminate
 
 
@@ -63,33 +65,49 @@ def encode_dataset(
         InputError: the data cannot be used.
     """
     samples, data_digest = read_dataset(dataset, data, cache)
-    pairs = {
+    files = files_of(samples, data)
+    features = FeatureStore(cache / "features").fill(encoder, files, compute=compute)
+    return Prepared(samples, features, data_digest)
+
+
+def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, Path]]]:
+    """Digest and file of every image of every category, in the store's order."""
+    return {
         str(category): [
             (digest, data / image)
             for digest, image in zip(group["digest"], group["image"], strict=True)
         ]
         for category, group in samples.groupby("category")
     }
-    features = FeatureStore(cache / "features").fill(encoder, pairs, compute=compute)
-    return Prepared(samples, features, data_digest)
 
 
 def score_memories(
     prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]], *, compute: Compute
 ) -> None:
     """Score all images of a dataset against every wanted memory of every wanted training set, in one pass."""
+    fill_scores(
+        score_requests(prepared, wanted), compute=compute, candidates=candidates_of(prepared)
+    )
+
+
+def candidates_of(prepared: Prepared) -> dict[CategoryFeatures, np.ndarray]:
+    """Rows of the images that can ever be in a training set: normal training images, and all anomalies."""
     samples = prepared.samples
     trainable = samples[(samples["split"] == "train") | (samples["defect"] != GOOD)]
-    candidates = {
+    return {
         prepared.features[str(category)]: group["row"].to_numpy()
         for category, group in trainable.groupby("category")
     }
-    requests = [
-        request
-        for noise, memory in wanted
-        for request in requests_for(prepared.images(contaminate(samples, noise).train), memory)
-    ]
-    fill_scores(requests, compute=compute, candidates=candidates)
+
+
+def score_requests(
+    prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]]
+) -> list[ScoreRequest]:
+    """The scores of every wanted memory of every wanted training set."""
+    train = functools.cache(
+        lambda noise: prepared.images(contaminate(prepared.samples, noise).train)
+    )
+    return [request for noise, memory in wanted for request in requests_for(train(noise), memory)]
 
 
 def memory_of(detector: Detector) -> MemoryEnsemble | None:

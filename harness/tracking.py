@@ -65,6 +65,12 @@ class Tracker:
     artifacts: Path | None = None
     """Folder for artifacts where the store has none of its own (a database); a server brings its own."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the store exists; asking a database anything else would make it."""
+        file = self.uri.removeprefix("sqlite:///")
+        return file == self.uri or Path(file).is_file()
+
     @cached_property
     def _client(self) -> MlflowClient:
         return MlflowClient(tracking_uri=self.uri)
@@ -101,6 +107,15 @@ class Tracker:
     def finished_keys(self, data_digest: str) -> set[str]:
         """Keys of the experiments that are finished on this data, whichever study ran them."""
         return set(self._finished(data_digest))
+
+    def durations(self, data_digest: str) -> dict[str, float]:
+        """Mean seconds that finished experiments on this data took, by the class of their detector."""
+        seconds: dict[str, list[float]] = {}
+        for run in self._finished(data_digest).values():
+            if "seconds" in run.data.metrics:
+                kind = run.data.params["detector"]
+                seconds.setdefault(kind, []).append(run.data.metrics["seconds"])
+        return {kind: sum(values) / len(values) for kind, values in seconds.items()}
 
     def start(
         self,

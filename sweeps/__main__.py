@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +15,11 @@ import tyro
 import sweeps
 from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
-from harness.noise import Noise
-from sweeps.profiles import PROFILES, Profile
+from sweeps.choice import Choice
+from sweeps.dry_run import dry_run
+from sweeps.profiles import PROFILES
 
-SUPPORT = ("__main__", "profiles")
+SUPPORT = ("__main__", "choice", "dry_run", "profiles")
 """Files of this folder that are not studies."""
 
 
@@ -32,14 +33,9 @@ class Options:
     """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), mtd (magnetic tiles)."""
     data: Path | None = None
     """Root folder of the dataset; the laptop profile makes its own."""
-    noise: tuple[float, ...] | None = None
-    """Only these noise ratios, instead of the profile's."""
-    protocol: str = "meds"
-    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE."""
-    noise_seed: int = 0
-    """Seed of the contamination."""
-    rho: tuple[float, ...] | None = None
-    """Only these subsampling ratios, instead of the profile's."""
+    choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
+    dry_run: bool = False
+    """Print the experiments, what they share and what it takes, and run nothing."""
     address: str | None = None
     """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
     workers: int = 0
@@ -63,14 +59,20 @@ def main(options: Options) -> int:
         )
     if min(options.workers, options.retries) < 0:
         raise UsageError("--workers and --retries are numbers from 0 on.")
-    profile = restrict(PROFILES[options.profile], options)
+    profile = options.choice.narrow(PROFILES[options.profile])
     if options.data is None and not profile.self_made:
         raise InputError(
             f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
             f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
         )
-    experiments = importlib.import_module(f"sweeps.{options.study}").experiments(profile)
+    study = importlib.import_module(f"sweeps.{options.study}")
+    experiments = options.choice.pick(study.experiments(profile))
+    data = options.data or options.cache / f"{profile.dataset.name}-{profile.name}"
     prepare_environment(options.address)
+    if options.dry_run:
+        places = {"data": data, "cache": options.cache, "runs": options.runs}
+        dry_run(options.study, profile.name, experiments, **places)
+        return 0
     from harness.cluster.study import run_study  # imports Ray, which reads the environment then
 
     try:
@@ -78,7 +80,7 @@ def main(options: Options) -> int:
             options.study,
             profile.name,
             experiments,
-            data=options.data or options.cache / f"{profile.dataset.name}-{profile.name}",
+            data=data,
             cache=options.cache,
             runs=options.runs,
             address=options.address,
@@ -98,17 +100,6 @@ def main(options: Options) -> int:
     command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
     report = subprocess.run([*command, "--runs", str(options.runs)], check=False)
     return report.returncode or int(bool(summary.failures))
-
-
-def restrict(profile: Profile, options: Options) -> Profile:
-    """Narrow the profile's axes to the values given by the user."""
-    noise = Noise(protocol=options.protocol, seed=options.noise_seed)
-    profile = replace(profile, noise=noise)
-    if options.noise is not None:
-        profile = replace(profile, noise_ratios=options.noise)
-    if options.rho is not None:
-        profile = replace(profile, rhos=options.rho, meds_rhos=options.rho)
-    return profile
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""Which part of a study to run: the axes of its profile narrowed, and some of its cells left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.errors import InputError, UsageError
+from harness.experiment import Experiment
+from harness.noise import Noise
+from sweeps.profiles import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What to run of a study; by default all."""
+
+    noise: tuple[float, ...] | None = None
+    """Only these noise ratios, instead of the profile's."""
+    protocol: str = "meds"
+    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE."""
+    noise_seed: int = 0
+    """Seed of the contamination."""
+    rho: tuple[float, ...] | None = None
+    """Only these subsampling ratios, instead of the profile's."""
+    category: tuple[str, ...] | None = None
+    """Only these categories of the dataset: another experiment than one on all of them."""
+    method: tuple[str, ...] | None = None
+    """Only these methods: memory, meds, plain, patchcore, softpatch, inreach, fun_ad."""
+    seed: tuple[int, ...] | None = None
+    """Only these training seeds."""
+    limit: int | None = None
+    """At most so many experiments, the first of the study."""
+
+    def narrow(self, profile: Profile) -> Profile:
+        """The profile with fewer values on its axes.
+
+        Raises:
+            InputError: the dataset has no categories to choose from.
+        """
+        profile = replace(profile, noise=Noise(protocol=self.protocol, seed=self.noise_seed))
+        if self.noise is not None:
+            profile = replace(profile, noise_ratios=self.noise)
+        if self.rho is not None:
+            profile = replace(profile, rhos=self.rho, meds_rhos=self.rho)
+        if self.category is not None:
+            dataset: Any = profile.dataset
+            if "categories" not in {field.name for field in dataclasses.fields(dataset)}:
+                raise InputError(
+                    f"The categories of {dataset.name} cannot be chosen: leave --category out."
+                )
+            several = len(self.category) > 1
+            dataset = replace(dataset, categories=self.category)
+            profile = replace(profile, dataset=dataset, several_categories=several)
+        return profile
+
+    def pick(self, experiments: Sequence[Experiment]) -> list[Experiment]:
+        """The experiments to run, in the study's order.
+
+        Raises:
+            UsageError: the study has none of them.
+        """
+        chosen = list(experiments)
+        for axis, wanted, value in (
+            ("method", self.method, lambda e: e.detector.name),
+            ("seed", self.seed, lambda e: e.seed),
+        ):
+            there = list(dict.fromkeys(map(value, experiments)))
+            if wanted is None:
+                continue
+            if unknown := [each for each in wanted if each not in there]:
+                raise UsageError(
+                    f"The study has no experiment of {axis} {unknown[0]}. There: {', '.join(map(str, there))}."
+                )
+            chosen = [experiment for experiment in chosen if value(experiment) in wanted]
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit is a number from 1 on, got {self.limit}.")
+        return chosen[: self.limit]

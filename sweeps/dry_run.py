@@ -1,0 +1,95 @@
+"""What a study would do, and what that takes, without doing it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from harness.experiment import Experiment, names
+from harness.forecast import Forecast, forecast
+from harness.preparation import read_dataset
+from harness.tracking import Tracker, default_uri
+
+
+def dry_run(
+    study: str, profile: str, experiments: list[Experiment], *, data: Path, cache: Path, runs: Path
+) -> None:
+    """Print all experiments, the work they share, and an estimate of time and disk.
+
+    Raises:
+        InputError: the data or a setting cannot be used.
+    """
+    by_key = {experiment.key: experiment for experiment in experiments}
+    (dataset,) = {experiment.dataset for experiment in experiments}
+    _, digest = read_dataset(dataset, data, cache)
+    tracker = Tracker(default_uri(runs), study)
+    finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
+    seconds = tracker.durations(digest) if tracker.is_there else {}
+    found = forecast(
+        by_key, data=data, cache=cache, finished=finished, seconds=_by_name(by_key, seconds)
+    )
+    for key, name in names(by_key).items():
+        print(f"{'finished' if key in finished else 'to run  '}  {name}")
+    counts = f"{len(by_key)} experiments, {len(finished)} finished, {len(found.missing)} to run"
+    print(f"\n{study} on {profile}: {counts}")
+    print(as_text(found, cache))
+
+
+def _by_name(
+    experiments: Mapping[str, Experiment], seconds: Mapping[str, float]
+) -> dict[str, float]:
+    """Durations by the name of a detector instead of its class."""
+    kinds = {type(e.detector).__name__: e.detector.name for e in experiments.values()}
+    return {kinds[kind]: value for kind, value in seconds.items() if kind in kinds}
+
+
+def as_text(found: Forecast, cache: Path) -> str:
+    """The work that is left, as a table and sentences."""
+    steps = pd.DataFrame(
+        [
+            {
+                "shared work": step.what,
+                "wanted": f"{step.wanted:,}",
+                "left": f"{step.missing:,}",
+                "one device": duration(step.seconds) if step.seconds else "",
+                "GB of cache": f"{step.gigabytes:.2f}",
+            }
+            for step in found.steps
+        ]
+    )
+    lines = ["", steps.to_markdown(index=False), ""] if len(steps) else [""]
+    alone = pd.Series([e.detector.name for e in found.missing.values()], dtype=object)
+    for kind, count in alone.value_counts(sort=False).items():
+        each = found.seconds.get(str(kind))
+        takes = f"{duration(each)} each" if each else "none was run on this data yet: time unknown"
+        lines.append(f"{count} x {kind}: {takes}")
+    count, what = devices()
+    partly = f", without {', '.join(found.unknown)}" if found.unknown else ""
+    free = shutil.disk_usage(next(p for p in (cache, *cache.absolute().parents) if p.exists())).free
+    wanted = sum(step.gigabytes for step in found.steps)
+    lines.append(f"In all about {duration(found.total(count))} on {count} {what}{partly}.")
+    lines.append(f"Disk: {wanted:.1f} GB in {cache}, where {free / 1e9:.0f} GB are free.")
+    return "\n".join(lines)
+
+
+def devices() -> tuple[int, str]:
+    """How many experiments this machine runs at once, and on what."""
+    if count := torch.cuda.device_count():
+        return count, "GPUs" if count > 1 else "GPU"
+    return os.cpu_count() or 1, "cores"
+
+
+def duration(seconds: float) -> str:
+    """Rounded for people.
+
+    >>> duration(0.4), duration(75), duration(5400), duration(200_000)
+    ('1 s', '75 s', '90 min', '56 h')
+    """
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -1,0 +1,97 @@
+"""Dry runs and parts of studies: what they say is what the study would do, and they leave nothing behind."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.compute import InProcess
+from harness.detectors import MemoryDetector, PlainNetwork
+from harness.distance_tables import TableRequest, _blocks
+from harness.errors import InputError, UsageError
+from harness.experiment import prepare
+from harness.forecast import forecast
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise
+from harness.preparation import candidates_of
+from sweeps.choice import Choice
+from sweeps.dry_run import as_text
+from sweeps.profiles import LAPTOP, MTD
+from sweeps.rho import experiments as rho_study
+from tests.small import NETWORK
+from tests.test_cli import command
+
+
+@pytest.fixture
+def study(small):
+    """Two memories and a network at two noise ratios."""
+    detectors = [
+        MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
+        MemoryDetector(memory=MemoryEnsemble(ratio=0.1)),
+        PlainNetwork(network=NETWORK),
+    ]
+    cells = [small.experiment(d, noise=Noise(ratio=r)) for d in detectors for r in (0.0, 0.3)]
+    return {experiment.key: experiment for experiment in cells}
+
+
+def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
+    places = {"data": small.data, "cache": tmp_path}
+    before = forecast(study, **places, finished=set(), seconds={"memory": 2.0})
+    encoding, comparing, reading = before.steps
+    tables = [
+        TableRequest(features, columns_M, "cosine", "exact")
+        for features, columns_M in candidates_of(small.prepared).items()
+    ]
+    assert encoding.missing == encoding.wanted == len(small.prepared.samples)
+    assert comparing.missing == sum(block.pairs for table in tables for block in _blocks(table))
+    assert reading.missing == 2 * 2 * 3
+    assert before.unknown == ["plain"]
+    work = sum(step.seconds for step in before.steps)
+    assert before.total(2) == pytest.approx((work + 4 * 2.0) / 2)
+    prepare(study.values(), **places, compute=InProcess())
+    disk = sum(file.stat().st_size for file in tmp_path.rglob("*.npy"))
+    assert sum(step.gigabytes for step in before.steps) == pytest.approx(disk / 1e9, rel=0.01)
+    after = forecast(study, **places, finished=set(list(study)[:4]), seconds={})
+    assert [step.missing for step in after.steps] == [0]
+    assert list(after.missing) == list(study)[4:]
+    text = as_text(after, tmp_path)
+    assert "2 x plain: none was run on this data yet" in text
+    assert "without plain" in text
+
+
+def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
+    cells = rho_study(LAPTOP)
+    plain = Choice(method=("plain",)).pick(cells)
+    assert {e.detector.name for e in plain} == {"plain"}
+    assert Choice(limit=3).pick(cells) == cells[:3]
+    assert Choice(seed=(0,)).pick(cells) == cells
+    with pytest.raises(
+        UsageError, match=r"no experiment of method gan\. There: memory, meds, plain"
+    ):
+        Choice(method=("gan",)).pick(cells)
+    with pytest.raises(UsageError, match="from 1 on, got 0"):
+        Choice(limit=0).pick(cells)
+
+
+def test_axes_and_categories_narrow_the_profile():
+    from harness.datasets.mvtec_ad import MVTecAD
+
+    several = replace(LAPTOP, dataset=MVTecAD())
+    narrow = Choice(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").narrow(
+        several
+    )
+    assert narrow.dataset == MVTecAD(categories=("bottle",))
+    assert not narrow.several_categories
+    assert (narrow.noise_ratios, narrow.rhos, narrow.meds_rhos) == ((0.2,), (0.5,), (0.5,))
+    assert narrow.noise.protocol == "imiad"
+    with pytest.raises(InputError, match="categories of magnetic_tile cannot be chosen"):
+        Choice(category=("blowhole",)).narrow(MTD)
+
+
+def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    answer = command("sweeps", "rho", "--profile", "smoke", "--dry-run", "--noise", "0.4", *places)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("to run ") == 3 + 1 + 1
+    assert "5 experiments, 0 finished, 5 to run" in answer.stdout
+    assert "3 x memory: none was run on this data yet" in answer.stdout
+    assert not (tmp_path / "runs").exists()
