@@ -7,7 +7,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 OPTIONS = --profile $(PROFILE) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench lock
+.PHONY: help install test bench compare-paper lock
 
 help:  ## list the verbs
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=
 
 figure-%: $(VENV)/installed  ## draw a study again from its results, computing nothing: make figure-rho [PROFILE=mtd]
 	@$(RUN) -m reports $* --profile $(PROFILE) $(ARGS)
+
+compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=baselines [PROFILE=mtd]
+	@$(RUN) -m reports.paper $(STUDY) --profile $(PROFILE) $(ARGS)
 
 bench: $(VENV)/installed-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)

@@ -21,7 +21,7 @@ from reports.labels import how_measured
 from reports.page import render
 from reports.style import STYLE, save
 
-SUPPORT = ("__main__", "curves", "labels", "page", "seeds", "style")
+SUPPORT = ("__main__", "curves", "labels", "page", "paper", "seeds", "style")
 """Files of this folder that are not studies."""
 
 

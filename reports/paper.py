@@ -1,0 +1,132 @@
+"""Published numbers of the papers, and ours beside them.   make compare-paper STUDY=baselines [PROFILE=mtd]
+
+`paper.csv` holds every number of the tables of MeDS, its poster and AD², as printed, with the table, and a note where
+the publications contradict each other.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from harness.environment import prepare_environment
+from harness.errors import InputError, exit_on_input_error
+from harness.tracking import Tracker, default_uri
+
+FILE = Path(__file__).parent / "paper.csv"
+DATASETS = {
+    "MVTecAD": "MVTecAD",
+    "VisA": "VisA",
+    "RealIAD": "Real-IAD",
+    "MVTecLOCO": "MVTec-LOCO",
+}
+"""Ours by class, as the papers call them."""
+NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ"}
+BASELINES = {
+    "PatchCore": "PatchCore",
+    "SoftPatch": "SoftPatch",
+    "InReaCh": "InReaCh",
+    "FunAD": "FUN-AD",
+}
+METRICS = {
+    "image_auroc": "I-AUROC",
+    "image_ap": "I-AP",
+    "image_f1max": "I-F1max",
+    "pixel_auroc": "P-AUROC",
+    "pixel_ap": "P-AP",
+    "pixel_f1max": "P-F1max",
+    "pixel_aupro_dinomaly200": "P-AUPRO",
+}
+"""AUPRO as the release computes it; the others are exact."""
+CELL = ["dataset", "noise", "metric", "method", "category"]
+"""What names a number in both."""
+
+
+def published(source: str = "paper") -> pd.DataFrame:
+    """All numbers of a source (paper, poster or ad2) with columns as in the file; values in their printed unit."""
+    rows = pd.read_csv(FILE, dtype=str, keep_default_na=False)
+    rows = rows[rows["source"] == source]
+    return rows.assign(
+        value=rows["value"].astype(float),
+        noise=pd.to_numeric(rows["noise"], errors="coerce").astype("Int64"),
+    )
+
+
+def ours(results: pd.DataFrame) -> pd.DataFrame:
+    """Tracked results over all test images, as the papers name them: per cent, mean and deviation over seeds."""
+    rows = results[(results["readout"] == "all") & results["metric"].isin(METRICS)]
+    network = rows.get("detector.network", pd.Series("", index=rows.index)).map(NETWORKS)
+    method = np.select(
+        [rows["detector"] == "MeDS", rows["detector"] == "PlainNetwork"],
+        [network + "+MeDS", network],
+        rows["detector"].map(BASELINES),
+    )
+    named = rows.assign(
+        dataset=rows["dataset"].map(DATASETS),
+        noise=(100 * rows["noise.ratio"].astype(float)).round().astype("Int64"),
+        metric=rows["metric"].map(METRICS),
+        method=method,
+        value=100 * rows["value"],
+    ).dropna(subset=["dataset", "method"])
+    groups = named.groupby(CELL)["value"]
+    return groups.agg(ours="mean", spread="std", seeds="count").reset_index()
+
+
+def compare(results: pd.DataFrame) -> pd.DataFrame:
+    """Our numbers beside those of the paper, a row per number that both have.
+
+    Columns: table, dataset, noise, metric, method, category, ours, spread, seeds, published, difference, beyond, note.
+    `beyond` is "yes" where the difference is more than two deviations over our seeds, empty where there is one seed.
+
+    Raises:
+        InputError: the paper has none of these numbers.
+    """
+    plain = published().query("variant == ''").rename(columns={"value": "published"})
+    both = ours(results).merge(plain[["table", *CELL, "published", "note"]], on=CELL)
+    if both.empty:
+        names = ", ".join(sorted(results["dataset"].unique()))
+        raise InputError(
+            f"The paper has no number that this study on {names} has. It has image and pixel metrics on "
+            f"{', '.join(DATASETS)}; run a study on one of these."
+        )
+    difference = both["ours"] - both["published"]
+    beyond = (difference.abs() > 2 * both["spread"]).map({True: "yes", False: "no"})
+    both = both.assign(difference=difference, beyond=beyond.where(both["seeds"] > 1, ""))
+    order = [*CELL, "ours", "spread", "seeds", "published", "difference", "beyond", "note"]
+    return both[["table", *order]].sort_values(["table", *CELL], ignore_index=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Print our results beside the published ones, with their difference; nothing is computed."""
+
+    study: Annotated[str, tyro.conf.Positional] = "baselines"
+    """Which study's results."""
+    profile: str = "laptop"
+    """The profile it ran on."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+
+
+def main(options: Options) -> int:
+    """Print the comparison and write it as CSV; return the exit code."""
+    prepare_environment()
+    results = Tracker(default_uri(options.runs), options.study).load(options.profile)
+    table = compare(results)
+    path = options.runs / options.study / f"{options.profile}-paper.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+    print(table.to_markdown(index=False, floatfmt=".2f"))
+    print(f"\nIn per cent. Also in {path}.")
+    return 0
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        sys.exit(main(tyro.cli(Options)))
