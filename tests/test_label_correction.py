@@ -1,0 +1,120 @@
+"""Label correction: rankings of unlabelled folders, the page to tick on, and folders without what was ticked."""
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.compute import InProcess
+from harness.errors import InputError
+from harness.label_correction import Ranking, clean, find_images, quality, rank, read_list
+from harness.meds import MeDS
+from harness.optimizer import Training
+from harness.ranking_page import render
+from tests.small import ENCODER, NETWORK
+
+SHORT = Training(steps=30, batch_size=8)
+DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
+
+
+@pytest.fixture(scope="module")
+def folder(small, tmp_path_factory):
+    """Bricks, two folders deep, with three defective ones among them."""
+    root = tmp_path_factory.mktemp("unlabelled")
+    samples = small.prepared.samples.query("category == 'brick'")
+    normal = samples.query("split == 'train' or defect == 'good'")["image"]
+    wrong = samples.query("defect == 'hole'")["image"][:2]
+    for number, image in enumerate([*normal, *wrong]):
+        place = root / ("a" if number % 2 else "b/c") / f"{number}{Path(image).suffix}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(small.data / image, place)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ranking(folder, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    settings = {"detector": DETECTOR, "encoder": ENCODER, "seed": 0}
+    return rank(folder, cache=cache, compute=InProcess(), **settings)
+
+
+def test_every_image_is_ranked_once_and_the_wrong_ones_come_first(folder, ranking):
+    names = find_images(folder)
+    assert sorted(ranking.images) == sorted(names)
+    assert (np.diff(ranking.scores_N) <= 0).all()
+    assert ranking.maps_NSS.shape == (len(names), 128, 128)
+    wrong = sorted(names, key=lambda name: int(Path(name).stem))[-2:]
+    found = quality(ranking, wrong).set_index("metric")
+    assert found.loc["AUPRC", "floor"] == pytest.approx(2 / len(names))
+    assert found.loc["AUPRC", "value"] > 3 * found.loc["AUPRC", "floor"]
+    assert found.loc["inspection depth", "value"] >= found.loc["inspection depth", "floor"]
+
+
+def test_names_and_places_of_images_do_not_matter(folder, ranking, tmp_path):
+    renamed = tmp_path / "other"
+    renamed.mkdir()
+    names = {}
+    for number, name in enumerate(reversed(ranking.images)):
+        names[f"{number}.png"] = name
+        shutil.copy(folder / name, renamed / f"{number}.png")
+    settings = {"detector": DETECTOR, "encoder": ENCODER, "seed": 0}
+    again = rank(renamed, cache=tmp_path / "cache", compute=InProcess(), **settings)
+    np.testing.assert_array_equal(again.scores_N, ranking.scores_N)
+    assert [names[name] for name in again.images] == list(ranking.images)
+
+
+class Cards(HTMLParser):
+    """Names to tick, and what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.fetched = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag == "input":
+            self.names.append(given["value"])
+        self.fetched += [value for key, value in attributes if key in ("src", "href")]
+
+
+def test_the_page_has_a_box_per_image_in_order_and_fetches_nothing(ranking):
+    page = Cards(render(ranking))
+    assert page.names == list(ranking.images)
+    assert all(address.startswith("data:") for address in page.fetched)
+    assert len(page.fetched) == 2 * len(page.names) + 1
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_cleaned_folder_has_all_other_images_and_nothing_is_lost(folder, tmp_path, copy):
+    names = find_images(folder)
+    saved = tmp_path / "remove.csv"
+    saved.write_text(f'image\n"{names[0]}"\n"{names[3]}"\n')
+    left = clean(folder, read_list(saved), tmp_path / "clean", copy=copy)
+    assert left == len(names) - 2
+    assert find_images(tmp_path / "clean") == [n for n in names if n not in (names[0], names[3])]
+    assert find_images(folder) == names
+    one = tmp_path / "clean" / names[1]
+    assert one.is_symlink() != copy
+    assert one.read_bytes() == (folder / names[1]).read_bytes()
+
+
+def test_what_cannot_be_done_is_said(folder, tmp_path):
+    names = find_images(folder)
+    with pytest.raises(InputError, match="no folder"):
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has 0 images"):
+        find_images(tmp_path)
+    with pytest.raises(InputError, match="made for another folder"):
+        clean(folder, ["z.png"], tmp_path / "clean")
+    with pytest.raises(InputError, match="exists already"):
+        clean(folder, names[:1], tmp_path)
+    (tmp_path / "list.csv").write_text("file\na.png\n")
+    with pytest.raises(InputError, match="column 'image'"):
+        read_list(tmp_path / "list.csv")
+    few = Ranking(folder, tuple(names), np.zeros(len(names)), np.zeros((len(names), 2, 2)))
+    with pytest.raises(InputError, match="not an image of"):
+        quality(few, ["z.png"])
+    assert not (tmp_path / "clean").exists()
