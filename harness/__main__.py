@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from harness.check import Inspection, count_images, inspect
+from harness import doctor
+from harness.check import Inspection, count_images, inspect, inspect_or_refuse
 from harness.datasets import Dataset
 from harness.datasets.btad import BTAD
 from harness.datasets.folder import Folder
@@ -22,8 +26,9 @@ from harness.datasets.real_iad import RealIAD
 from harness.datasets.textures import Textures
 from harness.datasets.visa import VisA
 from harness.environment import prepare_environment
-from harness.errors import UsageError, exit_on_input_error, paragraph
+from harness.errors import InputError, UsageError, exit_on_input_error, paragraph
 from harness.images import ImageIndex
+from harness.tracking import Tracker, default_uri
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -56,14 +61,69 @@ class Check:
 
     def run(self) -> int:
         """Check; return the exit code."""
-        if self.dataset not in DATASETS:
-            raise UsageError(
-                f"There is no dataset {self.dataset!r}. Datasets: {', '.join(DATASETS)}."
-            )
-        dataset = DATASETS[self.dataset]
+        dataset = known_dataset(self.dataset)
         inspection = inspect(dataset, self.data, ImageIndex(self.cache / "images.json"))
         print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
         return int(bool(inspection.fatal))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Look for what would stand in the way of a study, and say how to mend it; exit code 1 if there is anything."""
+
+    dataset: str | None = None
+    """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
+    data: Path | None = None
+    """Its root folder."""
+    address: str | None = None
+    """Address of a Ray cluster; by default RAY_ADDRESS, else a session on this machine."""
+    workers: int = 0
+    """Processes that will share the training of a network."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+    cache: Path = Path("cache")
+    """Folder for what can be computed again."""
+
+    def run(self) -> int:
+        """Examine; return the exit code."""
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven take minutes
+        prepare_environment(self.address)
+        answers = doctor.examine(self._checks())
+        for answer in answers:
+            mark = "ok   " if answer.sound else "FAULT"
+            print(
+                textwrap.indent(paragraph(answer.text), " " * 16).replace(
+                    " " * 16, f"{mark} {answer.what:<10}", 1
+                )
+            )
+        faults = sum(not answer.sound for answer in answers)
+        print(f"{faults} faults." if faults else "Nothing stands in the way.")
+        return int(bool(faults))
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "python", doctor.python
+        yield "encoder", doctor.encoder
+        yield "gpu", doctor.gpu
+        yield "disk", lambda: doctor.disk((self.cache, self.runs))
+        yield "limits", doctor.limits
+        yield "tracking", lambda: Tracker(default_uri(self.runs), "doctor").reach()
+        yield "ray", self._ray
+        if self.dataset or self.data:
+            yield "data", self._data
+
+    def _ray(self) -> str:
+        from harness.cluster.health import ray_works
+
+        return ray_works(self.address, self.workers)
+
+    def _data(self) -> str:
+        dataset = known_dataset(self.dataset)
+        if self.data is None:
+            raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
+        samples = inspect_or_refuse(
+            dataset, self.data, ImageIndex(self.cache / "images.json")
+        ).samples
+        return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +182,17 @@ class Rank:
         return 0
 
 
+def known_dataset(name: str | None) -> Dataset:
+    """Look a dataset up by its name.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"There is no dataset {name!r}. Datasets: {', '.join(DATASETS)}.")
+    return DATASETS[name]
+
+
 def as_text(dataset: Dataset, inspection: Inspection) -> str:
     """Counts and sizes as a table, findings as paragraphs."""
     counts = count_images(inspection.samples)
@@ -160,5 +231,7 @@ def _size_text(size: tuple[int, int, int, int] | None) -> str:
 
 if __name__ == "__main__":
     with exit_on_input_error():
-        command = tyro.extras.subcommand_cli_from_dict({"check": Check, "rank": Rank})
+        command = tyro.extras.subcommand_cli_from_dict(
+            {"check": Check, "doctor": Doctor, "rank": Rank}
+        )
         sys.exit(command.run())

@@ -71,6 +71,23 @@ class Tracker:
         file = self.uri.removeprefix("sqlite:///")
         return file == self.uri or Path(file).is_file()
 
+    def reach(self) -> str:
+        """Ask the store for its studies, if it is there; say what it is.
+
+        Raises:
+            InputError: it does not answer, or is of another version of MLflow.
+        """
+        if not self.is_there:
+            return f"{self.uri}, not made yet"
+        try:
+            return f"{self.uri}, {len(self._client.search_experiments())} studies"
+        except Exception as error:
+            raise InputError(
+                f"The tracking store {self.uri} does not answer ({str(error).splitlines()[0][:300]}). Start the "
+                "server, name another store with MLFLOW_TRACKING_URI or --runs, or bring an older database up to date: "
+                f".venv/bin/mlflow db upgrade {self.uri}."
+            ) from error
+
     @cached_property
     def _client(self) -> MlflowClient:
         return MlflowClient(tracking_uri=self.uri)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,8 +34,9 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         )
     else:
         try:
+            _knock(address)
             ray.init(address, **quiet)
-        except ConnectionError as error:
+        except OSError as error:
             raise InputError(
                 f"No Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or "
                 "leave the address out to work on this machine alone."
@@ -45,6 +47,19 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Open a connection to `host:port`, or `ray://host:port`: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+
+
+PATIENCE = 10
+"""Seconds within which a cluster's port must open."""
 SHARE = 0.9
 """Of a core, and of a GPU, that Ray books for what works on it. The rest is for those that wait for the work: with
 whole cores booked, the last experiment would find a sliver too little and wait for another to end."""
