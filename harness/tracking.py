@@ -25,6 +25,7 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError
+from harness.records import to_record
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment, Result
@@ -154,7 +155,7 @@ class Tracker:
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)
-        record = {"key": experiment.key, "value": repr(experiment), **experiment.params}
+        record = {"key": experiment.key, "value": to_record(experiment), **experiment.params}
         self._client.log_text(run_id, json.dumps(record, indent=2, default=str), "experiment.json")
         return RunLog(self._client, run_id)
 
