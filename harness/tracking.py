@@ -1,4 +1,4 @@
-"""MLflow, both ways: results in, finished keys and tables out. The only file that knows MLflow.
+"""MLflow, both ways: runs in, finished keys and tables out. Beside `run_log` the only file that knows MLflow.
 
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
@@ -9,32 +9,29 @@ one parent run, which lists the keys that belong to it.
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError
 from harness.records import to_record
+from harness.run_log import BATCH, FAILURE, RunLog
 
 if TYPE_CHECKING:
-    from harness.experiment import Experiment, Result
+    from harness.experiment import Experiment
 
 KEY, DATA, PROFILE, PARENT = "meds.key", "meds.data", "meds.profile", "mlflow.parentRunId"
-BATCH = 1000
-"""Metrics per request; MLflow refuses more."""
-CURVE_POINTS = 200
-"""Points kept of a loss curve, each the mean over its steps."""
+RECORD = "experiment.json"
+"""Artifact of a run: its key, its settings, and what makes its experiment again."""
 KEYS_FILE = "keys.json"
 """Artifact of a parent run: the keys of its experiments."""
 
@@ -156,7 +153,7 @@ class Tracker:
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)
         record = {"key": experiment.key, "value": to_record(experiment), **experiment.params}
-        self._client.log_text(run_id, json.dumps(record, indent=2, default=str), "experiment.json")
+        self._client.log_text(run_id, json.dumps(record, indent=2, default=str), RECORD)
         return RunLog(self._client, run_id)
 
     def load(self, profile: str) -> pd.DataFrame:
@@ -168,6 +165,91 @@ class Tracker:
         Raises:
             InputError: the store has no result of this study on this profile.
         """
+        rows = []
+        for key, run in self._of_study(profile).items():
+            shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
+            rows += [{**shared, **value} for value in _values_of(run)]
+        if not rows:
+            raise InputError(
+                f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
+                f"{self.uri}. Run it: make sweep-{self.study} PROFILE={profile}."
+            )
+        return pd.DataFrame(rows)
+
+    def runs(self, profile: str) -> pd.DataFrame:
+        """Runs of the study on a profile: finished experiments, and those that failed and were not run again since.
+
+        Columns: run_id, key, name, status (FINISHED or FAILED), failure, seconds, data, and one per tag of the
+        environment that it ran in (git, machine, version.torch, ...).
+
+        Raises:
+            InputError: see `load`.
+        """
+        finished = self._of_study(profile)
+        parent = self._parent(profile)
+        assert parent is not None
+        of_parent = f"tags.`{PARENT}` = '{parent.info.run_id}' AND attributes.status = 'FAILED'"
+        failed = [run for run in self._search(of_parent) if run.data.tags[KEY] not in finished]
+        rows = []
+        for run in (*finished.values(), *failed):
+            tags = run.data.tags
+            own = {
+                "run_id": run.info.run_id,
+                "key": tags[KEY],
+                "name": tags.get("mlflow.runName", ""),
+                "status": run.info.status,
+                "failure": tags.get(FAILURE, ""),
+                "seconds": run.data.metrics.get("seconds"),
+                "data": tags[DATA],
+            }
+            known = (KEY, DATA, FAILURE)
+            environment = {
+                name.removeprefix("meds."): value
+                for name, value in tags.items()
+                if name.startswith("meds.") and name not in known
+            }
+            rows.append({**own, **environment})
+        return pd.DataFrame(rows)
+
+    def record(self, run_id: str) -> Any:
+        """What a run's experiment is, see `harness.records`.
+
+        Raises:
+            InputError: there is no such run, or it was stored before experiments were stored so.
+        """
+        self._run(run_id)
+        value = json.loads(self._read_artifact(run_id, RECORD))["value"]
+        if not isinstance(value, dict):
+            raise InputError(
+                f"Run {run_id} was stored by a version that did not store what makes its experiment again. Run the "
+                "study anew in another folder: --runs."
+            )
+        return value
+
+    def values(self, run_id: str) -> pd.DataFrame:
+        """All numbers of a finished run: columns readout, metric, category, value."""
+        return pd.DataFrame(_values_of(self._run(run_id)))
+
+    def split(self, run_id: str) -> str:
+        """Training images of a run, as CSV: image, category, digest, injected."""
+        return self._read_artifact(run_id, "train.csv")
+
+    def data_of(self, run_id: str) -> str:
+        """Digest of the data that a run used."""
+        return str(self._run(run_id).data.tags[DATA])
+
+    def _run(self, run_id: str) -> Run:
+        try:
+            if self.is_there:
+                return self._client.get_run(run_id)
+            raise MlflowException("it does not exist")
+        except MlflowException as error:
+            raise InputError(
+                f"{self.uri} has no run {run_id!r}. Ids of runs are in runs.csv of an exported study, and in MLflow."
+            ) from error
+
+    def _of_study(self, profile: str) -> dict[str, Run]:
+        """Finished runs of the study's experiments on a profile, by key."""
         parent = self._parent(profile)
         if parent is None:
             raise InputError(
@@ -175,22 +257,8 @@ class Tracker:
                 f"make sweep-{self.study} PROFILE={profile}."
             )
         keys = set(json.loads(self._read_artifact(parent.info.run_id, KEYS_FILE)))
-        data_digest = parent.data.tags[DATA]
-        rows = []
-        for key, run in self._finished(data_digest).items():
-            if key in keys:
-                shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
-                for name, value in run.data.metrics.items():
-                    if name.count("/") == 2:
-                        readout, metric, category = name.split("/")
-                        place = {"readout": readout, "metric": metric, "category": category}
-                        rows.append({**shared, **place, "value": value})
-        if not rows:
-            raise InputError(
-                f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
-                f"{self.uri}. Run it: make sweep-{self.study} PROFILE={profile}."
-            )
-        return pd.DataFrame(rows)
+        finished = self._finished(parent.data.tags[DATA])
+        return {key: run for key, run in finished.items() if key in keys}
 
     def _parent(self, profile: str) -> Run | None:
         found = self._search(f"tags.`{PROFILE}` = '{profile}'")
@@ -223,84 +291,13 @@ class Tracker:
             return Path(self._client.download_artifacts(run_id, name, folder)).read_text()
 
 
-@dataclass(frozen=True)
-class RunLog:
-    """The run of one experiment while it is written."""
-
-    client: MlflowClient
-    run_id: str
-
-    def finish(self, result: Result) -> None:
-        """Store a result; the run counts as finished only after the last write."""
-        metrics = [*_metrics_of(result), *self._curves_of(result)]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
-        tables = {"counts": result.counts, "train": result.train, "scores": result.scores}
-        for name, table in tables.items():
-            self.client.log_text(self.run_id, table.to_csv(index=False), f"{name}.csv")
-        self.client.set_terminated(self.run_id, "FINISHED")
-
-    def _curves_of(self, result: Result) -> Iterable[Metric]:
-        """Points of the loss curves that were not written while the network trained."""
-        for phase, trained in result.history.items():
-            name, stride = loss_name(phase), _stride(len(trained.losses_T))
-            written = {point.step for point in self.client.get_metric_history(self.run_id, name)}
-            for step in range(0, len(trained.losses_T), stride):
-                if step not in written:
-                    yield _metric(name, trained.losses_T[step : step + stride].mean(), step)
-
-    def fail(self, reason: str) -> None:
-        """Record why the experiment failed."""
-        self.client.log_batch(self.run_id, tags=[RunTag("meds.failure", reason[-5000:])])
-        self.client.set_terminated(self.run_id, "FAILED")
-
-
-def _metrics_of(result: Result) -> Iterable[Metric]:
-    """All numbers of a result: per category and mean, selections by the step they begin at."""
-    for row in result.metrics.to_dict("records"):
-        yield _metric(f"{row['readout']}/{row['metric']}/{row['category']}", row["value"])
-    for row in result.counts.to_dict("records"):
-        for count in ("injected", "unseen", "contamination"):
-            yield _metric(f"data/{count}/{row['category']}", row[count])
-    yield _metric("seconds", result.seconds)
-    for row in result.selections.to_dict("records"):
-        for count in ("selected", "contaminated"):
-            yield _metric(f"{row['phase']}_{count}", row[count], row["step"])
-
-
-def _metric(name: str, value: float, step: int = 0) -> Metric:
-    return Metric(name, float(value), int(time.time() * 1000), step)
-
-
-@dataclass
-class LossCurve:
-    """Progress callback that writes loss curves while a network trains, a few hundred points of means over steps."""
-
-    log: RunLog
-    interval: float = 5.0
-    """Seconds between two writes."""
-    _losses: list[float] = field(default_factory=list)
-    _points: list[Metric] = field(default_factory=list)
-    _written: float = 0.0
-
-    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
-        """See `harness.compute.ProgressCallback`."""
-        self._losses.append(loss)
-        if step % _stride(steps) == 0 or step == steps:
-            mean = sum(self._losses) / len(self._losses)
-            self._points.append(_metric(loss_name(phase), mean, step - len(self._losses)))
-            self._losses.clear()
-        if self._points and (step == steps or time.monotonic() - self._written > self.interval):
-            self._written = time.monotonic()
-            self.log.client.log_batch(self.log.run_id, metrics=self._points)
-            self._points.clear()
-
-
-def loss_name(phase: str) -> str:
-    """Name of the metric that holds a phase's loss curve."""
-    return f"{phase}_loss"
-
-
-def _stride(steps: int) -> int:
-    """Steps behind one point of a loss curve."""
-    return max(1, math.ceil(steps / CURVE_POINTS))
+def _values_of(run: Run) -> list[dict[str, Any]]:
+    """Numbers of a run that have a read-out, a metric and a category."""
+    return [
+        {
+            **dict(zip(("readout", "metric", "category"), name.split("/"), strict=True)),
+            "value": value,
+        }
+        for name, value in run.data.metrics.items()
+        if name.count("/") == 2
+    ]

@@ -11,8 +11,9 @@ from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.experiment import Result
 from harness.noise import Noise
+from harness.run_log import LossCurve
 from harness.selection import Selection
-from harness.tracking import LossCurve, Tracker, default_uri
+from harness.tracking import Tracker, default_uri
 from harness.training import Trained
 
 DATA = "d" * 16

@@ -19,7 +19,8 @@ from harness.cluster.progress import HEADLINE, Summary, Watcher
 from harness.cluster.session import seats
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
-from harness.tracking import LossCurve, Tracker
+from harness.run_log import LossCurve
+from harness.tracking import Tracker
 
 TRIAL = 0.001
 """Of a core, that Ray books for a trial: Tune wants something."""

@@ -1,0 +1,76 @@
+"""Look for what would stand in the way of a study.   python -m harness doctor"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import doctor
+from harness.check import inspect_or_refuse
+from harness.commands.check import known_dataset
+from harness.environment import prepare_environment
+from harness.errors import InputError, paragraph
+from harness.images import ImageIndex
+from harness.tracking import Tracker, default_uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Look for what would stand in the way of a study, and say how to mend it; exit code 1 if there is anything."""
+
+    dataset: str | None = None
+    """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
+    data: Path | None = None
+    """Its root folder."""
+    address: str | None = None
+    """Address of a Ray cluster; by default RAY_ADDRESS, else a session on this machine."""
+    workers: int = 0
+    """Processes that will share the training of a network."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+    cache: Path = Path("cache")
+    """Folder for what can be computed again."""
+
+    def run(self) -> int:
+        """Examine; return the exit code."""
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven take minutes
+        prepare_environment(self.address)
+        answers = doctor.examine(self._checks())
+        for answer in answers:
+            mark = "ok   " if answer.sound else "FAULT"
+            print(
+                textwrap.indent(paragraph(answer.text), " " * 16).replace(
+                    " " * 16, f"{mark} {answer.what:<10}", 1
+                )
+            )
+        faults = sum(not answer.sound for answer in answers)
+        print(f"{faults} faults." if faults else "Nothing stands in the way.")
+        return int(bool(faults))
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "python", doctor.python
+        yield "encoder", doctor.encoder
+        yield "gpu", doctor.gpu
+        yield "disk", lambda: doctor.disk((self.cache, self.runs))
+        yield "limits", doctor.limits
+        yield "tracking", lambda: Tracker(default_uri(self.runs), "doctor").reach()
+        yield "ray", self._ray
+        if self.dataset or self.data:
+            yield "data", self._data
+
+    def _ray(self) -> str:
+        from harness.cluster.health import ray_works
+
+        return ray_works(self.address, self.workers)
+
+    def _data(self) -> str:
+        dataset = known_dataset(self.dataset)
+        if self.data is None:
+            raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
+        samples = inspect_or_refuse(
+            dataset, self.data, ImageIndex(self.cache / "images.json")
+        ).samples
+        return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"

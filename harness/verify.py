@@ -1,0 +1,50 @@
+"""Run a stored experiment again and say how far the numbers are from those that were stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.compute import Compute
+from harness.errors import InputError
+from harness.experiment import Experiment, run
+from harness.records import from_record
+from harness.tracking import Tracker
+
+PLACE = ["readout", "metric", "category"]
+"""What names a value of one experiment."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An experiment, run twice."""
+
+    experiment: Experiment
+    values: pd.DataFrame
+    """Columns readout, metric, category, stored, again, difference."""
+
+    @property
+    def largest(self) -> float:
+        """Largest absolute difference; infinite where a value is there only once."""
+        return float(self.values["difference"].abs().fillna(float("inf")).max())
+
+
+def verify(tracker: Tracker, run_id: str, *, data: Path, cache: Path, compute: Compute) -> Verified:
+    """Run the experiment of a stored run again, and compare all its numbers.
+
+    Raises:
+        InputError: there is no such run, this version cannot make its experiment, or the data is not the same.
+    """
+    experiment = from_record(tracker.record(run_id))
+    stored = tracker.values(run_id).rename(columns={"value": "stored"})
+    result = run(experiment, data=data, cache=cache, compute=compute)
+    if result.data_digest != tracker.data_of(run_id):
+        raise InputError(
+            f"The images in {data} are not those of run {run_id}: digest {result.data_digest} instead of "
+            f"{tracker.data_of(run_id)}. Give the folder that it ran on."
+        )
+    again = result.metrics.rename(columns={"value": "again"})
+    values = stored[stored["readout"] != "data"].merge(again, on=PLACE, how="outer")
+    return Verified(experiment, values.assign(difference=values["again"] - values["stored"]))

@@ -1,0 +1,108 @@
+"""Results outside MLflow: exported, read, merged and run again, they are the same numbers."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from harness import portable
+from harness.compute import InProcess
+from harness.detectors import MemoryDetector
+from harness.errors import InputError
+from harness.experiment import run_prepared
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise
+from harness.records import from_record
+from harness.tracking import Tracker
+from harness.verify import verify
+
+PLACE = ["key", "readout", "metric", "category"]
+
+
+def stored(small, folder, ratios, *, failing=None):
+    """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+    cells = [
+        small.experiment(MemoryDetector(memory=MemoryEnsemble(ratio=ratio)), noise=Noise(ratio=0.3))
+        for ratio in (*ratios, *([failing] if failing else []))
+    ]
+    digest = small.prepared.data_digest
+    parent = tracker.open_study("small", [e.key for e in cells], digest)
+    for experiment in cells:
+        log = tracker.start(
+            experiment,
+            name=experiment.name,
+            parent=parent,
+            data_digest=digest,
+            environment={"git": "abc", "machine": "two cores"},
+        )
+        if experiment.detector.memory.ratio == failing:
+            log.fail("Traceback\nZeroDivisionError: no room")
+        else:
+            log.finish(
+                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+            )
+    return tracker, cells
+
+
+def sorted_values(frame):
+    return frame.sort_values(PLACE, ignore_index=True)[[*PLACE, "value"]]
+
+
+def test_an_exported_study_is_read_without_its_store(small, tmp_path):
+    tracker, cells = stored(small, tmp_path, (0.1, 0.5), failing=1.0)
+    folder = portable.export(tracker, "small", tmp_path / "out")
+    pd.testing.assert_frame_equal(
+        sorted_values(portable.read(folder)), sorted_values(tracker.load("small"))
+    )
+    runs = pd.read_csv(folder / portable.RUNS).set_index("key")
+    assert list(runs["status"].value_counts()[["FINISHED", "FAILED"]]) == [2, 1]
+    assert "no room" in runs.loc[cells[2].key, "failure"]
+    assert runs.loc[cells[0].key, "machine"] == "two cores"
+    records = json.loads((folder / portable.EXPERIMENTS).read_text())
+    assert {from_record(record) for record in records.values()} == set(cells[:2])
+    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    assert manifest["data"] == [small.prepared.data_digest]
+    assert set(manifest["splits"]) == {e.key for e in cells[:2]}
+    assert len(set(manifest["splits"].values())) == 1  # both memories had the same training images
+    with pytest.raises(InputError, match="exists already"):
+        portable.export(tracker, "small", folder)
+
+
+def test_folders_of_one_study_are_merged(small, tmp_path):
+    folders = []
+    for name, ratios in (("a", (0.1, 0.5)), ("b", (0.5, 1.0))):
+        (tmp_path / name).mkdir()
+        tracker, _ = stored(small, tmp_path / name, ratios)
+        folders.append(portable.export(tracker, "small", tmp_path / name / "out"))
+    merged = portable.read(portable.merge(folders, tmp_path / "merged"))
+    both = pd.concat([portable.read(folder) for folder in folders]).drop_duplicates(PLACE)
+    pd.testing.assert_frame_equal(sorted_values(merged), sorted_values(both))
+    assert merged["key"].nunique() == 3
+    results = portable.read(folders[1])
+    results.loc[results["metric"] == "image_auroc", "value"] += 0.25
+    results.to_parquet(folders[1] / portable.RESULTS)
+    with pytest.raises(InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25"):
+        portable.merge(folders, tmp_path / "conflict")
+    assert not (tmp_path / "conflict").exists()
+    with pytest.raises(InputError, match="is no exported study"):
+        portable.read(tmp_path)
+
+
+def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
+    tracker, _ = stored(small, tmp_path, (0.5,))
+    (run_id,) = tracker.runs("small")["run_id"]
+    places = {"data": small.data, "cache": small.cache, "compute": InProcess()}
+    found = verify(tracker, run_id, **places)
+    assert found.largest == 0
+    assert len(found.values) > 20
+    name = "all/image_auroc/mean"
+    value = tracker._client.get_run(run_id).data.metrics[name]
+    tracker._client.log_metric(run_id, name, value - 0.125)
+    assert verify(tracker, run_id, **places).largest == pytest.approx(0.125)
+    with pytest.raises(InputError, match="has no run 'nothing'"):
+        verify(tracker, "nothing", **places)
+    with pytest.raises(InputError, match="no run"):
+        verify(replace(tracker, uri=f"sqlite:///{tmp_path / 'none.db'}"), run_id, **places)
+    assert not (tmp_path / "none.db").exists()
