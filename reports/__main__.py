@@ -63,9 +63,15 @@ def main(options: Options) -> int:
     table.to_csv(path.with_suffix(".csv"), index=False)
     texts = [each.to_markdown(index=False, floatfmt=".3f") for each in (*summaries, table)]
     path.with_suffix(".md").write_text("\n\n".join(texts) + "\n")
+    path.with_suffix(".tex").write_text("\n".join(as_latex(each) for each in (*summaries, table)))
     path.with_suffix(".html").write_text(page)
-    print(f"Report: {path}.html (also .png, .svg, .csv, .md)")
+    print(f"Report: {path}.html (also .png, .svg, .csv, .md, .tex)")
     return 0
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    """A LaTeX tabular, for a document that uses the package booktabs."""
+    return table.to_latex(index=False, float_format="%.3f", na_rep="", escape=True)
 
 
 def provenance(results: pd.DataFrame) -> dict[str, str]:

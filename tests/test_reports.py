@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reports import baselines, ensemble_size, gain, releases, rho, theorem
+from reports.__main__ import as_latex
 from reports.labels import METRICS
 from reports.page import render
 
@@ -203,3 +204,11 @@ def test_released_baselines_are_told_apart(results):
         "SoftPatch",
         "SoftPatch, released",
     ]
+
+
+def test_tables_are_latex_that_escapes_what_it_must():
+    table = pd.DataFrame({"a_b": ["50 %", "x & y"], "value": [0.12345, None]})
+    text = as_latex(table)
+    assert r"a\_b & value \\" in text
+    assert r"50 \% & 0.123 \\" in text
+    assert r"x \& y &  \\" in text
