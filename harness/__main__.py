@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tyro
 
@@ -12,7 +14,7 @@ from harness.commands.rank import Rank
 from harness.commands.results import Export, Merge, Verify
 from harness.errors import exit_on_input_error
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "check": Check,
     "doctor": Doctor,
     "rank": Rank,

@@ -1,4 +1,4 @@
-"""MLflow, both ways: runs in, finished keys and tables out. Beside `run_log` the only file that knows MLflow.
+"""MLflow, both ways: runs in, finished keys and tables out. With `run_log` and `run_tables` all that knows MLflow.
 
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
@@ -24,12 +24,13 @@ from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError
 from harness.records import to_record
-from harness.run_log import BATCH, FAILURE, RunLog
+from harness.run_log import BATCH, RunLog
+from harness.run_tables import DATA, KEY, row_of, values_of
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
 
-KEY, DATA, PROFILE, PARENT = "meds.key", "meds.data", "meds.profile", "mlflow.parentRunId"
+PROFILE, PARENT = "meds.profile", "mlflow.parentRunId"
 RECORD = "experiment.json"
 """Artifact of a run: its key, its settings, and what makes its experiment again."""
 KEYS_FILE = "keys.json"
@@ -168,7 +169,7 @@ class Tracker:
         rows = []
         for key, run in self._of_study(profile).items():
             shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
-            rows += [{**shared, **value} for value in _values_of(run)]
+            rows += [{**shared, **value} for value in values_of(run)]
         if not rows:
             raise InputError(
                 f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
@@ -190,26 +191,7 @@ class Tracker:
         assert parent is not None
         of_parent = f"tags.`{PARENT}` = '{parent.info.run_id}' AND attributes.status = 'FAILED'"
         failed = [run for run in self._search(of_parent) if run.data.tags[KEY] not in finished]
-        rows = []
-        for run in (*finished.values(), *failed):
-            tags = run.data.tags
-            own = {
-                "run_id": run.info.run_id,
-                "key": tags[KEY],
-                "name": tags.get("mlflow.runName", ""),
-                "status": run.info.status,
-                "failure": tags.get(FAILURE, ""),
-                "seconds": run.data.metrics.get("seconds"),
-                "data": tags[DATA],
-            }
-            known = (KEY, DATA, FAILURE)
-            environment = {
-                name.removeprefix("meds."): value
-                for name, value in tags.items()
-                if name.startswith("meds.") and name not in known
-            }
-            rows.append({**own, **environment})
-        return pd.DataFrame(rows)
+        return pd.DataFrame([row_of(run) for run in (*finished.values(), *failed)])
 
     def record(self, run_id: str) -> Any:
         """What a run's experiment is, see `harness.records`.
@@ -228,7 +210,7 @@ class Tracker:
 
     def values(self, run_id: str) -> pd.DataFrame:
         """All numbers of a finished run: columns readout, metric, category, value."""
-        return pd.DataFrame(_values_of(self._run(run_id)))
+        return pd.DataFrame(values_of(self._run(run_id)))
 
     def split(self, run_id: str) -> str:
         """Training images of a run, as CSV: image, category, digest, injected."""
@@ -289,15 +271,3 @@ class Tracker:
     def _read_artifact(self, run_id: str, name: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run_id, name, folder)).read_text()
-
-
-def _values_of(run: Run) -> list[dict[str, Any]]:
-    """Numbers of a run that have a read-out, a metric and a category."""
-    return [
-        {
-            **dict(zip(("readout", "metric", "category"), name.split("/"), strict=True)),
-            "value": value,
-        }
-        for name, value in run.data.metrics.items()
-        if name.count("/") == 2
-    ]

@@ -1,0 +1,44 @@
+"""What a stored run says, as rows of tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow.entities import Run
+
+from harness.run_log import FAILURE
+
+KEY, DATA = "meds.key", "meds.data"
+"""Tags of a run: its experiment, and the digest of the data it ran on."""
+
+
+def values_of(run: Run) -> list[dict[str, Any]]:
+    """Numbers of a run that have a read-out, a metric and a category."""
+    return [
+        {
+            **dict(zip(("readout", "metric", "category"), name.split("/"), strict=True)),
+            "value": value,
+        }
+        for name, value in run.data.metrics.items()
+        if name.count("/") == 2
+    ]
+
+
+def row_of(run: Run) -> dict[str, Any]:
+    """The run itself, and the environment that it ran in, see `harness.tracking.Tracker.runs`."""
+    tags = run.data.tags
+    environment = {
+        name.removeprefix("meds."): value
+        for name, value in tags.items()
+        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE)
+    }
+    return {
+        "run_id": run.info.run_id,
+        "key": tags[KEY],
+        "name": tags.get("mlflow.runName", ""),
+        "status": run.info.status,
+        "failure": tags.get(FAILURE, ""),
+        "seconds": run.data.metrics.get("seconds"),
+        "data": tags[DATA],
+        **environment,
+    }
