@@ -64,6 +64,8 @@ class BankScorer:
     reweight: int = 1
     """Neighbours of the memory that decide how much an image's scores count, see `image_weight`; 1 for none."""
     history: Mapping[str, Trained] = field(default_factory=dict)
+    numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """See `harness.detectors.WithNumbers`."""
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `harness.detectors.Scorer.score`."""

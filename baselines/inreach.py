@@ -64,7 +64,7 @@ class InReaCh:
         Raises:
             InputError: a category has no channel that is long and tight.
         """
-        banks = []
+        banks, surviving = [], []
         for number, category in enumerate(images.categories):
             order_N = np.arange(len(category.rows_N))
             if self.shuffle:
@@ -74,9 +74,15 @@ class InReaCh:
                 prepare = functools.partial(with_positions, weight=self.position_weight)
             shuffled = replace(category, rows_N=category.rows_N[order_N])
             features_NPC = Pool((shuffled,)).all()
-            rows_RC = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
+            rows_RC, share = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
             banks.append(Bank(rows_RC, prepare=prepare))
-        return BankScorer(banks=tuple(banks), compute=compute, squared=True)
+            surviving.append(share)
+        return BankScorer(
+            banks=tuple(banks),
+            compute=compute,
+            squared=True,
+            numbers={"surviving_channels": tuple(surviving)},
+        )
 
     def _placed(self, category: CategoryImages) -> bool:
         if self.positional != "auto":
@@ -89,7 +95,8 @@ class InReaCh:
             )
         return asymmetry(pixels_NHWC[category.rows_N].mean(axis=0)) >= TRANSPOSED
 
-    def _rows(self, features_NPC: np.ndarray, compute: Compute) -> np.ndarray:
+    def _rows(self, features_NPC: np.ndarray, compute: Compute) -> tuple[np.ndarray, float]:
+        """The bank, and the share of channels that are long and tight."""
         count = len(features_NPC)
         items = [
             (start, features_NPC[start : start + TOGETHER]) for start in range(0, count, TOGETHER)
@@ -101,7 +108,7 @@ class InReaCh:
             np.concatenate(found), patches, swapped=self.compat_index_swap
         )
         rows_RC = features_NPC.reshape(-1, features_NPC.shape[2])
-        kept_R = tight(
+        kept_R, left = tight(
             rows_RC,
             heads_A,
             members_A,
@@ -113,7 +120,7 @@ class InReaCh:
                 f"InReaCh found no channel of more than {self.min_channel_length} patches in {count} images. Use more "
                 "images, a smaller min_channel_length, or a larger std_factor."
             )
-        return rows_RC[kept_R]
+        return rows_RC[kept_R], left / len(np.unique(heads_A))
 
 
 def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray:
@@ -182,8 +189,8 @@ def tight(
     *,
     min_channel_length: int = 3,
     std_factor: float | None = 5.0,
-) -> np.ndarray:
-    """Positions of the patches in channels that are long, without what is far from their mean.
+) -> tuple[np.ndarray, int]:
+    """Positions of the patches in channels that are long, without what is far from their mean; how many channels.
 
     Args:
         rows_RC: All patches.
@@ -199,7 +206,7 @@ def tight(
     if std_factor is not None and len(rows_M):
         near_M = _near(rows_RC[rows_M], channel_M, std_factor)
         channel_M, rows_M = _of_long(channel_M[near_M], rows_M[near_M], min_channel_length)
-    return rows_M
+    return rows_M, len(np.unique(channel_M))
 
 
 def _of_long(

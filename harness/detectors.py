@@ -44,6 +44,15 @@ class WithSnapshots(Protocol):
         """As it was at several times."""
 
 
+@runtime_checkable
+class WithNumbers(Protocol):
+    """A scorer that tells how its fit went."""
+
+    @property
+    def numbers(self) -> Mapping[str, tuple[float, ...]]:
+        """By their name, one per category of the training images."""
+
+
 class Detector(Protocol):
     """Hyperparameters of a method, a frozen dataclass."""
 

@@ -37,6 +37,8 @@ from harness.published_metrics import adeval200, dinomaly200_aupro
 from harness.thresholds import Sort, sort_in_place
 
 ALL, UNSEEN, MEAN = "all", "unseen", "mean"
+FIT = "fit"
+"""Read-out of what a detector tells of its own fit."""
 ORACLE = "oracle"
 """Read-out of what was chosen by its metrics on the test set: what some releases report, and no result."""
 SPRO_LIMIT = 0.05

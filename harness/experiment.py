@@ -20,10 +20,10 @@ import pandas as pd
 
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
-from harness.detectors import Detector, Scorer, WithSnapshots
+from harness.detectors import Detector, Scorer, WithNumbers, WithSnapshots
 from harness.encoders import Encoder
 from harness.errors import InputError
-from harness.evaluation import ALL, MEAN, ORACLE, Evaluation, evaluate, with_means
+from harness.evaluation import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
 from harness.identity import identity
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
@@ -173,8 +173,11 @@ def run_prepared(
     )
     measure = functools.partial(_measure, experiment, prepared, split, data)
     metrics, scores_N = measure(scorer)
+    parts = [metrics]
+    if isinstance(scorer, WithNumbers) and scorer.numbers:
+        parts.append(_numbers(scorer, split))
     if isinstance(scorer, WithSnapshots):
-        metrics = pd.concat([metrics, _oracle(map(measure, scorer.snapshots))], ignore_index=True)
+        parts.append(_oracle(map(measure, scorer.snapshots)))
     if experiment.evaluation.training:
         parted = separation(
             scorer.score(prepared.images(split.train)),
@@ -185,11 +188,11 @@ def run_prepared(
             memory=memory_of(experiment.detector),
             data=data,
         )
-        metrics = pd.concat([metrics, parted], ignore_index=True)
+        parts.append(parted)
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,
-        metrics=metrics,
+        metrics=pd.concat(parts, ignore_index=True),
         counts=split.counts,
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
         scores=split.test[["image", "category"]].assign(
@@ -229,6 +232,17 @@ def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame
             if total > best_sums.get(category, -math.inf):
                 best[category], best_sums[category] = rows.assign(readout=ORACLE), total
     return with_means(pd.concat(best.values(), ignore_index=True)) if best else pd.DataFrame()
+
+
+def _numbers(scorer: WithNumbers, split: NoisySplit) -> pd.DataFrame:
+    """What a detector tells of its fit, as a read-out of its own."""
+    categories = sorted(split.train["category"].unique())
+    rows = [
+        (FIT, category, name, value)
+        for name, values in scorer.numbers.items()
+        for category, value in zip(categories, values, strict=True)
+    ]
+    return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
 
 
 def _selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:

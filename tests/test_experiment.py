@@ -138,6 +138,21 @@ def test_contamination_lowers_the_memory_of_all_images(small):
     assert scores[0.5] < scores[0.0] - 0.05
 
 
+def test_what_a_detector_tells_of_its_fit_is_a_read_out(small):
+    """InReaCh's share of channels that are long enough: all of them where a head and a member are enough."""
+    shares = []
+    for length in (1, 3):
+        detector = InReaCh(min_channel_length=length, std_factor=None)
+        metrics = run_small(small, small.experiment(detector)).metrics
+        fit = metrics[metrics["readout"] == "fit"]
+        assert set(fit["metric"]) == {"surviving_channels"}
+        categories = sorted(small.prepared.samples["category"].unique())
+        assert list(fit["category"]) == [*categories, "mean"]
+        shares.append(fit["value"].to_numpy())
+    assert (shares[0] == 1).all()
+    assert ((shares[1] > 0) & (shares[1] < 1)).all()
+
+
 def test_selections_are_counted_with_their_contamination(small):
     result = run_small(small, small.experiment(DETECTORS[3], noise=Noise(ratio=0.5)))
     assert set(result.selections["phase"]) == {"finetuning"}

@@ -85,7 +85,8 @@ def test_short_channels_are_dropped():
     """T3.4."""
     rows = points(*[0.0] * 7)
     heads, members = np.array([0, 0, 3, 3, 3]), np.array([1, 2, 4, 5, 6])
-    assert tight(rows, heads, members, std_factor=None).tolist() == [3, 4, 5, 6]
+    kept, left = tight(rows, heads, members, std_factor=None)
+    assert (kept.tolist(), left) == ([3, 4, 5, 6], 1)
 
 
 def test_images_that_are_all_alike_are_all_kept():
@@ -93,17 +94,18 @@ def test_images_that_are_all_alike_are_all_kept():
     images = np.repeat(RNG.standard_normal((1, 9, 4)).astype(np.float32), 5, axis=0)
     heads, members = channels(associate(images[:1], (0, images)), 9)
     assert len(np.unique(heads)) == 9
-    bank = tight(images.reshape(-1, 4), heads, members, std_factor=None)
-    assert sorted(bank.tolist()) == list(range(45))
+    bank, left = tight(images.reshape(-1, 4), heads, members, std_factor=None)
+    assert (sorted(bank.tolist()), left) == (list(range(45)), 9)
 
 
 def test_what_is_far_from_the_mean_of_its_channel_is_left_out():
     """T3.5: on a sphere nothing is nearer than zero deviations; one far member of ten is within five."""
     star = points([1, 0], [-1, 0], [0, 1], [0, -1])
-    assert not len(tight(star, np.array([0, 0, 0]), np.array([1, 2, 3])))
+    kept, left = tight(star, np.array([0, 0, 0]), np.array([1, 2, 3]))
+    assert (len(kept), left) == (0, 0)
     numbers = points(*[0.0] * 9, 10.0)
-    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10))) == 10
-    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10), std_factor=3)) == 9
+    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10))[0]) == 10
+    assert len(tight(numbers, np.zeros(9, int), np.arange(1, 10), std_factor=3)[0]) == 9
 
 
 def test_places_are_added_to_patches():
