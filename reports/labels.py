@@ -38,11 +38,17 @@ MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is co
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """Add columns method (in the order of METHODS), noise, rho (NaN without a memory) and seed to tracked results."""
-    names = pd.CategoricalDtype(list(METHODS.values()), ordered=True)
+    """Add columns method, noise, rho (NaN without a memory) and seed to tracked results.
+
+    Methods come in the order of METHODS, then those that are not there, by the name of their class.
+    """
+    method = results["detector"].map(METHODS).fillna(results["detector"])
+    names = pd.CategoricalDtype(
+        list(dict.fromkeys([*METHODS.values(), *sorted(method)])), ordered=True
+    )
     rho = results.get("detector.memory.ratio", pd.Series(index=results.index, dtype=float))
     return results.assign(
-        method=results["detector"].map(METHODS).astype(names),
+        method=method.astype(names),
         noise=results["noise.ratio"].astype(float),
         rho=rho.astype(float),
         seed=results["seed"].astype(int),
