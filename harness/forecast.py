@@ -64,10 +64,11 @@ class Forecast:
         kinds = {experiment.detector.name for experiment in self.missing.values()}
         return sorted(kinds - set(self.seconds))
 
-    def total(self, devices: int) -> float:
-        """Seconds on so many devices, of what is known."""
+    def total(self, devices: int, at_once: int | None = None) -> float:
+        """Seconds on so many devices, of what is known, with at most so many experiments at once."""
         alone = [self.seconds.get(e.detector.name, 0.0) for e in self.missing.values()]
-        return (sum(step.seconds for step in self.steps) + sum(alone)) / devices
+        shared = sum(step.seconds for step in self.steps)
+        return shared / devices + sum(alone) / (at_once or devices)
 
 
 def forecast(

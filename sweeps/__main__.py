@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import tyro
@@ -17,9 +18,10 @@ from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
 from sweeps.choice import Choice
 from sweeps.dry_run import dry_run
-from sweeps.profiles import PROFILES
+from sweeps.profiles import PROFILES, Profile
+from sweeps.where import Where
 
-SUPPORT = ("__main__", "choice", "dry_run", "profiles")
+SUPPORT = ("__main__", "choice", "dry_run", "profiles", "where")
 """Files of this folder that are not studies."""
 
 
@@ -36,42 +38,18 @@ class Options:
     choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
     dry_run: bool = False
     """Print the experiments, what they share and what it takes, and run nothing."""
-    address: str | None = None
-    """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
-    workers: int = 0
-    """Processes that share the training of a network (DDP); with 0 each experiment trains in its own process."""
-    retries: int = 3
-    """How often these are started again, from their last checkpoint, after one died."""
-    runs: Path = Path("runs")
-    """Folder for results."""
-    cache: Path = Path("cache")
-    """Folder for what can be computed again: drawn images, features, distances."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
 
 
 def main(options: Options) -> int:
     """Run the study; return the exit code."""
-    studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
-    if options.study not in studies:
-        raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
-    if options.profile not in PROFILES:
-        raise UsageError(
-            f"There is no profile {options.profile!r}. Profiles: {', '.join(PROFILES)}."
-        )
-    if min(options.workers, options.retries) < 0:
-        raise UsageError("--workers and --retries are numbers from 0 on.")
-    profile = options.choice.narrow(PROFILES[options.profile])
-    if options.data is None and not profile.self_made:
-        raise InputError(
-            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
-            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
-        )
-    study = importlib.import_module(f"sweeps.{options.study}")
+    study, profile = _study_and_profile(options)
+    where = options.where
     experiments = options.choice.pick(study.experiments(profile))
-    data = options.data or options.cache / f"{profile.dataset.name}-{profile.name}"
-    prepare_environment(options.address)
+    data = options.data or where.cached / f"{profile.dataset.name}-{profile.name}"
+    prepare_environment(where.address)
     if options.dry_run:
-        places = {"data": data, "cache": options.cache, "runs": options.runs}
-        dry_run(options.study, profile.name, experiments, **places)
+        dry_run(options.study, profile.name, experiments, data=data, where=where)
         return 0
     from harness.cluster.study import run_study  # imports Ray, which reads the environment then
 
@@ -81,11 +59,10 @@ def main(options: Options) -> int:
             profile.name,
             experiments,
             data=data,
-            cache=options.cache,
-            runs=options.runs,
-            address=options.address,
-            workers=options.workers,
-            retries=options.retries,
+            cache=where.cached,
+            runs=where.results,
+            address=where.address,
+            sharing=where.sharing,
         )
     except KeyboardInterrupt:
         print(
@@ -98,8 +75,30 @@ def main(options: Options) -> int:
     if summary.finished_before + summary.finished == 0:
         return 1
     command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
-    report = subprocess.run([*command, "--runs", str(options.runs)], check=False)
+    report = subprocess.run([*command, "--runs", str(where.results)], check=False)
     return report.returncode or int(bool(summary.failures))
+
+
+def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
+    """What was asked for, the profile narrowed to the values that were.
+
+    Raises:
+        InputError: there is no such study or profile, or the profile needs data.
+    """
+    studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
+    if options.study not in studies:
+        raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
+    if options.profile not in PROFILES:
+        raise UsageError(
+            f"There is no profile {options.profile!r}. Profiles: {', '.join(PROFILES)}."
+        )
+    profile = options.choice.narrow(PROFILES[options.profile])
+    if options.data is None and not profile.self_made:
+        raise InputError(
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
+            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
+        )
+    return importlib.import_module(f"sweeps.{options.study}"), profile
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, names
 from harness.forecast import Forecast, forecast
 from harness.preparation import read_dataset
 from harness.tracking import Tracker, default_uri
+from sweeps.where import Where
 
 
 def dry_run(
-    study: str, profile: str, experiments: list[Experiment], *, data: Path, cache: Path, runs: Path
+    study: str, profile: str, experiments: list[Experiment], *, data: Path, where: Where
 ) -> None:
     """Print all experiments, the work they share, and an estimate of time and disk.
 
@@ -25,9 +27,10 @@ def dry_run(
         InputError: the data or a setting cannot be used.
     """
     by_key = {experiment.key: experiment for experiment in experiments}
+    cache = where.cached
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, digest = read_dataset(dataset, data, cache)
-    tracker = Tracker(default_uri(runs), study)
+    tracker = Tracker(default_uri(where.results), study)
     finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
     seconds = tracker.durations(digest) if tracker.is_there else {}
     found = forecast(
@@ -37,7 +40,7 @@ def dry_run(
         print(f"{'finished' if key in finished else 'to run  '}  {name}")
     counts = f"{len(by_key)} experiments, {len(finished)} finished, {len(found.missing)} to run"
     print(f"\n{study} on {profile}: {counts}")
-    print(as_text(found, cache))
+    print(as_text(found, cache, where.sharing))
 
 
 def _by_name(
@@ -48,7 +51,7 @@ def _by_name(
     return {kinds[kind]: value for kind, value in seconds.items() if kind in kinds}
 
 
-def as_text(found: Forecast, cache: Path) -> str:
+def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
     """The work that is left, as a table and sentences."""
     steps = pd.DataFrame(
         [
@@ -72,13 +75,16 @@ def as_text(found: Forecast, cache: Path) -> str:
     partly = f", without {', '.join(found.unknown)}" if found.unknown else ""
     free = shutil.disk_usage(next(p for p in (cache, *cache.absolute().parents) if p.exists())).free
     wanted = sum(step.gigabytes for step in found.steps)
-    lines.append(f"In all about {duration(found.total(count))} on {count} {what}{partly}.")
+    at_once = min(count, sharing.max_concurrent or count)
+    limit = f", {at_once} experiments at once" if at_once < count else ""
+    total = duration(found.total(count, at_once))
+    lines.append(f"In all about {total} on {count} {what}{limit}{partly}.")
     lines.append(f"Disk: {wanted:.1f} GB in {cache}, where {free / 1e9:.0f} GB are free.")
     return "\n".join(lines)
 
 
 def devices() -> tuple[int, str]:
-    """How many experiments this machine runs at once, and on what."""
+    """How many devices of which kind this machine has; experiments that share one are taken to be no faster."""
     if count := torch.cuda.device_count():
         return count, "GPUs" if count > 1 else "GPU"
     return os.cpu_count() or 1, "cores"

@@ -1,11 +1,12 @@
 """Studies of the small dataset, as `harness.cluster.study` plans them."""
 
+from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan
 from harness.experiment import names
 from harness.tracking import Tracker
 
 
-def study_of(experiments, small, folder, **settings):
+def study_of(experiments, small, folder, **sharing):
     by_key = {experiment.key: experiment for experiment in experiments}
     tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
     return Plan(
@@ -18,5 +19,5 @@ def study_of(experiments, small, folder, **settings):
         tracker=tracker,
         parent=tracker.open_study("small", by_key, small.prepared.data_digest),
         environment={},
-        **settings,
+        sharing=Sharing(**sharing),
     )

@@ -19,6 +19,7 @@ from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.session import seats, slots
+from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import TRIAL, sweep
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
@@ -266,7 +267,7 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3, 4])
 def test_experiments_and_their_workers_fit_into_the_cluster(ray_cluster, workers):
-    count, of_experiment = seats(workers)
+    count, of_experiment = seats(Sharing(workers=workers))
     _, of_worker = slots()
     taken = TRIAL + of_experiment["num_cpus"] + workers * of_worker["num_cpus"]
     assert count * taken <= 4 < (count + 1) * max(1, workers)

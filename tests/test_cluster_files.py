@@ -26,9 +26,9 @@ def test_the_ray_job_runs_a_study_on_one_image_everywhere():
     job = yaml.safe_load((FOLDER / "rayjob.yaml").read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     options = studied(shlex.split(job["spec"]["entrypoint"]))
-    assert options.address == "auto"
-    assert str(options.cache).startswith("/shared/")
-    assert str(options.runs).startswith("/shared/")
+    assert options.where.address == "auto"
+    assert str(options.where.cache).startswith("/shared/")
+    assert str(options.where.runs).startswith("/shared/")
     cluster = job["spec"]["rayClusterSpec"]
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     pods = [group["template"]["spec"] for group in groups]

@@ -8,6 +8,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from harness.cluster.session import seats, session, slots
+from harness.cluster.sharing import Sharing
 from harness.errors import InputError
 
 PATIENCE = 60
@@ -35,7 +36,7 @@ def ray_works(address: str | None, workers: int) -> str:
                 f"A task on the cluster failed ({str(error).strip().splitlines()[-1]}). Its machines need this "
                 "software and Python in the same versions."
             ) from error
-        at_once, _ = seats(workers)
+        at_once, _ = seats(Sharing(workers=workers))
         context = ray.get_runtime_context()
         place = address or os.environ.get("RAY_ADDRESS") or "a session of its own here"
         mode = os.environ.get("RAY_AUTH_MODE", "none")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import ray
 
+from harness.cluster.sharing import Sharing
 from harness.errors import InputError
 
 
@@ -82,19 +83,28 @@ def free_slots() -> int:
     return min(int(free.get(names[name], 0) / share) for name, share in wanted.items() if share)
 
 
-def seats(workers: int) -> tuple[int, dict[str, float]]:
-    """How many experiments can run at once whose training has so many workers, and what each takes beside these.
+def seats(sharing: Sharing) -> tuple[int, dict[str, float]]:
+    """How many experiments can run at once, and what each takes beside the workers of its training.
 
     Raises:
-        InputError: the cluster has no room for the workers.
+        InputError: the cluster has no room for the workers, or no GPU that could be shared.
     """
     count, resources = slots()
-    if workers > count:
+    if sharing.workers > count:
         raise InputError(
-            f"{workers} workers per training were asked for, but this cluster has room for {count}: one per GPU where "
-            "there are any, else one per core. Ask for fewer, or connect to a larger cluster with --address."
+            f"{sharing.workers} workers per training were asked for, but this cluster has room for {count}: one per "
+            "GPU where there are any, else one per core. Ask for fewer, or connect to a larger cluster with --address."
         )
-    if workers == 0:
-        return count, resources
-    waiting = {name: WAITING if share else 0 for name, share in resources.items()}
-    return count // workers, waiting
+    if sharing.workers:
+        count //= sharing.workers
+        resources = {name: WAITING if share else 0 for name, share in resources.items()}
+    elif sharing.gpus_per_trial < 1:
+        if not resources["num_gpus"]:
+            raise InputError(
+                f"--gpus-per-trial {sharing.gpus_per_trial:g} was asked for, but this cluster has no GPU to share. "
+                "Leave it out, or connect to a cluster that has GPUs with --address."
+            )
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        count = min(count * sharing.per_gpu, max(1, cores))
+        resources = {**resources, "num_gpus": SHARE / sharing.per_gpu}
+    return min(count, sharing.max_concurrent or count), resources

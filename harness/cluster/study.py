@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.progress import Summary
 from harness.cluster.session import seats, session
+from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
@@ -27,8 +28,7 @@ def run_study(
     cache: Path,
     runs: Path,
     address: str | None = None,
-    workers: int = 0,
-    retries: int = 3,
+    sharing: Sharing = Sharing(),
 ) -> Summary:
     """Run every experiment that is not finished yet.
 
@@ -41,8 +41,7 @@ def run_study(
         runs: Folder of results; it holds the tracking database unless MLFLOW_TRACKING_URI names
         another store.
         address: Ray cluster to work on; None for this machine.
-        workers: Processes that share a training loop; 0 trains in the experiment's own.
-        retries: How often they are started again after one died.
+        sharing: How the experiments share the cluster.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
@@ -67,7 +66,7 @@ def run_study(
     summary = None
     try:
         with session(address):
-            seats(workers)  # said before anything is computed
+            seats(sharing)  # said before anything is computed
             with hire() as crew:
                 compute = OnRay(scratch, crew=crew)
                 prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
@@ -80,9 +79,8 @@ def run_study(
                 checkpoints=cache / "checkpoints",
                 tracker=tracker,
                 parent=parent,
-                environment={**describe_environment(), "workers": str(workers)},
-                workers=workers,
-                retries=retries,
+                environment={**describe_environment(), "workers": str(sharing.workers)},
+                sharing=sharing,
             )
             summary = replace(sweep(plan), finished_before=done)
     finally:

@@ -17,6 +17,7 @@ from harness.cluster.board import Both, ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
 from harness.cluster.session import seats
+from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
 from harness.run_log import LossCurve
@@ -42,10 +43,7 @@ class Plan:
     tracker: Tracker
     parent: str
     environment: Mapping[str, str]
-    workers: int = 0
-    """Ray Train workers per training loop; 0 trains in the experiment's own process."""
-    retries: int = 3
-    """How often the workers of a loop are started again after one died."""
+    sharing: Sharing = Sharing()
 
 
 def sweep(plan: Plan) -> Summary:
@@ -54,7 +52,7 @@ def sweep(plan: Plan) -> Summary:
     Raises:
         InputError: see `harness.cluster.session.seats`.
     """
-    count, resources = seats(plan.workers)
+    count, resources = seats(plan.sharing)
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     watcher = Watcher(plan.experiments, plan.names, board, count)
     tuner = tune.Tuner(
@@ -121,8 +119,8 @@ def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
     checkpoints = Checkpoints(plan.checkpoints / key)
     compute = OnRay(
         plan.scratch,
-        workers=plan.workers,
-        retries=plan.retries,
+        workers=plan.sharing.workers,
+        retries=plan.sharing.retries,
         report=Both(Reporter(plan.names[key], board), LossCurve(log)),
         checkpoints=checkpoints,
     )
