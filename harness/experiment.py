@@ -24,7 +24,7 @@ from harness.detectors import Detector, Scorer, WithNumbers, WithSnapshots
 from harness.encoders import Encoder
 from harness.errors import InputError
 from harness.evaluation import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
-from harness.identity import identity
+from harness.identity import added, identity
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
 from harness.separation import separation
@@ -43,6 +43,8 @@ class Experiment:
     """Seed of the detector's training."""
     evaluation: Evaluation = Evaluation()
     """How maps and masks are compared."""
+    categories: tuple[str, ...] | None = added(None)
+    """Which categories are trained and tested on, of all that the dataset has; None for all, in one detector."""
 
     def __post_init__(self) -> None:
         made, memory = self.encoder.memory, memory_of(self.detector)
@@ -68,6 +70,7 @@ class Experiment:
         memory = memory_of(self.detector)
         parts = [self.detector.name, f"noise {self.noise.ratio:.0%}"]
         parts += [f"rho {memory.ratio:g}"] if memory else []
+        parts += [", ".join(self.categories)] if self.categories else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"noise seed {self.noise.seed}"] if self.noise.seed else []
         return ", ".join(parts)
@@ -167,7 +170,7 @@ def run_prepared(
 ) -> Result:
     """Run one experiment on data that was prepared for it; see `run`."""
     start = time.perf_counter()
-    split = contaminate(prepared.samples, experiment.noise)
+    split = contaminate(_samples_of(experiment, prepared), experiment.noise)
     scorer = experiment.detector.fit(
         prepared.images(split.train), seed=experiment.seed, compute=compute
     )
@@ -202,6 +205,23 @@ def run_prepared(
         selections=_selection_counts(scorer.history, split),
         seconds=time.perf_counter() - start,
     )
+
+
+def _samples_of(experiment: Experiment, prepared: Prepared) -> pd.DataFrame:
+    """The samples of the experiment's categories.
+
+    Raises:
+        InputError: the dataset has not got one of them.
+    """
+    samples, wanted = prepared.samples, experiment.categories
+    if wanted is None:
+        return samples
+    there = set(samples["category"])
+    if missing := [category for category in wanted if category not in there]:
+        raise InputError(
+            f"{experiment.dataset.name} has no category {missing[0]!r} here. There: {', '.join(sorted(there))}."
+        )
+    return samples[samples["category"].isin(wanted)].reset_index(drop=True)
 
 
 def _measure(

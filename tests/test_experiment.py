@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
@@ -71,6 +72,20 @@ def test_names_tell_what_the_experiments_of_a_study_set_otherwise(small):
         "meds, noise 0%, rho 0.1, network=InpFormer",
         "plain, noise 0%, seed 1",
     ]
+
+
+def test_a_category_alone_is_what_it_is_among_all_to_a_method_that_keeps_them_apart(small):
+    everything = small.experiment(DETECTORS[0], noise=Noise(ratio=0.3))
+    alone = replace(everything, categories=("grass",))
+    assert replace(alone, categories=None).key == everything.key != alone.key
+    result, among = run_small(small, alone), run_small(small, everything)
+    assert set(result.metrics["category"]) == {"grass", "mean"}
+    for table in ("metrics", "train", "counts", "scores"):
+        ours, theirs = getattr(result, table), getattr(among, table)
+        ours, theirs = (rows[rows["category"] == "grass"] for rows in (ours, theirs))
+        pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs.reset_index(drop=True))
+    with pytest.raises(InputError, match=r"has no category 'sand' here. There: brick, grass"):
+        run_small(small, replace(alone, categories=("sand",)))
 
 
 def test_metrics_are_computed_from_the_scores_per_category(small):
