@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
+from baselines.pool import Scope
 from baselines.softpatch import SoftPatch
 from harness.detectors import Detector
 from harness.encoders import Encoder
@@ -45,11 +46,11 @@ def patchcore(*, weights: str = "hub") -> Released:
     )
 
 
-def softpatch(*, weights: str = "hub") -> Released:
+def softpatch(*, weights: str = "hub", scope: Scope = "category") -> Released:
     """SoftPatch: 5 neighbours, as its option does not arrive; no limit to weights; an odd patch may be picked first."""
     return Released(
         encoder=_wide_resnet(weights, LocallyAware()),
-        detector=SoftPatch(lof_k=5, max_weight=None, fix_first_pick=False),
+        detector=SoftPatch(lof_k=5, max_weight=None, fix_first_pick=False, scope=scope),
         evaluation=Evaluation(size=224),
     )
 
@@ -64,7 +65,7 @@ def inreach(*, weights: str = "hub") -> Released:
     )
 
 
-def fun_ad(*, weights: str = "hub") -> Released:
+def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> Released:
     """FUN-AD: class token and patch of DINO's ViT-B/8, smoothness after the noise; the last epoch, not test's best."""
     encoder = Encoder(
         name="vit_base_patch8_224.dino",
@@ -75,7 +76,9 @@ def fun_ad(*, weights: str = "hub") -> Released:
         memory=WithClass(),
     )
     return Released(
-        encoder=encoder, detector=FunAD(ms_on_noised=True), evaluation=Evaluation(size=224)
+        encoder=encoder,
+        detector=FunAD(ms_on_noised=True, scope=scope),
+        evaluation=Evaluation(size=224),
     )
 
 

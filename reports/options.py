@@ -13,12 +13,16 @@ TITLE = "Choices that the paper leaves open"
 CAPTION = f"{OVER_SEEDS} One choice is changed at a time; what is not named is as in the first."
 AS_IS = "the profile's MeDS"
 CHOICES = {
-    "detector.memory.distance": {"euclidean": "Euclidean distance"},
+    "detector.memory.distance": {"cosine": "cosine distance", "euclidean": "Euclidean distance"},
     "detector.memory.replacement": {"False": "banks without replacement"},
     "detector.memory.exclude_self": {"True": "banks without the image itself"},
-    "detector.discrepancy": {"l2norm": "distil by norm", "l1": "distil by mean absolute"},
+    "detector.discrepancy": {
+        "mse": "distil by mean square",
+        "l2norm": "distil by norm",
+        "l1": "distil by mean absolute",
+    },
     "detector.objective": {"literal": "fine-tune by score"},
-    "detector.selection.critical_value": {"3.0": "k = 3"},
+    "detector.selection.critical_value": {"1.0": "k = 1", "3.0": "k = 3"},
     "detector.selection.rounding": {"down": "top patches rounded down"},
     "detector.selection.first_pass": {"all": "first pass on all"},
 }
@@ -30,9 +34,12 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
     rows = tidy(results)
     name = pd.Series(AS_IS, index=rows.index)
     for setting, names in CHOICES.items():
-        name = rows[setting].astype(str).map(names).fillna(name)
+        value = rows[setting].astype(str)
+        usual = value.mode().iloc[0]  # the profile's own: all but one or two choices have it
+        name = value.where(value != usual).map(names).fillna(name)
     order = [AS_IS, *(text for names in CHOICES.values() for text in names.values())]
-    method = pd.Categorical(name, categories=order, ordered=True)
+    there = [text for text in order if (name == text).any()]
+    method = pd.Categorical(name, categories=there, ordered=True)
     return rows.assign(method=method).sort_values(["method", "readout"], kind="stable")
 
 

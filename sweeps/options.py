@@ -23,23 +23,26 @@ def experiments(profile: Profile) -> list[Experiment]:
     return [
         profile.experiment(detector, max(profile.noise_ratios), seed=seed)
         for seed in SEEDS
-        for detector in (profile.meds, *_choices(profile.meds))
+        for detector in dict.fromkeys((profile.meds, *_choices(profile.meds)))
     ]
 
 
 def _choices(meds: MeDS) -> Iterator[MeDS]:
+    """Every choice, one at a time; some of them are the profile's own."""
     memory, selection = meds.memory, meds.selection
     network: Any = meds.network  # every network has a distance, no two the same settings
-    yield replace(
-        meds,
-        memory=replace(memory, distance="euclidean"),
-        network=replace(network, distance="euclidean"),
-    )
+    for distance in ("cosine", "euclidean"):
+        yield replace(
+            meds,
+            memory=replace(memory, distance=distance),
+            network=replace(network, distance=distance),
+        )
     yield replace(meds, memory=replace(memory, replacement=False))
     yield replace(meds, memory=replace(memory, exclude_self=True))
-    yield replace(meds, discrepancy="l2norm")
-    yield replace(meds, discrepancy="l1")
+    for discrepancy in ("mse", "l2norm", "l1"):
+        yield replace(meds, discrepancy=discrepancy)
     yield replace(meds, objective="literal")
-    yield replace(meds, selection=replace(selection, critical_value=3.0))
+    for critical_value in (1.0, 3.0):
+        yield replace(meds, selection=replace(selection, critical_value=critical_value))
     yield replace(meds, selection=replace(selection, rounding="down"))
     yield replace(meds, selection=replace(selection, first_pass="all"))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from harness.distance_kernels import Distance
 from harness.errors import InputError
 from harness.networks import Batch, Inputs, Reconstruction
 from harness.networks.codebook import Codebooks
@@ -41,7 +43,7 @@ class Hvq:
     dropout: float = 0.1
     """Dropout of the transformer layers."""
 
-    distance = "euclidean"
+    distance: ClassVar[Distance] = "euclidean"
     unbounded = True
 
     def __post_init__(self) -> None:
