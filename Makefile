@@ -1,10 +1,10 @@
 # Verbs only. `make` alone lists them. Everything happens in .venv, made on first use.
 PYTHON ?= python3
-PROFILE ?= laptop
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
-OPTIONS = --profile $(PROFILE) $(if $(DATA),--data $(DATA)) $(ARGS)
+ON = $(if $(PROFILE),--profile $(PROFILE))
+OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install test bench compare-paper lock
@@ -16,10 +16,10 @@ sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=
 	@$(RUN) -m sweeps $* $(OPTIONS)
 
 figure-%: $(VENV)/installed  ## draw a study again from its results, computing nothing: make figure-rho [PROFILE=mtd]
-	@$(RUN) -m reports $* --profile $(PROFILE) $(ARGS)
+	@$(RUN) -m reports $* $(ON) $(ARGS)
 
 compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=baselines [PROFILE=mtd]
-	@$(RUN) -m reports.paper $(STUDY) --profile $(PROFILE) $(ARGS)
+	@$(RUN) -m reports.paper $(STUDY) $(ON) $(ARGS)
 
 bench: $(VENV)/installed-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)

@@ -17,11 +17,22 @@ import reports
 from harness.environment import prepare_environment
 from harness.errors import UsageError, exit_on_input_error
 from harness.tracking import Tracker, default_uri
+from reports.categories import joined
 from reports.labels import how_measured
 from reports.page import render
 from reports.style import STYLE, save
 
-SUPPORT = ("__main__", "curves", "labels", "page", "paper", "seeds", "style")
+SUPPORT = (
+    "__main__",
+    "categories",
+    "curves",
+    "labels",
+    "main_table",
+    "page",
+    "paper",
+    "seeds",
+    "style",
+)
 """Files of this folder that are not studies."""
 
 
@@ -31,8 +42,8 @@ class Options:
 
     study: Annotated[str, tyro.conf.Positional]
     """Which study: the name of a file in reports/."""
-    profile: str = "laptop"
-    """The profile it ran on."""
+    profile: str | None = None
+    """The profile it ran on; by default the study's own, else laptop."""
     runs: Path = Path("runs")
     """Folder for results."""
 
@@ -44,17 +55,18 @@ def main(options: Options) -> int:
         raise UsageError(f"There is no report of {options.study!r}. Reports: {', '.join(studies)}.")
     prepare_environment()
     module = importlib.import_module(f"reports.{options.study}")
-    results = Tracker(default_uri(options.runs), options.study).load(options.profile)
+    profile = str(options.profile or getattr(module, "PROFILE", "laptop"))
+    results = joined(Tracker(default_uri(options.runs), options.study).load(profile))
     folder = options.runs / options.study
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / options.profile
+    path = folder / profile
     table: pd.DataFrame = module.table(results)
     summaries = [module.summary(results)] if hasattr(module, "summary") else []
     with mpl.rc_context(STYLE):
         figure = module.draw(results)
         save(figure, path)
         page = render(
-            title=f"{module.TITLE} ({options.profile})",
+            title=f"{module.TITLE} ({profile})",
             caption=f"{module.CAPTION} {how_measured(results)}",
             figure=figure,
             tables=[*summaries, table],

@@ -32,7 +32,11 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Table 1 of MeDS: a row per method and read-out, a column per noise ratio, four metrics in per cent in each."""
-    rows = named(results)
+    return per_cent(named(results))
+
+
+def per_cent(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same of results whose methods are named, in their `order`."""
     chosen = rows[(rows["category"] == "mean") & rows["metric"].isin(COLUMNS)]
     keys = ["order", "method", "readout", "noise"]
     values = chosen.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()
@@ -45,7 +49,11 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw a curve per method over the noise ratios, for both read-outs."""
-    rows = named(results)
+    return curves(named(results))
+
+
+def curves(rows: pd.DataFrame) -> Figure:
+    """The same of results whose methods are named, in their `order`."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     means = rows[(rows["metric"] == METRIC) & (rows["category"] == "mean")]

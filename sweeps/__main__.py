@@ -21,7 +21,7 @@ from sweeps.dry_run import dry_run
 from sweeps.profiles import PROFILES, Profile
 from sweeps.where import Where
 
-SUPPORT = ("__main__", "choice", "dry_run", "profiles", "where")
+SUPPORT = ("__main__", "choice", "dry_run", "main_table", "profiles", "where")
 """Files of this folder that are not studies."""
 
 
@@ -31,8 +31,9 @@ class Options:
 
     study: Annotated[str, tyro.conf.Positional]
     """Which study: the name of a file in sweeps/."""
-    profile: str = "laptop"
-    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), mtd (magnetic tiles)."""
+    profile: str | None = None
+    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), mtd (magnetic tiles), or
+    mvtec_ad, visa, real_iad as in the paper; by default the study's own, else laptop."""
     data: Path | None = None
     """Root folder of the dataset; the laptop profile makes its own."""
     choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
@@ -45,7 +46,7 @@ def main(options: Options) -> int:
     """Run the study; return the exit code."""
     study, profile = _study_and_profile(options)
     where = options.where
-    experiments = options.choice.pick(study.experiments(profile))
+    experiments = options.choice.pick(profile.cells(study.experiments(profile)))
     data = options.data or where.cached / f"{profile.dataset.name}-{profile.name}"
     prepare_environment(where.address)
     if options.dry_run:
@@ -88,17 +89,17 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
     if options.study not in studies:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
-    if options.profile not in PROFILES:
-        raise UsageError(
-            f"There is no profile {options.profile!r}. Profiles: {', '.join(PROFILES)}."
-        )
-    profile = options.choice.narrow(PROFILES[options.profile])
+    study = importlib.import_module(f"sweeps.{options.study}")
+    name = options.profile or getattr(study, "PROFILE", "laptop")
+    if name not in PROFILES:
+        raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
+    profile = options.choice.narrow(PROFILES[name])
     if options.data is None and not profile.self_made:
         raise InputError(
             f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
             f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
         )
-    return importlib.import_module(f"sweeps.{options.study}"), profile
+    return study, profile
 
 
 if __name__ == "__main__":

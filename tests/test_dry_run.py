@@ -1,5 +1,6 @@
 """Dry runs and parts of studies: what they say is what the study would do, and they leave nothing behind."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,11 +15,13 @@ from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.preparation import candidates_of
 from sweeps.choice import Choice
-from sweeps.dry_run import as_text
-from sweeps.profiles import LAPTOP, MTD
+from sweeps.dry_run import as_text, dry_run
+from sweeps.profiles import LAPTOP, MTD, SMOKE
 from sweeps.rho import experiments as rho_study
+from sweeps.where import Where
 from tests.small import NETWORK
 from tests.test_cli import command
+from tests.test_sweeps import STUDIES, cells
 
 
 @pytest.fixture
@@ -95,3 +98,30 @@ def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
     assert "5 experiments, 0 finished, 5 to run" in answer.stdout
     assert "3 x memory: none was run on this data yet" in answer.stdout
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Where nothing is but the drawn images of the smoke profile."""
+    return Where(storage=str(tmp_path_factory.mktemp("empty")))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_can_be_looked_at_before_it_runs(study, empty, capsys):
+    experiments = cells(study, SMOKE)
+    dry_run(study, "smoke", experiments, data=empty.cached / "textures", where=empty)
+    printed = capsys.readouterr().out
+    assert printed.count("to run    ") == len(experiments)
+    assert f"{len(experiments)} experiments, 0 finished, {len(experiments)} to run" in printed
+
+
+def test_a_thousand_experiments_are_planned_within_ten_seconds(empty, capsys):
+    """Of this process's time, since tests share their machine."""
+    rhos = tuple(0.01 * i for i in range(1, 26))
+    noises = tuple(0.02 * i for i in range(20))
+    large = replace(SMOKE, rhos=rhos, meds_rhos=rhos, noise_ratios=noises)
+    start = time.process_time()
+    experiments = cells("rho", large)
+    dry_run("rho", "large", experiments, data=empty.cached / "textures", where=empty)
+    assert time.process_time() - start < 10
+    assert "1020 experiments, 0 finished" in capsys.readouterr().out

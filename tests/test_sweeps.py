@@ -16,14 +16,15 @@ from reports.ablation import ROWS
 from reports.ablation import named as ablation_rows
 from reports.baselines import named as methods_of
 from reports.options import named as choices
+from reports.paper import published
 from sweeps.__main__ import SUPPORT
-from sweeps.profiles import LAPTOP, MTD, PROFILES
+from sweeps.profiles import LAPTOP, MTD, MVTEC_AD, PROFILES, REAL_IAD, VISA
 
 STUDIES = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
 
 
 def cells(study, profile):
-    return importlib.import_module(f"sweeps.{study}").experiments(profile)
+    return profile.cells(importlib.import_module(f"sweeps.{study}").experiments(profile))
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
@@ -57,11 +58,12 @@ def test_the_ablation_has_every_row_of_the_paper(results_of):
     assert (counts == 12).all()
 
 
-def test_every_open_choice_has_a_name_of_its_own(results_of):
-    rows = choices(results_of(cells("options", MTD)))
+@pytest.mark.parametrize("profile", [MTD, MVTEC_AD], ids=lambda profile: profile.name)
+def test_every_open_choice_has_a_name_of_its_own(results_of, profile):
+    rows = choices(results_of(cells("options", profile)))
     counts = rows.groupby("method", observed=False).size()
     assert (counts == 3).all()
-    assert len(counts) * 3 == len(cells("options", MTD))
+    assert len(counts) * 3 == len(cells("options", profile))
 
 
 def test_methods_of_the_baselines_have_names_of_their_own(results_of):
@@ -70,6 +72,22 @@ def test_methods_of_the_baselines_have_names_of_their_own(results_of):
         counts = rows["method"].value_counts()
         assert len(counts) == methods
         assert (counts == len(profile.noise_ratios)).all()
+
+
+def test_the_papers_tables_have_every_method_that_is_here_at_every_noise_ratio():
+    """Tables 1 to 3 without UniAD and RD: the rows, noise ratios and setting that `paper.csv` has."""
+    tables = {"mvtec_ad": (MVTEC_AD, "T1"), "visa": (VISA, "T2"), "real_iad": (REAL_IAD, "T3")}
+    rows = published()
+    for study, (profile, name) in tables.items():
+        table = rows[(rows["table"] == name) & ~rows["method"].isin(["UniAD", "RD"])]
+        experiments = cells(study, profile)
+        noises = {round(100 * e.noise.ratio) for e in experiments}
+        assert noises == set(table["noise"])
+        methods = table["method"].nunique()
+        single = set(table["setting"]) == {"single-class"}
+        categories = {e.categories for e in experiments}
+        assert categories == ({(c,) for c in profile.dataset.expected} if single else {None})
+        assert len(experiments) == methods * len(noises) * len(categories)
 
 
 @pytest.fixture

@@ -1,0 +1,10 @@
+"""The main table of MeDS on Real-IAD (Table 3).   make figure-real_iad"""
+
+from __future__ import annotations
+
+from reports.main_table import CAPTION, draw, summary, table
+
+TITLE = "Methods under contamination: the table of Real-IAD"
+PROFILE = "real_iad"
+
+__all__ = ["CAPTION", "PROFILE", "TITLE", "draw", "summary", "table"]

@@ -1,0 +1,10 @@
+"""The main table of MeDS on VisA (Table 2).   make figure-visa"""
+
+from __future__ import annotations
+
+from reports.main_table import CAPTION, draw, summary, table
+
+TITLE = "Methods under contamination: the table of VisA"
+PROFILE = "visa"
+
+__all__ = ["CAPTION", "PROFILE", "TITLE", "draw", "summary", "table"]
