@@ -81,15 +81,16 @@ class LocallyAware:
 
     The release unfolds every level to nine times its size, brings all to the first one's grid, and averages
     neighbouring numbers, first of every level and then of all together. All of it is linear, so here it is one
-    convolution per level, with the averages as its weights, before the grid is changed: equal to rounding.
+    convolution per level, with the averages as its weights, before the grid is changed: equal to rounding. With
+    `level_dimensions=None` nothing is averaged but every channel over its neighbourhood, as later implementations do.
     """
 
     modules: tuple[str, ...] = ("layer2", "layer3")
     """Names of the encoder's modules, finest grid first."""
-    level_dimensions: int = 1024
-    """Numbers that every level is averaged to (the release's pretrain_embed_dimension)."""
+    level_dimensions: int | None = 1024
+    """Numbers that every level is averaged to (the release's pretrain_embed_dimension); None for its channels."""
     dimensions: int = 1024
-    """Numbers that all levels together are averaged to (its target_embed_dimension)."""
+    """Numbers that all levels together are averaged to (its target_embed_dimension), where levels are averaged."""
 
     unit_length = False
 
@@ -103,17 +104,36 @@ class LocallyAware:
                 f"Neighbourhoods are made on maps [images, channels, height, width]; the encoder's module {flat[0]!r} "
                 "gives another shape. Choose a convolutional encoder, or modules of it that give maps."
             )
-        (images, _, *grid) = maps[0].shape
-        patches_NDHW = maps[0].new_zeros(images, self.dimensions, *grid)
-        for i, level_NCHW in enumerate(maps):
-            start, weights = _pooling(
-                i, level_NCHW.shape[1], len(maps), self.level_dimensions, self.dimensions
-            )
-            pooled = functional.conv2d(level_NCHW, weights.to(level_NCHW.device), padding=1)
-            if list(pooled.shape[2:]) != grid:
-                pooled = functional.interpolate(pooled, size=grid, mode="bilinear")
-            patches_NDHW[:, start : start + len(weights)] += pooled
+        patches_NDHW = (
+            _side_by_side(maps)
+            if self.level_dimensions is None
+            else _averaged(maps, self.level_dimensions, self.dimensions)
+        )
         return patches_NDHW.flatten(2).transpose(1, 2)
+
+
+def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
+    """Every channel's mean over neighbourhoods, zeros around the map, on the first map's grid."""
+    grid = maps[0].shape[2:]
+    pooled = [functional.avg_pool2d(level_NCHW, 3, stride=1, padding=1) for level_NCHW in maps]
+    return torch.cat([_on(grid, level_NCHW) for level_NCHW in pooled], dim=1)
+
+
+def _averaged(maps: Sequence[Tensor], per_level: int, dimensions: int) -> Tensor:
+    """All levels together as so many numbers, on the first map's grid."""
+    images, _, *grid = maps[0].shape
+    patches_NDHW = maps[0].new_zeros(images, dimensions, *grid)
+    for i, level_NCHW in enumerate(maps):
+        start, weights = _pooling(i, level_NCHW.shape[1], len(maps), per_level, dimensions)
+        pooled = functional.conv2d(level_NCHW, weights.to(level_NCHW.device), padding=1)
+        patches_NDHW[:, start : start + len(weights)] += _on(grid, pooled)
+    return patches_NDHW
+
+
+def _on(grid: Sequence[int], level_NCHW: Tensor) -> Tensor:
+    if list(level_NCHW.shape[2:]) == list(grid):
+        return level_NCHW
+    return functional.interpolate(level_NCHW, size=tuple(grid), mode="bilinear")
 
 
 @functools.lru_cache(maxsize=32)

@@ -48,6 +48,16 @@ def test_patchcore_at_its_published_size_equals_the_unfolded_form():
     torch.testing.assert_close(ours, unfolded(maps, 1024, 1024), atol=1e-5, rtol=0)
 
 
+def test_channels_may_stay_as_they_are():
+    """With one bin per channel of the unfolded form its averages are those over neighbourhoods, and nothing else."""
+    maps = [torch.randn(2, 5, 8, 6), torch.randn(2, 7, 4, 3)]
+    ours = closed_form(maps, None, 1024)
+    assert ours.shape == (2, 48, 12)
+    alone = [unfolded([maps[0], level], level.shape[1], level.shape[1] * 2) for level in maps]
+    kept = torch.cat([alone[0][..., :5], alone[1][..., 7:]], dim=-1)
+    torch.testing.assert_close(ours, kept, atol=1e-5, rtol=0)
+
+
 def test_inreach_has_thirteen_levels_on_the_grid_of_the_first():
     sizes = [(256, 12)] * 3 + [(512, 6)] * 4 + [(1024, 3)] * 5 + [(2048, 2)]
     maps = [torch.randn(1, channels, side, side) for channels, side in sizes]

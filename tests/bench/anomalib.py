@@ -1,9 +1,10 @@
 """PatchCore beside anomalib's, from image files to image scores (only when asked for).
 
 The same images (magnetic tiles if MEDS_MAGNETIC_TILE names their folder, else textures of one category), network,
-modules, input size and share of patches kept; anomalib has its own defaults otherwise. It is installed for this into a
-temporary environment that sees the packages of this one, and has all cores; ours has two Ray actors of one thread each
-that have started. Memory is the largest sum of the resident sizes of a process and all below it, Ray's included.
+modules, features of them, input size and share of patches kept; anomalib has its own defaults otherwise. It is
+installed for this into a temporary environment that sees the packages of this one, and has all cores; ours has two Ray
+actors of one thread each that have started. Memory is the largest sum of the resident sizes of a process and all below
+it, Ray's included.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from tests.bench.large import PeakMemory
 ON_REQUEST = True
 VERSION = "2.7.0"
 MODULES = ("blocks.2", "blocks.4")
-RATIO = 0.002
+RATIO = 0.001
 """Share of the patches that is kept; of a hundredth anomalib would pick for an hour, of a tenth for many."""
 BATCH = 32
 """Images in a batch of anomalib, its default."""
-ENCODER = Encoder(memory=LocallyAware(modules=MODULES, level_dimensions=128, dimensions=256))
+ENCODER = Encoder(memory=LocallyAware(modules=MODULES, level_dimensions=None))
 
 
 @dataclass(frozen=True)
