@@ -1,7 +1,9 @@
 """A network's forward pass compiled for the device, where that pays.
 
-On a GPU many small kernels become few. On a CPU core a step is mostly matrix products, which compiling leaves as they
-are (`make bench ARGS=training` measures it), and results would depend on whether a machine has a C++ compiler.
+On a GPU many small kernels become few. They are compiled for the very shapes that come: kernels for any shape would
+replace them where a process has seen another shape before, and results would depend on what it ran. On a CPU core a
+step is mostly matrix products, which compiling leaves as they are (`make bench ARGS=training` measures it), and results
+would depend on whether a machine has a C++ compiler.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import torch
 from torch import nn
 
 LOG = logging.getLogger(__name__)
+SHAPES = 64
+"""Shapes that are compiled for; torch stops at 8 by itself, and runs what comes then uncompiled."""
 
 
 def compiled(module: nn.Module, device: torch.device) -> Callable[[Any], Any]:
@@ -28,15 +32,18 @@ class CompiledForward:
     def __init__(self, module: nn.Module, **options: Any) -> None:
         """Take a module and options of `torch.compile`."""
         self._module = module
-        self._forward: Callable[[Any], Any] = torch.compile(module, **options)
+        self._forward: Callable[[Any], Any] = torch.compile(module, dynamic=False, **options)
         # The compiler's advice to round products of single precision, which is not ours to take.
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
 
     def __call__(self, batch: Any) -> Any:
         """Apply the module."""
         # Here, since it loads the whole compiler, which takes a second in every process.
+        from torch._dynamo import config
         from torch._dynamo.exc import TorchDynamoException
 
+        if config.recompile_limit < SHAPES:
+            config.recompile_limit = SHAPES
         try:
             return self._forward(batch)
         except TorchDynamoException as error:

@@ -37,6 +37,26 @@ def test_compiling_changes_neither_loss_nor_gradients(settings):
         torch.testing.assert_close(other, eager, rtol=1e-4, atol=1e-6)
 
 
+def test_every_shape_is_compiled_for_itself():
+    """More of them than torch compiles for by default, and never once for any shape."""
+    shapes = []
+
+    def backend(graph, inputs):
+        shapes.append([size for value in inputs if torch.is_tensor(value) for size in value.shape])
+        return graph
+
+    network = build(SMALL["dinomaly"], (16, 16)).eval()
+    forward = CompiledForward(network, backend=backend)
+    sizes = range(2, 14)
+    for size in (*sizes, *sizes):
+        whole = batch(16, 16)
+        targets = tuple(group[:1].expand(size, -1, -1).clone() for group in whole.targets)
+        prefix = whole.prefix_BTC[:1].expand(size, -1, -1).clone()
+        forward(whole._replace(targets=targets, prefix_BTC=prefix, category_B=None))
+    assert len(shapes) == len(sizes)
+    assert all(isinstance(size, int) for shape in shapes for size in shape)
+
+
 def test_what_cannot_be_compiled_is_run_as_it_is_with_one_line_in_the_log(caplog):
     def broken(graph, inputs):
         raise OSError("no compiler here")

@@ -7,6 +7,9 @@ Legend: K categories, M codes, D channels, B images, P patches, n patches of one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -64,7 +67,19 @@ class Codebooks(nn.Module):
         counts_M, sums_MD = self.counts_KM[category], self.sums_KMD[category]
         share = (1 - kept) / images
         counts_M.mul_(kept).add_(torch.bincount(nearest_n, minlength=len(counts_M)), alpha=share)
-        sums_MD.mul_(kept).index_add_(0, nearest_n, patches_nD, alpha=share)
+        with in_one_order():
+            sums_MD.mul_(kept).index_add_(0, nearest_n, patches_nD, alpha=share)
         total = counts_M.sum()
         smooth_M = (counts_M + EPSILON) * (total / (total + len(counts_M) * EPSILON))
         self.codes_KMD[category] = sums_MD / smooth_M.unsqueeze(-1)
+
+
+@contextmanager
+def in_one_order() -> Iterator[None]:
+    """Make a GPU add up in one order what it would add in any, with another sum each time."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
