@@ -25,6 +25,7 @@ from harness.encoders import Encoder
 from harness.identity import added
 from harness.images import MaskRule, read_mask, resize_mask
 from harness.maps import DINOMALY, MapRule
+from harness.memory import MemoryEnsemble
 from harness.metrics import (
     IMAGE_METRICS,
     PIXEL_METRICS,
@@ -57,6 +58,8 @@ class Evaluation:
     """How maps and image scores are made; None for the way of the detector's authors."""
     training: bool = False
     """Measure how far the scores part the training patches, too (see `harness.separation`)."""
+    agreement: tuple[MemoryEnsemble, ...] = added(())
+    """Memories whose scores of the training images the detector's are compared with (see `harness.agreement`)."""
 
 
 def evaluate(

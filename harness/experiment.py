@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.agreement import agreement
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
 from harness.detectors import Detector, Scorer, WithNumbers, WithSnapshots
@@ -25,6 +26,7 @@ from harness.encoders import Encoder
 from harness.errors import InputError
 from harness.evaluation import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
 from harness.identity import added, identity
+from harness.memory import MemoryEnsemble
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
 from harness.separation import separation
@@ -140,10 +142,16 @@ def prepare(
     prepared: dict[str, Prepared] = {}
     for (dataset, encoder), group in groups.items():
         shared = encode_dataset(dataset, encoder, data=data, cache=cache, compute=compute)
-        wanted = [(e.noise, memory) for e in group if (memory := memory_of(e.detector)) is not None]
+        wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
         score_memories(shared, wanted, compute=compute)
         prepared |= {experiment.key: shared for experiment in group}
     return prepared
+
+
+def memories_of(experiment: Experiment) -> list[MemoryEnsemble]:
+    """The memories that are read when an experiment runs."""
+    memory = memory_of(experiment.detector)
+    return [*([memory] if memory else []), *experiment.evaluation.agreement]
 
 
 def run(
@@ -192,6 +200,10 @@ def run_prepared(
             data=data,
         )
         parts.append(parted)
+    if memories := experiment.evaluation.agreement:
+        images = prepared.images(split.train)
+        categories = list(split.train["category"])
+        parts.append(agreement(scorer.score(images), images, categories, memories))
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,

@@ -19,14 +19,13 @@ from harness.datasets import Dataset
 from harness.distance_tables import TableRequest
 from harness.distances import block_distances
 from harness.encoders import Encoded, Encoder, encode
-from harness.experiment import Experiment
+from harness.experiment import Experiment, memories_of
 from harness.features import CategoryFeatures, FeatureStore
 from harness.memory_stage import TABLE_BUDGET
 from harness.preparation import (
     Prepared,
     candidates_of,
     files_of,
-    memory_of,
     read_dataset,
     score_requests,
 )
@@ -155,7 +154,7 @@ def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Probe)
 
 def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Probe) -> list[Step]:
     """Distances that memories are read from, and the scores that are read from them."""
-    wanted = [(e.noise, memory) for e in group if (memory := memory_of(e.detector)) is not None]
+    wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
     requests = {request.entry: request for request in score_requests(prepared, wanted)}
     if not requests:
         return []
