@@ -1,0 +1,56 @@
+"""The paper's main tables: every method by name, and categories that were trained apart taken together."""
+
+import pandas as pd
+import pytest
+
+from reports import main_table
+from reports.categories import joined
+from sweeps.profiles import MVTEC_AD, REAL_IAD, SMOKE
+from tests.test_sweeps import cells
+
+
+def tracked(experiments, value):
+    """Tracked rows of experiments, as the tracker gives them back: `value` of every category, and their mean."""
+    rows = []
+    for number, experiment in enumerate(experiments):
+        names = experiment.categories or ("bottle", "zipper")
+        values = {name: value(experiment, name) for name in names}
+        values["mean"] = sum(values.values()) / len(values)
+        params = {name: str(setting) for name, setting in experiment.params.items()}
+        of_run = {**params, "run_id": str(number), "key": experiment.key, "readout": "all"}
+        for metric in ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap"):
+            rows += [
+                {**of_run, "metric": metric, "category": name, "value": each}
+                for name, each in values.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("profile", "methods"), [(MVTEC_AD, 9), (SMOKE, 10), (REAL_IAD, 4)])
+def test_every_method_has_a_row_and_every_noise_ratio_a_column(profile, methods):
+    results = joined(tracked(cells("mvtec_ad", profile), lambda e, name: 1 - e.noise.ratio))
+    table = main_table.summary(results)
+    assert len(table) == table["method"].nunique() == methods
+    assert list(table.columns[2:]) == [f"{ratio:.0%}" for ratio in profile.noise_ratios]
+    assert {"Dinomaly", "Dinomaly + MeDS"} <= set(table["method"])
+    cell = f"{100 * (1 - profile.noise_ratios[-1]):.1f}"
+    assert set(table.iloc[:, -1]) == {" / ".join([cell] * 4)}
+    assert len(main_table.draw(results).axes[0].lines) == methods
+
+
+def test_the_mean_of_categories_that_were_trained_apart_is_over_all_of_them():
+    names = sorted(REAL_IAD.categories)
+    worth = {name: number / 30 for number, name in enumerate(names)}
+    results = tracked(cells("real_iad", REAL_IAD), lambda e, name: worth[name])
+    means = joined(results).query("category == 'mean'")
+    assert len(means) == 4 * 4 * 4  # methods, noise ratios, metrics
+    assert means["value"].to_numpy() == pytest.approx(sum(worth.values()) / 30)
+    kept = joined(results).query("category != 'mean'")
+    assert len(kept) == len(results.query("category != 'mean'"))
+
+
+def test_experiments_on_all_categories_stay_as_they_are():
+    results = tracked(cells("mvtec_ad", MVTEC_AD), lambda e, name: 0.5)
+    pd.testing.assert_frame_equal(joined(results), results)
+    older = results.drop(columns="categories")
+    pd.testing.assert_frame_equal(joined(older), older)
