@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import subprocess
@@ -9,19 +10,25 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 import sweeps
 from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
+from harness.experiment import Experiment
+from harness.tracking import Tracker, default_uri
 from sweeps.choice import Choice
 from sweeps.dry_run import dry_run
 from sweeps.profiles import PROFILES, Profile
+from sweeps.rounds import rounds_of, run_rounds, values_of
 from sweeps.where import Where
 
-SUPPORT = ("__main__", "choice", "dry_run", "main_table", "profiles", "where")
+if TYPE_CHECKING:
+    from harness.cluster.progress import Summary
+
+SUPPORT = ("__main__", "choice", "dry_run", "main_table", "profiles", "rounds", "where")
 """Files of this folder that are not studies."""
 
 
@@ -37,6 +44,8 @@ class Options:
     data: Path | None = None
     """Root folder of the dataset; the laptop profile makes its own."""
     choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
+    objective: tuple[str, ...] = ()
+    """For the study `search`: categories whose labels may be looked at; without any, no label decides."""
     dry_run: bool = False
     """Print the experiments, what they share and what it takes, and run nothing."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
@@ -46,24 +55,20 @@ def main(options: Options) -> int:
     """Run the study; return the exit code."""
     study, profile = _study_and_profile(options)
     where = options.where
-    experiments = options.choice.pick(profile.cells(study.experiments(profile)))
+    rounds = rounds_of(study, profile, options.objective)
+    first = options.choice.pick(next(rounds))
     data = options.data or where.cached / f"{profile.dataset.name}-{profile.name}"
     prepare_environment(where.address)
     if options.dry_run:
-        dry_run(options.study, profile.name, experiments, data=data, where=where)
+        dry_run(options.study, profile.name, first, data=data, where=where)
         return 0
-    from harness.cluster.study import run_study  # imports Ray, which reads the environment then
-
     try:
-        summary = run_study(
-            options.study,
-            profile.name,
-            experiments,
-            data=data,
-            cache=where.cached,
-            runs=where.results,
-            address=where.address,
-            sharing=where.sharing,
+        summary = run_rounds(
+            first,
+            rounds,
+            run=functools.partial(_run, options, profile.name, data),
+            pick=options.choice.pick,
+            found=lambda: _found(options, study, profile.name),
         )
     except KeyboardInterrupt:
         print(
@@ -78,6 +83,30 @@ def main(options: Options) -> int:
     command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
     report = subprocess.run([*command, "--runs", str(where.results)], check=False)
     return report.returncode or int(bool(summary.failures))
+
+
+def _run(options: Options, profile: str, data: Path, experiments: list[Experiment]) -> Summary:
+    from harness.cluster.study import run_study  # imports Ray, which reads the environment then
+
+    where = options.where
+    return run_study(
+        options.study,
+        profile,
+        experiments,
+        data=data,
+        cache=where.cached,
+        runs=where.results,
+        address=where.address,
+        sharing=where.sharing,
+    )
+
+
+def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float]:
+    """What decides about the next round."""
+    if not hasattr(study, "objective"):
+        return {}
+    tracker = Tracker(default_uri(options.where.results), options.study)
+    return values_of(tracker, profile, *study.objective(options.objective))
 
 
 def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from baselines import presets as releases
 from baselines.fun_ad import FunAD
@@ -73,9 +72,17 @@ class Profile:
         """The experiments of a study as this profile runs them: one for all categories, or one for each."""
         if not self.apart:
             return list(experiments)
-        dataset: Any = self.dataset
-        categories = dataset.categories or tuple(dataset.expected)
-        return [replace(e, categories=(category,)) for e in experiments for category in categories]
+        return [
+            replace(experiment, categories=(name,))
+            for experiment in experiments
+            for name in experiment.categories or self.categories
+        ]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that it has."""
+        chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
+        return chosen or tuple(self.dataset.expected)
 
     def experiment(
         self,

@@ -13,7 +13,7 @@ from tests import trees
 ROOT = Path(__file__).parents[1]
 
 
-def command(*arguments, cwd=None):
+def command(*arguments, cwd=None, timeout=120):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
@@ -21,7 +21,7 @@ def command(*arguments, cwd=None):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
     )
 
 
@@ -89,7 +89,10 @@ def test_values_outside_their_range_are_refused(tmp_path, arguments, text):
 
 def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(tmp_path):
     text = refused(tmp_path, "--profile", "desktop", code=2)
-    assert "There is no profile 'desktop'. Profiles: laptop, smoke, mtd." in text
+    assert (
+        "There is no profile 'desktop'. Profiles: laptop, smoke, mtd, mvtec_ad, visa, real_iad."
+        in text
+    )
     answer = command("sweeps", "rhombus", cwd=ROOT)
     assert answer.returncode == 2
     assert "There is no study 'rhombus'. Studies: ablation, baselines," in answer.stderr

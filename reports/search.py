@@ -1,0 +1,78 @@
+"""What a search for MeDS' settings tried and found.   make figure-search"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.labels import METRICS, tidy, wide
+from reports.style import MARKERS, shades
+
+TITLE = "Search for the settings of MeDS"
+CAPTION = (
+    "Every setting that was tried, an experiment of its own; a third of each round went on and trained three times as "
+    "long. Agreement is the rank correlation of the network's scores of the training images with those of sparse "
+    "memories, and uses no label; unless categories were declared whose labels may be looked at, it alone decided. "
+    "Figure: what it is worth, beside the image AUROC on all test images, which nothing looked at."
+)
+AGREEMENT = "memory_agreement"
+SETTINGS = {
+    "detector.finetuning.steps": "steps of fine-tuning",
+    "detector.memory.ratio": "rho",
+    "detector.selection.critical_value": "k",
+    "detector.distillation.steps": "T",
+    "detector.distillation.learning_rate": "learning rate",
+}
+TESTED = "tested on"
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy results with a column per setting that is searched."""
+    rows = tidy(results)
+    numbers = {name: rows[setting].astype(float) for setting, name in SETTINGS.items()}
+    categories = rows.get("categories", pd.Series("None", index=rows.index))
+    return rows.assign(**numbers, **{TESTED: categories.replace("None", "all")})
+
+
+def _tried(results: pd.DataFrame) -> pd.DataFrame:
+    """A row per setting, the longest trained and the most agreeing first."""
+    rows = named(results)
+    means = rows[(rows["category"] == "mean") & (rows["readout"] != "unseen")]
+    chosen = means[means["metric"].isin([AGREEMENT, *METRICS])]
+    keys = [*SETTINGS.values(), TESTED]
+    table = chosen.pivot_table(index=keys, columns="metric", values="value").reset_index()
+    order = ["steps of fine-tuning", AGREEMENT]
+    return table.sort_values(order, ascending=False, ignore_index=True)
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Every setting with its agreement and its image AUROC."""
+    table = _tried(results)
+    columns = [*SETTINGS.values(), TESTED, AGREEMENT, "image_auroc"]
+    shown = (
+        table[columns].rename(columns={AGREEMENT: "agreement", **METRICS}).rename_axis(columns=None)
+    )
+    whole = {"steps of fine-tuning": int, "T": int}
+    texts = {name: shown[name].map("{:g}".format) for name in ("rho", "k", "learning rate")}
+    return shown.astype(whole).assign(**texts)
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw a point per setting, a colour per round."""
+    table = _tried(results)
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+    axes = figure.subplots()
+    lengths = sorted(table["steps of fine-tuning"].unique())
+    for length, colour, marker in zip(lengths, shades(len(lengths)), MARKERS, strict=False):
+        points = table[table["steps of fine-tuning"] == length]
+        label = f"{length:.0f} steps"
+        axes.plot(points[AGREEMENT], points["image_auroc"], marker, color=colour, label=label)
+    axes.set_xlabel("agreement with memories on training images")
+    axes.set_ylabel(METRICS["image_auroc"])
+    axes.legend()
+    return figure
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per setting, read-out and category; one column per metric."""
+    return wide(named(results), by=[*SETTINGS.values(), TESTED])
