@@ -13,15 +13,16 @@ CAPTION = (
     "Every setting that was tried, an experiment of its own; a third of each round went on and trained three times as "
     "long. Agreement is the rank correlation of the network's scores of the training images with those of sparse "
     "memories, and uses no label; unless categories were declared whose labels may be looked at, it alone decided. "
-    "Figure: what it is worth, beside the image AUROC on all test images, which nothing looked at."
+    "Figure: what it is worth, beside the image AUROC on all test images, which decides nothing without these."
 )
 AGREEMENT = "memory_agreement"
+RATE = "1,000 x learning rate"
 SETTINGS = {
     "detector.finetuning.steps": "steps of fine-tuning",
     "detector.memory.ratio": "rho",
     "detector.selection.critical_value": "k",
     "detector.distillation.steps": "T",
-    "detector.distillation.learning_rate": "learning rate",
+    "detector.distillation.learning_rate": RATE,
 }
 TESTED = "tested on"
 
@@ -30,6 +31,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
     """Tidy results with a column per setting that is searched."""
     rows = tidy(results)
     numbers = {name: rows[setting].astype(float) for setting, name in SETTINGS.items()}
+    numbers[RATE] = (1000 * numbers[RATE]).round(6)
     categories = rows.get("categories", pd.Series("None", index=rows.index))
     return rows.assign(**numbers, **{TESTED: categories.replace("None", "all")})
 
@@ -52,9 +54,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     shown = (
         table[columns].rename(columns={AGREEMENT: "agreement", **METRICS}).rename_axis(columns=None)
     )
-    whole = {"steps of fine-tuning": int, "T": int}
-    texts = {name: shown[name].map("{:g}".format) for name in ("rho", "k", "learning rate")}
-    return shown.astype(whole).assign(**texts)
+    return shown.astype({"steps of fine-tuning": int, "T": int})
 
 
 def draw(results: pd.DataFrame) -> Figure:
