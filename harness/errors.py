@@ -14,6 +14,10 @@ class InputError(ValueError):
     exit_code = 1
 
 
+class NoResultError(InputError):
+    """A study has no finished experiment where results were looked for."""
+
+
 class UsageError(InputError):
     """The command itself was mistyped."""
 

@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from harness.errors import InputError
+from harness.errors import InputError, NoResultError
 from harness.records import to_record
 from harness.run_log import BATCH, RunLog
 from harness.run_tables import DATA, KEY, row_of, values_of
@@ -164,14 +164,14 @@ class Tracker:
         (as text).
 
         Raises:
-            InputError: the store has no result of this study on this profile.
+            NoResultError: the store has no result of this study on this profile.
         """
         rows = []
         for key, run in self._of_study(profile).items():
             shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
             rows += [{**shared, **value} for value in values_of(run)]
         if not rows:
-            raise InputError(
+            raise NoResultError(
                 f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
                 f"{self.uri}. Run it: make sweep-{self.study} PROFILE={profile}."
             )
@@ -184,7 +184,7 @@ class Tracker:
         environment that it ran in (git, machine, version.torch, ...).
 
         Raises:
-            InputError: see `load`.
+            NoResultError: see `load`.
         """
         finished = self._of_study(profile)
         parent = self._parent(profile)
@@ -214,7 +214,7 @@ class Tracker:
 
     def split(self, run_id: str) -> str:
         """Training images of a run, as CSV: image, category, digest, injected."""
-        return self._read_artifact(run_id, "train.csv")
+        return self._read_artifact(run_id, "train.csv").decode()
 
     def data_of(self, run_id: str) -> str:
         """Digest of the data that a run used."""
@@ -234,7 +234,7 @@ class Tracker:
         """Finished runs of the study's experiments on a profile, by key."""
         parent = self._parent(profile)
         if parent is None:
-            raise InputError(
+            raise NoResultError(
                 f"{self.uri} has no study {self.study!r} on profile {profile!r}. Run it first: "
                 f"make sweep-{self.study} PROFILE={profile}."
             )
@@ -243,6 +243,9 @@ class Tracker:
         return {key: run for key, run in finished.items() if key in keys}
 
     def _parent(self, profile: str) -> Run | None:
+        # Asking a store for runs would make its database, and the study in it.
+        if not (self.is_there and self._client.get_experiment_by_name(self.study)):
+            return None
         found = self._search(f"tags.`{PROFILE}` = '{profile}'")
         return found[0] if found else None
 
@@ -268,6 +271,6 @@ class Tracker:
             if not (token := page.token):
                 return runs
 
-    def _read_artifact(self, run_id: str, name: str) -> str:
+    def _read_artifact(self, run_id: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
-            return Path(self._client.download_artifacts(run_id, name, folder)).read_text()
+            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()

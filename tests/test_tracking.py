@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.detectors import MemoryDetector
-from harness.errors import InputError
+from harness.errors import InputError, NoResultError
 from harness.experiment import Result
 from harness.noise import Noise
 from harness.run_log import LossCurve
@@ -137,11 +137,22 @@ def test_results_come_back_as_a_table_of_the_keys_that_belong_to_the_study(track
 
 
 def test_asking_for_what_was_never_run_says_what_to_run(tracker, experiment):
-    with pytest.raises(InputError, match="make sweep-rho PROFILE=mtd"):
+    with pytest.raises(NoResultError, match="make sweep-rho PROFILE=mtd"):
         tracker.load("mtd")
     tracker.open_study("mtd", [experiment.key], DATA)
-    with pytest.raises(InputError, match=r"No experiment .* is finished"):
+    with pytest.raises(NoResultError, match=r"No experiment .* is finished"):
         tracker.load("mtd")
+
+
+def test_looking_for_results_makes_neither_a_store_nor_a_study(tracker, experiment, tmp_path):
+    with pytest.raises(NoResultError):
+        tracker.load("mtd")
+    assert list(tmp_path.iterdir()) == []
+    start(tracker, experiment)
+    with pytest.raises(NoResultError):
+        replace(tracker, study="gain").load("laptop")
+    studies = MlflowClient(tracking_uri=tracker.uri).search_experiments()
+    assert {study.name for study in studies} == {"Default", "rho"}
 
 
 def test_the_default_store_is_an_absolute_database(tmp_path, monkeypatch):
