@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from harness.agreement import agreement
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
-from harness.detectors import Detector, Scorer, WithNumbers, WithSnapshots
+from harness.detectors import Detector, WithNumbers, WithSnapshots
 from harness.encoders import Encoder
 from harness.errors import InputError
 from harness.evaluation import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
@@ -29,6 +30,7 @@ from harness.identity import added, identity
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, NoisySplit, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
+from harness.samples import sheet
 from harness.separation import separation
 from harness.training import Trained
 
@@ -120,6 +122,8 @@ class Result:
     """Image, digest and whether it was injected, for every training image."""
     scores: pd.DataFrame
     """Image, category, whether it is anomalous, and its score, for every test image."""
+    samples: Image.Image
+    """Anomaly maps over a few test images, see `harness.samples`."""
     history: Mapping[str, Trained]
     """Losses and selections of every training phase."""
     selections: pd.DataFrame
@@ -182,13 +186,15 @@ def run_prepared(
     scorer = experiment.detector.fit(
         prepared.images(split.train), seed=experiment.seed, compute=compute
     )
-    measure = functools.partial(_measure, experiment, prepared, split, data)
-    metrics, scores_N = measure(scorer)
+    images = prepared.images(split.test)
+    measure = functools.partial(_measure, experiment, split, data)
+    scores_NP = scorer.score(images)
+    metrics, scores_N = measure(scores_NP)
     parts = [metrics]
     if isinstance(scorer, WithNumbers) and scorer.numbers:
         parts.append(_numbers(scorer, split))
     if isinstance(scorer, WithSnapshots):
-        parts.append(_oracle(map(measure, scorer.snapshots)))
+        parts.append(_oracle(measure(each.score(images)) for each in scorer.snapshots))
     if experiment.evaluation.training:
         parted = separation(
             scorer.score(prepared.images(split.train)),
@@ -212,6 +218,15 @@ def run_prepared(
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
         scores=split.test[["image", "category"]].assign(
             anomalous=split.test["defect"] != "good", score=scores_N
+        ),
+        samples=sheet(
+            experiment.evaluation,
+            dataset=experiment.dataset,
+            encoder=experiment.encoder,
+            test=split.test,
+            scores_NP=scores_NP,
+            rule=experiment.detector.maps,
+            data=data,
         ),
         history=scorer.history,
         selections=_selection_counts(scorer.history, split),
@@ -237,16 +252,16 @@ def _samples_of(experiment: Experiment, prepared: Prepared) -> pd.DataFrame:
 
 
 def _measure(
-    experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
+    experiment: Experiment, split: NoisySplit, data: Path, scores_NP: np.ndarray
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Metrics of a fitted detector, and its image scores, on the test set."""
+    """Metrics of a detector's patch scores of the test images, and its image scores."""
     return evaluate(
         experiment.evaluation,
         dataset=experiment.dataset,
         encoder=experiment.encoder,
         test=split.test,
         seen_N=split.seen_N,
-        scores_NP=scorer.score(prepared.images(split.test)),
+        scores_NP=scores_NP,
         rule=experiment.detector.maps,
         data=data,
     )

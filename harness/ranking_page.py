@@ -7,14 +7,11 @@ import io
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from matplotlib import colormaps
 from PIL import Image
 
+from harness.heat import overlay
 from harness.images import read_rgb
 from harness.label_correction import THUMBNAIL, Ranking
-
-OPACITY = 0.55
-"""Of the hottest place of a map over its image."""
 
 
 def render(ranking: Ranking) -> str:
@@ -31,17 +28,10 @@ def render(ranking: Ranking) -> str:
                 "name": name,
                 "score": f"{score:.4f}",
                 "image": _data_address(image),
-                "map": _data_address(_overlay(image, heat_SS)),
+                "map": _data_address(overlay(image, heat_SS)),
             }
         )
     return environment.get_template("ranking.html").render(folder=ranking.folder.name, cards=cards)
-
-
-def _overlay(image: Image.Image, heat_SS: np.ndarray) -> Image.Image:
-    colours = colormaps["inferno"](heat_SS)[..., :3]
-    weight = OPACITY * heat_SS[..., None]
-    blended = (1 - weight) * np.asarray(image) / 255 + weight * colours
-    return Image.fromarray((255 * blended).round().astype(np.uint8))
 
 
 def _data_address(image: Image.Image) -> str:

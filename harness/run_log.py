@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FAILURE = "meds.failure"
 """Tag that says why an experiment failed."""
+SAMPLES = "samples.jpg"
+"""Artifact with anomaly maps over a few test images."""
 BATCH = 1000
 """Metrics per request; MLflow refuses more."""
 CURVE_POINTS = 200
@@ -40,6 +42,7 @@ class RunLog:
         tables = {"counts": result.counts, "train": result.train, "scores": result.scores}
         for name, table in tables.items():
             self.client.log_text(self.run_id, table.to_csv(index=False), f"{name}.csv")
+        self.client.log_image(self.run_id, result.samples, SAMPLES)
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def _curves_of(self, result: Result) -> Iterable[Metric]:

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError, NoResultError
 from harness.records import to_record
-from harness.run_log import BATCH, RunLog
+from harness.run_log import BATCH, SAMPLES, RunLog
 from harness.run_tables import DATA, KEY, row_of, values_of
 
 if TYPE_CHECKING:
@@ -215,6 +215,12 @@ class Tracker:
     def split(self, run_id: str) -> str:
         """Training images of a run, as CSV: image, category, digest, injected."""
         return self._read_artifact(run_id, "train.csv").decode()
+
+    def samples(self, run_id: str) -> bytes | None:
+        """Sample maps of a run as JPEG (see `harness.samples`); None if it was stored before there were any."""
+        if SAMPLES not in {file.path for file in self._client.list_artifacts(run_id)}:
+            return None
+        return self._read_artifact(run_id, SAMPLES)
 
     def data_of(self, run_id: str) -> str:
         """Digest of the data that a run used."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from harness.detectors import MemoryDetector
 from harness.errors import InputError, NoResultError
@@ -52,6 +53,7 @@ def result_of(experiment, value=0.5):
         ),
         train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
         scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
+        samples=Image.new("RGB", (8, 8)),
         history={"finetuning": Trained({}, np.arange(1000.0), [(0, selection)])},
         selections=pd.DataFrame(
             {"phase": ["finetuning"], "step": [0], "selected": [9], "contaminated": [2]}
@@ -86,7 +88,7 @@ def test_a_finished_run_is_found_and_holds_everything(tracker, client, experimen
     assert curve[0].value == np.arange(5).mean()
     assert run.data.metrics["finetuning_contaminated"] == 2
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert files == {"experiment.json", "counts.csv", "train.csv", "scores.csv"}
+    assert files == {"experiment.json", "counts.csv", "train.csv", "scores.csv", "samples.jpg"}
 
 
 def test_a_run_that_never_finished_counts_for_nothing_and_is_replaced(tracker, client, experiment):
