@@ -7,16 +7,19 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench compare-paper lock
+.PHONY: help install figures test bench compare-paper lock
 
 help:  ## list the verbs
-	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
 	@$(RUN) -m sweeps $* $(OPTIONS)
 
-figure-%: $(VENV)/installed  ## draw a study again from its results, computing nothing: make figure-rho [PROFILE=mtd]
+figure-% table-%: $(VENV)/installed  ## draw figure, tables and page of a study from its results, computing nothing: make figure-rho [PROFILE=mtd]
 	@$(RUN) -m reports $* $(ON) $(ARGS)
+
+figures: $(VENV)/installed  ## draw every study that has results: make figures [PROFILE=mtd]
+	@$(RUN) -m reports $(ON) $(ARGS)
 
 compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=baselines [PROFILE=mtd]
 	@$(RUN) -m reports.paper $(STUDY) $(ON) $(ARGS)

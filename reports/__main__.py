@@ -1,4 +1,4 @@
-"""Draw a study from its tracked results alone.   python -m reports rho [--profile laptop]"""
+"""Draw studies from their tracked results alone.   python -m reports [rho] [--profile laptop]"""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib as mpl
-import pandas as pd
 import tyro
 
 import reports
 from harness.environment import prepare_environment
-from harness.errors import UsageError, exit_on_input_error
+from harness.errors import InputError, NoResultError, UsageError, exit_on_input_error
 from harness.tracking import Tracker, default_uri
-from reports.categories import joined
-from reports.labels import how_measured
-from reports.page import render
-from reports.style import STYLE, save
+from reports.document import make
+from reports.files import write
 
 SUPPORT = (
     "__main__",
+    "captions",
     "categories",
+    "cells",
+    "comparison",
     "curves",
+    "document",
+    "files",
     "labels",
     "main_table",
     "page",
     "paper",
+    "provenance",
     "seeds",
     "style",
 )
@@ -38,10 +40,10 @@ SUPPORT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Draw a study's figure, table and page; nothing is computed."""
+    """Draw the figure, tables and page of a study, or of every study that has results; nothing is computed."""
 
-    study: Annotated[str, tyro.conf.Positional]
-    """Which study: the name of a file in reports/."""
+    study: Annotated[str | None, tyro.conf.Positional] = None
+    """Which study: the name of a file in reports/; all of them if none is named."""
     profile: str | None = None
     """The profile it ran on; by default the study's own, else laptop."""
     runs: Path = Path("runs")
@@ -49,46 +51,39 @@ class Options:
 
 
 def main(options: Options) -> int:
-    """Draw the study; return the exit code."""
+    """Draw; return the exit code."""
     studies = [m.name for m in pkgutil.iter_modules(reports.__path__) if m.name not in SUPPORT]
-    if options.study not in studies:
+    if options.study not in (None, *studies):
         raise UsageError(f"There is no report of {options.study!r}. Reports: {', '.join(studies)}.")
     prepare_environment()
-    module = importlib.import_module(f"reports.{options.study}")
-    profile = str(options.profile or getattr(module, "PROFILE", "laptop"))
-    results = joined(Tracker(default_uri(options.runs), options.study).load(profile))
-    folder = options.runs / options.study
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / profile
-    table: pd.DataFrame = module.table(results)
-    summaries = [module.summary(results)] if hasattr(module, "summary") else []
-    with mpl.rc_context(STYLE):
-        figure = module.draw(results)
-        save(figure, path)
-        page = render(
-            title=f"{module.TITLE} ({profile})",
-            caption=f"{module.CAPTION} {how_measured(results)}",
-            figure=figure,
-            tables=[*summaries, table],
-            provenance=provenance(results),
+    if options.study is not None:
+        print(f"Report: {draw(options.study, options)}")
+        return 0
+    drawn = 0
+    for study in studies:
+        try:
+            print(f"{study}: {draw(study, options)}", flush=True)
+            drawn += 1
+        except NoResultError:
+            print(f"{study}: no results (make sweep-{study})", flush=True)
+    if not drawn:
+        where = f"profile {options.profile!r}" if options.profile else "its own profile"
+        raise InputError(
+            f"No study has results on {where} in {default_uri(options.runs)}. Run one, for example make sweep-rho, or "
+            "name the profile or the folder that has them: make figures PROFILE=mtd, --runs folder."
         )
-    table.to_csv(path.with_suffix(".csv"), index=False)
-    texts = [each.to_markdown(index=False, floatfmt=".3f") for each in (*summaries, table)]
-    path.with_suffix(".md").write_text("\n\n".join(texts) + "\n")
-    path.with_suffix(".tex").write_text("\n".join(as_latex(each) for each in (*summaries, table)))
-    path.with_suffix(".html").write_text(page)
-    print(f"Report: {path}.html (also .png, .svg, .csv, .md, .tex)")
     return 0
 
 
-def as_latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular, for a document that uses the package booktabs."""
-    return table.to_latex(index=False, float_format="%.3f", na_rep="", escape=True)
-
-
-def provenance(results: pd.DataFrame) -> dict[str, str]:
-    """Where the numbers come from."""
-    return {"experiments": str(results["run_id"].nunique()), "dataset": results["dataset"].iloc[0]}
+def draw(study: str, options: Options) -> str:
+    """Write the report of a study; return what was written."""
+    tracker = Tracker(default_uri(options.runs), study)
+    module = importlib.import_module(f"reports.{study}")
+    profile = str(options.profile or getattr(module, "PROFILE", "laptop"))
+    document = make(module, tracker, profile)
+    path = options.runs / study / profile
+    write(document, path)
+    return f"{path}.html (also .png, .svg, .csv, .md, .tex), {len(document.provenance.runs)} runs"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reports.comparison import summarise
 from reports.labels import METRICS, headline, tidy, wide
 from reports.style import MARKERS, shades
 
@@ -12,13 +13,10 @@ TITLE = "Methods under contamination"
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
     "scores as its authors do. MeDS and the plain network have one network for all categories; the others learn each "
-    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published. "
-    "The first table has the paper's columns: image AUROC / image AP / pixel AUPRO / pixel AP in per cent, means over "
-    "categories."
+    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published."
 )
+READOUT = "all and unseen"
 METRIC = "image_auroc"
-COLUMNS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
-"""Metrics of the paper's Table 1."""
 PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}
 
 
@@ -31,20 +29,8 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 of MeDS: a row per method and read-out, a column per noise ratio, four metrics in per cent in each."""
-    return per_cent(named(results))
-
-
-def per_cent(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same of results whose methods are named, in their `order`."""
-    chosen = rows[(rows["category"] == "mean") & rows["metric"].isin(COLUMNS)]
-    keys = ["order", "method", "readout", "noise"]
-    values = chosen.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()
-    cells = (100 * values[list(COLUMNS)]).apply(
-        lambda row: " / ".join(f"{value:.1f}" for value in row), axis=1
-    )
-    table = cells.unstack("noise", fill_value="").rename(columns="{:.0%}".format)
-    return table.reset_index().drop(columns="order").rename_axis(columns=None)
+    """Table 1 of MeDS: its metrics of every method, a block per noise ratio and read-out."""
+    return summarise(named(results).sort_values("order", kind="stable"))
 
 
 def draw(results: pd.DataFrame) -> Figure:

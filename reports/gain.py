@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reports.comparison import summarise
 from reports.labels import tidy
 from reports.seeds import CAPTION as OVER_SEEDS
 from reports.seeds import draw_groups, over_seeds
@@ -29,6 +30,11 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one group of seeds per method at every noise ratio."""
     return draw_groups(named(results), "image_auroc")
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """The paper's metrics of every row, a block per noise ratio and read-out."""
+    return summarise(named(results))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.cells import Runs
+
 METRICS = {
     "image_auroc": "image AUROC",
     "image_ap": "image AP",
@@ -21,6 +23,8 @@ METRICS = {
     "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips)",
     "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips)",
 }
+PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
+"""Those of the paper's main tables."""
 METHODS = {
     "MemoryDetector": "memory ensemble",
     "MeDS": "MeDS",
@@ -30,11 +34,6 @@ METHODS = {
     "InReaCh": "InReaCh",
     "FunAD": "FUN-AD",
 }
-ORACLE = (
-    "Read-out `oracle` is all test images, too, at every category's epoch that is best on them: no result, but "
-    "what the release reports. "
-)
-MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
@@ -73,22 +72,11 @@ def wide(results: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
         measured.groupby([*keys, "metric"], observed=True, dropna=False)["value"].mean().unstack()
     )
     columns = {metric: name for metric, name in METRICS.items() if metric in table}
+    runs = measured.groupby(keys, observed=True, dropna=False)["run_id"].unique()
     return (
         table[list(columns)]
         .rename(columns=columns)
+        .assign(runs=runs.map(lambda ids: Runs(tuple(ids))))
         .reset_index()
         .sort_values(keys, ignore_index=True)
-    )
-
-
-def how_measured(results: pd.DataFrame) -> str:
-    """What a reader must know about the numbers: protocol, read-outs, evaluation size and mask rule."""
-    protocols = ", ".join(sorted(results["noise.protocol"].unique()))
-    size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
-    return (
-        f"Contamination by the protocol {protocols}: noise is the nominal ratio. Read-out `all` is every test image, "
-        "injected ones included where the protocol keeps them; `unseen` leaves out the anomalies that were trained on. "
-        f"{ORACLE if (results['readout'] == 'oracle').any() else ''}"
-        f"Maps and masks are compared at {size} x {size} pixels, a pixel being defective when {MASK_RULES[rule]}. "
-        "Metrics are exact unless their name says whose code they follow."
     )

@@ -6,14 +6,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports import baselines
+from reports.comparison import summarise
 from reports.labels import METHODS, wide
 
 NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ-Trans"}
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Baselines are as their authors "
-    "released them on the profiles of the paper, and on the profile's features on others. The first table has the "
-    "paper's columns: image AUROC / image AP / pixel AUPRO / pixel AP in per cent, means over categories; the paper's "
-    "pixel AUPRO is the release's approximation (pixel AUPRO, Dinomaly, in the last table)."
+    "released them on the profiles of the paper, and on the profile's features on others. The paper's pixel AUPRO is the "
+    "release's approximation (pixel AUPRO, Dinomaly, in the last table)."
 )
 
 
@@ -30,8 +30,8 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per method and read-out, a column per noise ratio, four metrics in per cent in each."""
-    return baselines.per_cent(named(results))
+    """The paper's metrics of every method, a block per noise ratio and read-out."""
+    return summarise(named(results).sort_values("order", kind="stable"))
 
 
 def draw(results: pd.DataFrame) -> Figure:

@@ -1,40 +1,28 @@
-"""One self-contained HTML page per study: figure, tables, where the numbers come from. Opens without a network."""
+"""One self-contained HTML page per study: figure, tables, maps, the runs behind it all. Opens without a network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
+from reports.cells import to_html
+from reports.document import Document
 from reports.style import svg_text
 
 
-def render(
-    *,
-    title: str,
-    caption: str,
-    figure: Figure,
-    tables: Sequence[pd.DataFrame],
-    provenance: dict[str, str],
-) -> str:
-    """Fill the page's template; numbers are shown with three digits."""
+def render(document: Document) -> str:
+    """Fill the page's template."""
     environment = Environment(loader=PackageLoader("reports"), autoescape=select_autoescape())
+    environment.filters["cell"] = to_html
+    provenance = document.provenance
     return environment.get_template("page.html").render(
-        title=title,
-        caption=caption,
-        figure=Markup(svg_text(figure)),
-        tables=[
-            (list(table.columns), [list(map(_cell, row)) for row in table.itertuples(index=False)])
-            for table in tables
-        ],
-        provenance=provenance,
+        document=document,
+        figure=Markup(svg_text(document.figure)),
+        runs=provenance.runs[provenance.runs["status"] == "FINISHED"].to_dict("records"),
+        failed=provenance.failed.to_dict("records"),
+        samples=[(name, base64.b64encode(sheet).decode()) for name, sheet in provenance.samples],
+        server=provenance.server,
+        database=provenance.database,
     )
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.3f}"
-    return str(value)

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.comparison import summarise
 from reports.labels import METRICS, headline, tidy, wide
 from reports.style import MARKERS, shades
 
@@ -47,6 +48,13 @@ def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
     axes.set_xscale("log")
     axes.set_xticks(rhos, [f"{rho:g}" for rho in rhos])
     axes.minorticks_off()
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """The paper's metrics of every method and ratio, a block per noise ratio and read-out."""
+    rows = tidy(results).sort_values(["method", "rho"], kind="stable")
+    ratio = rows["rho"].map(", rho {:g}".format).where(rows["rho"].notna(), "")
+    return summarise(rows.assign(method=rows["method"].astype(str) + ratio))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

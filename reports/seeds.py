@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reports.cells import Runs
 from reports.labels import METRICS, headline
 from reports.style import MARKERS, shades
 
@@ -46,11 +47,12 @@ def over_seeds(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     means = named.query("metric in @METRICS and category == 'mean'")
     keys = [*by, "readout"]
     groups = means.groupby([*keys, "metric"], sort=False, dropna=False, observed=True)["value"]
-    summary = groups.agg(["mean", "std", "count"])
+    summary = groups.agg(["mean", "std"])
     text = summary.apply(_with_spread, axis=1).unstack()
-    seeds = summary["count"].groupby(keys, sort=False, dropna=False, observed=True).max()
+    runs = means.groupby(keys, sort=False, dropna=False, observed=True)["run_id"].unique()
+    seeds = runs.map(lambda ids: Runs(tuple(ids)))
     columns = {metric: name for metric, name in METRICS.items() if metric in text}
-    table = text[list(columns)].rename(columns=columns).join(seeds.astype(int).rename("seeds"))
+    table = text[list(columns)].rename(columns=columns).join(seeds.rename("seeds"))
     first = means[keys].drop_duplicates().set_index(keys).index
     return table.reindex(first).reset_index()
 

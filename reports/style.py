@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ MARKERS = "osD^vPX*"
 def shades(count: int) -> list[tuple[float, ...]]:
     """Colours from light to dark for an ordered axis such as the noise ratio, also apart in grey."""
     return [colormaps["viridis_r"](0.15 + 0.8 * i / max(1, count - 1)) for i in range(count)]
+
+
+def add_footnote(figure: Figure, text: str) -> None:
+    """Say in small print under a figure what it shows."""
+    width = 16 * figure.get_figwidth()
+    figure.supxlabel(textwrap.fill(text, int(width)), fontsize=7.5, color="0.35")
 
 
 def save(figure: Figure, path: Path) -> None:

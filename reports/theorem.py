@@ -22,6 +22,7 @@ CAPTION = (
     "anomalous each summing to one. The memory is exact, B = infinity. m* is the number of draws at which the "
     "theorem's weight omega peaks, at the radius at which normal and anomalous patches differ most."
 )
+READOUT = "training patches"
 COLUMNS = {
     "draws": "draws m",
     "gap": "Delta(m)",
@@ -91,9 +92,9 @@ def _histogram(axes: Axes, metrics: pd.Series) -> None:
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per noise ratio, rho and category."""
+    """One row per noise ratio, rho and category; the read-out is the training patches."""
     rows = training_rows(results)
-    keys = ["noise", "rho", "category"]
+    keys = ["noise", "rho", "readout", "category"]
     wide = rows[rows["metric"].isin(COLUMNS)].pivot_table(
         index=keys, columns="metric", values="value"
     )

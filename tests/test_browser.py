@@ -1,5 +1,6 @@
 """Pages in a real browser: no error in its console, no network, and what is clicked works."""
 
+import io
 import json
 import re
 import shutil
@@ -13,7 +14,10 @@ from PIL import Image
 
 from harness.label_correction import Ranking, read_list
 from harness.ranking_page import render as render_ranking
+from reports.cells import Runs
+from reports.document import Document, Table
 from reports.page import render
+from reports.provenance import Provenance
 from reports.seeds import draw_groups
 
 BROWSER = next(
@@ -39,6 +43,7 @@ def browse(text, script, folder):
             "--disable-gpu",
             "--host-resolver-rules=MAP * ~NOTFOUND",
             "--enable-logging=stderr",
+            "--window-size=1280,900",
             "--virtual-time-budget=5000",
             f"--user-data-dir={folder / 'profile'}",
             "--dump-dom",
@@ -55,23 +60,52 @@ def browse(text, script, folder):
 
 
 def study_page():
-    rows = [("b", 0.9, 0.2), ("a", None, 0.2), ("c", 0.1, 0.4)]
-    table = pd.DataFrame(rows, columns=["method", "image AUROC", "noise"])
+    """A page with a narrow and a wide, folded table, two runs, one of them failed, and sample maps."""
+    rows = [("b", 0.9, 0.2, "r1"), ("a", None, 0.2, "r1"), ("c", 0.1, 0.4, "r1")]
+    table = pd.DataFrame(rows, columns=["method", "image AUROC", "noise", "run_id"])
     named = table.rename(columns={"image AUROC": "value"}).fillna(0.5)
     named = named.assign(metric="image_auroc", readout="all", category="mean")
+    wide = pd.DataFrame({f"a metric with a long name {i}": [0.5] for i in range(20)})
+    runs = pd.DataFrame(
+        {
+            "run_id": ["r1", "r2"],
+            "name": ["one", "two"],
+            "status": ["FINISHED", "FAILED"],
+            "failure": ["", "ValueError: " + "long" * 300],
+            "seconds": [1.5, None],
+            "git": ["f00", "f00"],
+        }
+    )
+    sheet = io.BytesIO()
+    Image.new("RGB", (896, 112)).save(sheet, "JPEG")
     return render(
-        title="A study",
-        caption="Caption",
-        figure=draw_groups(named, "image_auroc"),
-        tables=[table],
-        provenance={"experiments": "3"},
+        Document(
+            title="A study",
+            caption="Caption",
+            figure=draw_groups(named, "image_auroc"),
+            tables=(
+                Table(
+                    title="Comparison",
+                    caption="Caption",
+                    frame=table.drop(columns="run_id").assign(seeds=Runs(("r1",))),
+                ),
+                Table(title="All metrics", caption="Caption", frame=wide, folded=True),
+            ),
+            provenance=Provenance(
+                runs=runs,
+                server=None,
+                database="sqlite:///runs/mlflow.db",
+                samples=(("one", sheet.getvalue()),),
+            ),
+        )
     )
 
 
 def test_a_studys_page_has_no_errors_and_its_table_sorts(tmp_path):
     script = """
-      const head = (i) => document.querySelectorAll("th")[i];
-      const firsts = () => [...document.querySelectorAll("tbody tr")].map((row) => row.cells[0].textContent).join("");
+      const table = document.querySelector("table");
+      const head = (i) => table.tHead.rows[0].cells[i];
+      const firsts = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join("");
       const found = [firsts()];
       for (const i of [0, 0, 1, 1]) { head(i).click(); found.push(firsts()); }
       found.push(document.querySelector("svg").getBoundingClientRect().width > 600);
@@ -79,6 +113,26 @@ def test_a_studys_page_has_no_errors_and_its_table_sorts(tmp_path):
     """
     found = browse(study_page(), script, tmp_path)
     assert found == ["bac", "abc", "cba", "cba", "bca", True]
+
+
+def test_a_studys_page_fits_1280_pixels_and_its_links_open_the_runs(tmp_path):
+    script = """
+      const root = document.documentElement;
+      const fits = () => root.scrollWidth <= root.clientWidth;
+      const before = [innerWidth, fits()];
+      for (const list of document.querySelectorAll("details")) list.open = true;
+      const opened = fits();
+      const scrolls = [...document.querySelectorAll(".scroll")].some((box) => box.scrollWidth > box.clientWidth);
+      for (const list of document.querySelectorAll("details")) list.open = false;
+      const image = document.images[0].naturalWidth;
+      document.querySelector("td a").click();
+      addEventListener("hashchange", () => setTimeout(() => {
+        const row = document.getElementById("run-r1");
+        done([...before, opened, scrolls, image, row.closest("details").open]);
+      }));
+    """
+    found = browse(study_page(), script, tmp_path)
+    assert found == [1280, True, True, True, 896, True]
 
 
 def test_ticked_images_are_saved_as_a_list(tmp_path):

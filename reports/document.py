@@ -1,0 +1,78 @@
+"""A study's report, put together from its results alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.tracking import Tracker
+from reports.captions import how_measured, in_short
+from reports.categories import joined
+from reports.comparison import how_compared
+from reports.provenance import Provenance, trace
+from reports.style import STYLE, add_footnote
+
+IN_COLUMN = "as in its column"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with what its reader must know."""
+
+    title: str
+    caption: str
+    frame: pd.DataFrame
+    folded: bool = False
+    """Shown on the page when it is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A report."""
+
+    title: str
+    caption: str
+    figure: Figure
+    tables: tuple[Table, ...]
+    provenance: Provenance
+
+
+def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
+    """Draw a study's figure and tables.
+
+    Args:
+        study: One of the studies of this folder.
+        tracker: Where its results are.
+        profile: What it ran on.
+
+    Raises:
+        NoResultError: see `harness.tracking.Tracker.load`.
+    """
+    results = joined(tracker.load(profile))
+    readout = getattr(study, "READOUT", "all")
+    tables = []
+    if hasattr(study, "summary"):
+        caption = f"{in_short(results, IN_COLUMN)} {how_compared(results)}"
+        tables.append(Table(title="Comparison", caption=caption, frame=study.summary(results)))
+    tables.append(
+        Table(
+            title="All metrics" if tables else "Metrics",
+            caption=in_short(results, IN_COLUMN),
+            frame=study.table(results),
+            folded=bool(tables),
+        )
+    )
+    with mpl.rc_context(STYLE):
+        figure = study.draw(results)
+        add_footnote(figure, in_short(results, readout))
+    return Document(
+        title=f"{study.TITLE} ({profile})",
+        caption=f"{study.CAPTION} {how_measured(results)}",
+        figure=figure,
+        tables=tuple(tables),
+        provenance=trace(tracker, profile, results),
+    )

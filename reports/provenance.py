@@ -1,0 +1,75 @@
+"""Where numbers come from: the runs behind them, how to open these, and sample maps that they stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from harness.tracking import Tracker
+
+SHOWN = 12
+"""Runs whose sample maps are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The runs behind a report."""
+
+    runs: pd.DataFrame
+    """See `harness.tracking.Tracker.runs`."""
+    server: str | None
+    """Address of the tracking server, without a user's name or password; None for a database."""
+    database: str
+    """Address of the database, a path below the working folder told from there; empty with a server."""
+    samples: tuple[tuple[str, bytes], ...]
+    """Name and sample maps (JPEG) of some runs, all of one noise ratio."""
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """Runs that failed and were not run again since."""
+        return self.runs[self.runs["status"] == "FAILED"]
+
+
+def trace(tracker: Tracker, profile: str, results: pd.DataFrame) -> Provenance:
+    """Look up the runs behind a study's results on a profile."""
+    runs = tracker.runs(profile)
+    shown = _shown(results)
+    names = runs.set_index("run_id")["name"]
+    samples = [(names[run], sheet) for run in shown if (sheet := tracker.samples(run)) is not None]
+    server = server_of(tracker.uri)
+    return Provenance(
+        runs=runs,
+        server=server,
+        database="" if server else _from_here(tracker.uri),
+        samples=tuple(samples),
+    )
+
+
+def server_of(uri: str) -> str | None:
+    """Address of a tracking server for links; None if the store is a database.
+
+    >>> server_of("https://ada:secret@results.example:5000/mlflow")
+    'https://results.example:5000/mlflow'
+    >>> server_of("sqlite:////runs/mlflow.db")
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        return None
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+
+def _from_here(uri: str) -> str:
+    scheme, file = "sqlite:///", Path(uri.removeprefix("sqlite:///"))
+    inside = uri.startswith(scheme) and file.is_relative_to(Path.cwd())
+    return f"{scheme}{file.relative_to(Path.cwd())}" if inside else uri
+
+
+def _shown(results: pd.DataFrame) -> list[str]:
+    """Runs at the highest noise ratio with the first seed, in the order of the study."""
+    highest = results["noise.ratio"].astype(float)
+    rows = results[highest == highest.max()]
+    rows = rows[rows["seed"].astype(int) == rows["seed"].astype(int).min()]
+    return list(rows["run_id"].unique()[:SHOWN])
