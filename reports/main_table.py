@@ -12,8 +12,8 @@ from reports.labels import METHODS, wide
 NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ-Trans"}
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Baselines are as their authors "
-    "released them on the profiles of the paper, and on the profile's features on others. The paper's pixel AUPRO is the "
-    "release's approximation (pixel AUPRO, Dinomaly, in the last table)."
+    "released them on the profiles of the paper, and on the profile's features on others. The paper's pixel AUPRO "
+    "is the release's approximation (pixel AUPRO, Dinomaly, in the last table)."
 )
 
 

@@ -109,7 +109,7 @@ def test_drawing_what_was_never_run_says_what_to_run(tmp_path):
 
 def test_the_makefile_lists_its_verbs():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for verb in ("sweep-%", "figure-%", "test", "install"):
+    for verb in ("sweep-%", "figure-% table-%", "figures", "test", "install"):
         assert verb in listed
 
 
