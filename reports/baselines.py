@@ -13,7 +13,7 @@ TITLE = "Methods under contamination"
 CAPTION = (
     "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
     "scores as its authors do. MeDS and the plain network have one network for all categories; the others learn each "
-    "category apart, unless they are called `all categories`. FUN-AD is trained shorter than published."
+    "category apart, unless their name says all categories. FUN-AD is trained shorter than published."
 )
 READOUT = "all and unseen"
 METRIC = "image_auroc"

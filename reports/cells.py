@@ -14,6 +14,8 @@ SYMBOLS = {
     "∞": r"$\infty$",
     "ρ": r"$\rho$",
     "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
 }
 LATEX = str.maketrans(SYMBOLS | {sign: f"\\{sign}" for sign in "&%$#_{}"})
 
