@@ -6,32 +6,28 @@ Legend: N images, P patches, S evaluation size in pixels.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
-from harness.agreement import agreement
 from harness.compute import Compute, InProcess
 from harness.datasets import Dataset
-from harness.detectors import Detector, WithNumbers, WithSnapshots
+from harness.detectors import Detector
 from harness.encoders import Encoder
 from harness.errors import InputError
-from harness.evaluation import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
+from harness.evaluation import Evaluation
 from harness.identity import added, identity
+from harness.measurement import measure, selection_counts
 from harness.memory import MemoryEnsemble
-from harness.noise import Noise, NoisySplit, contaminate
+from harness.noise import Noise, contaminate
 from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
 from harness.samples import sheet
-from harness.separation import separation
 from harness.training import Trained
 
 
@@ -186,34 +182,11 @@ def run_prepared(
     scorer = experiment.detector.fit(
         prepared.images(split.train), seed=experiment.seed, compute=compute
     )
-    images = prepared.images(split.test)
-    measure = functools.partial(_measure, experiment, split, data)
-    scores_NP = scorer.score(images)
-    metrics, scores_N = measure(scores_NP)
-    parts = [metrics]
-    if isinstance(scorer, WithNumbers) and scorer.numbers:
-        parts.append(_numbers(scorer, split))
-    if isinstance(scorer, WithSnapshots):
-        parts.append(_oracle(measure(each.score(images)) for each in scorer.snapshots))
-    if experiment.evaluation.training:
-        parted = separation(
-            scorer.score(prepared.images(split.train)),
-            dataset=experiment.dataset,
-            encoder=experiment.encoder,
-            train=split.train,
-            images=prepared.images(split.train),
-            memory=memory_of(experiment.detector),
-            data=data,
-        )
-        parts.append(parted)
-    if memories := experiment.evaluation.agreement:
-        images = prepared.images(split.train)
-        categories = list(split.train["category"])
-        parts.append(agreement(scorer.score(images), images, categories, memories))
+    metrics, scores_NP, scores_N = measure(experiment, prepared, split, data, scorer)
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,
-        metrics=pd.concat(parts, ignore_index=True),
+        metrics=metrics,
         counts=split.counts,
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
         scores=split.test[["image", "category"]].assign(
@@ -229,7 +202,7 @@ def run_prepared(
             data=data,
         ),
         history=scorer.history,
-        selections=_selection_counts(scorer.history, split),
+        selections=selection_counts(scorer.history, split),
         seconds=time.perf_counter() - start,
     )
 
@@ -249,61 +222,6 @@ def _samples_of(experiment: Experiment, prepared: Prepared) -> pd.DataFrame:
             f"{experiment.dataset.name} has no category {missing[0]!r} here. There: {', '.join(sorted(there))}."
         )
     return samples[samples["category"].isin(wanted)].reset_index(drop=True)
-
-
-def _measure(
-    experiment: Experiment, split: NoisySplit, data: Path, scores_NP: np.ndarray
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Metrics of a detector's patch scores of the test images, and its image scores."""
-    return evaluate(
-        experiment.evaluation,
-        dataset=experiment.dataset,
-        encoder=experiment.encoder,
-        test=split.test,
-        seen_N=split.seen_N,
-        scores_NP=scores_NP,
-        rule=experiment.detector.maps,
-        data=data,
-    )
-
-
-def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
-    """Of every category the metrics where its image and pixel AUROC together are best, as a read-out of their own."""
-    best: dict[str, pd.DataFrame] = {}
-    best_sums: dict[str, float] = {}
-    for metrics, _ in measured:
-        own = metrics[(metrics["readout"] == ALL) & (metrics["category"] != MEAN)]
-        for category, rows in own.groupby("category"):
-            values = rows.set_index("metric")["value"]
-            total = float(values["image_auroc"] + values["pixel_auroc"])
-            if total > best_sums.get(category, -math.inf):
-                best[category], best_sums[category] = rows.assign(readout=ORACLE), total
-    return with_means(pd.concat(best.values(), ignore_index=True)) if best else pd.DataFrame()
-
-
-def _numbers(scorer: WithNumbers, split: NoisySplit) -> pd.DataFrame:
-    """What a detector tells of its fit, as a read-out of its own."""
-    categories = sorted(split.train["category"].unique())
-    rows = [
-        (FIT, category, name, value)
-        for name, values in scorer.numbers.items()
-        for category, value in zip(categories, values, strict=True)
-    ]
-    return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
-
-
-def _selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:
-    rows = [
-        (
-            phase,
-            step,
-            int(selection.selected_N.sum()),
-            int((selection.selected_N & split.injected_N).sum()),
-        )
-        for phase, trained in history.items()
-        for step, selection in trained.selections
-    ]
-    return pd.DataFrame(rows, columns=["phase", "step", "selected", "contaminated"])
 
 
 def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
