@@ -1,7 +1,6 @@
 """The command as its user types it: bad input gets one paragraph and an exit code, and leaves nothing behind."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,20 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests import trees
+from tests.commands import as_a_user
 
 ROOT = Path(__file__).parents[1]
 
 
 def command(*arguments, cwd=None, timeout=120):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=cwd or ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    place = {**as_a_user(), "cwd": cwd or ROOT}
+    arguments = [sys.executable, "-m", *arguments]
+    return subprocess.run(arguments, capture_output=True, timeout=timeout, **place)
 
 
 def refused(tmp_path, *arguments, code=1):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from harness.checkpoints import Checkpoints
+from harness.cluster.on_ray import OnRay
 from harness.cluster.sweep import sweep
 from harness.compute import InProcess
 from harness.detectors import NetworkScorer
@@ -48,6 +49,15 @@ class DieOnce:
         if step == self.at and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_ray_train_gives_the_same_bits_as_this_process(small, ray_cluster, tmp_path):
+    phase = phase_of(small.train_images)
+    here = InProcess().train(run_phase, phase)
+    there = OnRay(tmp_path).train(run_phase, phase)
+    assert same(here, there)
+    np.testing.assert_array_equal(here.losses_T, there.losses_T)
+    assert [step for step, _ in here.selections] == [step for step, _ in there.selections]
 
 
 def same(first, second):

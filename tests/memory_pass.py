@@ -1,10 +1,7 @@
-"""The memory stage on a cluster of three nodes, one of which dies in mid-pass.   python -m tests.lose_a_node FOLDER
-
-Run as a process of its own by `tests.test_cluster`: a process knows one Ray cluster at a time.
-"""
+"""A pass of the memory stage over random features, which tests share among actors and disturb."""
 
 import functools
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.environment import prepare_environment
+from harness.compute import InProcess
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import ScoreRequest, fill_scores
 from tests.test_distance_tables import category
@@ -31,6 +28,20 @@ def score_requests(folder: Path) -> list[ScoreRequest]:
     return [ScoreRequest(features, np.arange(0, IMAGES, 2), memory) for memory in MEMORIES]
 
 
+def score_bytes(requests: list[ScoreRequest]) -> list[bytes]:
+    """What the pass has stored."""
+    return [(request.entry / "scores.npy").read_bytes() for request in requests]
+
+
+@functools.cache
+def undisturbed_scores() -> list[bytes]:
+    """What one process computes, to the bit."""
+    with tempfile.TemporaryDirectory() as folder:
+        requests = score_requests(Path(folder))
+        fill_scores(requests, compute=InProcess())
+        return score_bytes(requests)
+
+
 @dataclass
 class Disturbed:
     """A compute to which something happens after the second result of a map, as long as there are faults left."""
@@ -43,31 +54,3 @@ class Disturbed:
             if count == 1 and self.faults:
                 self.faults.pop()()
             yield result
-
-
-def main(folder: Path) -> None:
-    import ray
-    from ray.cluster_utils import Cluster
-
-    from harness.cluster.on_ray import OnRay
-
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    victim = cluster.add_node(num_cpus=1)
-    cluster.add_node(num_cpus=1)
-    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
-    try:
-        assert len([node for node in ray.nodes() if node["Alive"]]) == 3
-        lose_it = functools.partial(cluster.remove_node, victim, allow_graceful=False)
-        compute = Disturbed(OnRay(folder), [lose_it])
-        fill_scores(score_requests(folder), compute=compute)
-        assert not compute.faults
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
-if __name__ == "__main__":
-    prepare_environment()
-    main(Path(sys.argv[1]))

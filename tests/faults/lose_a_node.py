@@ -1,0 +1,40 @@
+"""The memory stage on a cluster of three nodes, one of which dies.   python -m tests.faults.lose_a_node FOLDER
+
+Run as a process of its own by `tests.faults.test_actors`: a process knows one Ray cluster at a time.
+"""
+
+import functools
+import sys
+from pathlib import Path
+
+from harness.environment import prepare_environment
+from harness.memory_stage import fill_scores
+from tests.memory_pass import Disturbed, score_requests
+
+
+def main(folder: Path) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from harness.cluster.on_ray import OnRay
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    victim = cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1)
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        assert len([node for node in ray.nodes() if node["Alive"]]) == 3
+        lose_it = functools.partial(cluster.remove_node, victim, allow_graceful=False)
+        compute = Disturbed(OnRay(folder), [lose_it])
+        fill_scores(score_requests(folder), compute=compute)
+        assert not compute.faults
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    prepare_environment()
+    main(Path(sys.argv[1]))
