@@ -77,5 +77,9 @@ class Checkpoints:
         file = self.file(phase)
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f"{file.name}.{os.getpid()}")
-        draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-        draft.replace(file)
+        try:
+            draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+            draft.replace(file)
+        except OSError:
+            draft.unlink(missing_ok=True)  # it may have filled the disk
+            raise

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that has no more room, for anybody or for this user."""
 
 
 class InputError(ValueError):
@@ -26,12 +30,21 @@ class UsageError(InputError):
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """End the program with one paragraph on standard error when what the user gave cannot be used."""
+    """End the program with one paragraph when what the user gave cannot be used, or the disk is full."""
     try:
         yield
     except InputError as error:
         print(paragraph(f"Error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        text = (
+            f"Error: {error.filename or 'a file'} cannot be written ({error.strerror}). Make room, or name other "
+            "places with --cache and --runs. What is finished is kept; the same command goes on from here."
+        )
+        print(paragraph(text), file=sys.stderr)
+        sys.exit(1)
 
 
 def paragraph(text: str) -> str:

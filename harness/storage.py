@@ -61,9 +61,22 @@ class Draft:
         self.folder.mkdir(parents=True)
 
     def array(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
-        """Create an array file of the entry and map it for writing."""
+        """Create an array file of the entry and map it for writing.
+
+        Raises:
+            OSError: the disk has no room for it.
+        """
         file = self.folder / f"{name}.npy"
-        return np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+        array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(
+            os, "posix_fallocate"
+        ):  # a full disk would end this process while it writes to the map
+            with file.open("r+b") as content:
+                try:
+                    os.posix_fallocate(content.fileno(), 0, file.stat().st_size)
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror, str(file)) from error
+        return array
 
     def publish(self) -> None:
         """Move the finished entry to its place; if another process was first, its equal result stays."""
@@ -112,24 +125,41 @@ def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
     with ExitStack() as locks:
         # In one order everywhere, so that two processes never wait for each other.
         for folder in sorted({target.parent for target in missing}):
-            folder.mkdir(parents=True, exist_ok=True)
-            locks.callback(_acquire(folder / f"{kind}.lock", kind).release)
+            locks.enter_context(alone(folder / f"{kind}.lock", f"makes {kind}"))
         missing = [target for target in missing if not target.is_dir()]
-        for target in missing:
-            for abandoned in target.parent.glob(f"{target.name}.*"):  # by a process that died
-                shutil.rmtree(abandoned)
-        yield missing
+        _clear(missing)  # of a process that died
+        try:
+            yield missing
+        finally:
+            _clear(missing)  # of this one, if it fails: it may have filled the disk
 
 
-def _acquire(file: Path, kind: str) -> FileLock:
-    """Acquire a lock; say so if another process has it."""
+def _clear(targets: Iterable[Path]) -> None:
+    """Remove drafts of entries."""
+    for target in targets:
+        for abandoned in target.parent.glob(f"{target.name}.*"):
+            shutil.rmtree(abandoned)
+
+
+@contextmanager
+def alone(file: Path, doing: str) -> Iterator[None]:
+    """Hold a lock; a process that dies gives it up.
+
+    Args:
+        file: The lock; processes on all machines that see it share it.
+        doing: What the holder does, said to who has to wait.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0.5)
     except Timeout:
-        print(f"Another process makes {kind} in {file.parent}: waiting for it.", file=sys.stderr)
+        print(f"Another process {doing} in {file.parent}: waiting for it.", file=sys.stderr)
         lock.acquire()
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _checksum(file: Path) -> int:

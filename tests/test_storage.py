@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from harness.storage import Draft, is_whole, making, open_array, read_rows
+from harness.storage import Draft, alone, is_whole, making, open_array, read_rows
 
 
 def make(target, value=1.0):
@@ -114,3 +114,33 @@ def test_rows_are_read_as_they_are_mapped(tmp_path):
     file = tmp_path / "entry" / "numbers.npy"
     rows = np.array([5, 0, 99, 5])
     np.testing.assert_array_equal(read_rows(file, rows), np.load(file)[rows])
+
+
+def test_a_draft_that_fails_leaves_no_files(tmp_path):
+    def fail(target):
+        with making("numbers", [target]):
+            Draft(target).array("numbers", (100, 3), np.float32)
+            raise ArithmeticError("in the middle")
+
+    with pytest.raises(ArithmeticError):
+        fail(tmp_path / "entry")
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.lock"]
+
+
+def _add_one(file):
+    with alone(file.with_suffix(".lock"), "counts"):
+        count = int(file.read_text())
+        time.sleep(0.2)
+        file.write_text(str(count + 1))
+
+
+def test_what_a_process_does_alone_no_other_does_meanwhile(tmp_path):
+    file = tmp_path / "count"
+    file.write_text("0")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_add_one, args=(file,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert file.read_text() == "3"
