@@ -64,7 +64,10 @@ class Textures:
         return read_layout(self.name, root, None, Layout(), source=self.source)
 
     def _draw(self, root: Path) -> None:
-        """Write all images beside `root`, then move them there, so that a half-drawn folder is never used."""
+        """Write all images beside `root`, then move them there, so that a half-drawn folder is never used.
+
+        If another process was first, its equal images stay.
+        """
         draft = root.with_name(f"{root.name}.{os.getpid()}")
         try:
             for number, category in enumerate(
@@ -75,6 +78,9 @@ class Textures:
                 )
             (draft / "textures.txt").write_text(repr(self))
             draft.rename(root)
+        except OSError:
+            if not root.is_dir():
+                raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
