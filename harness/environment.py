@@ -24,6 +24,10 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # While a server is away, training waits for it: with these six minutes, and it goes on soon after.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
