@@ -10,6 +10,8 @@ from harness.run_log import FAILURE
 
 KEY, DATA = "meds.key", "meds.data"
 """Tags of a run: its experiment, and the digest of the data it ran on."""
+WRITER = "meds.writer"
+"""Tag of a run: the driver whose study writes it."""
 
 
 def values_of(run: Run) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ def row_of(run: Run) -> dict[str, Any]:
     environment = {
         name.removeprefix("meds."): value
         for name, value in tags.items()
-        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE)
+        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE, WRITER)
     }
     return {
         "run_id": run.info.run_id,

@@ -3,16 +3,17 @@
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
 nothing and is removed when its experiment starts again. Studies are MLflow experiments; a study on a profile has
-one parent run, which lists the keys that belong to it.
+one parent run, which lists the keys that belong to it, whichever driver runs them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ from mlflow.exceptions import MlflowException
 from harness.errors import InputError, NoResultError
 from harness.records import to_record
 from harness.run_log import BATCH, SAMPLES, RunLog
-from harness.run_tables import DATA, KEY, row_of, values_of
+from harness.run_tables import DATA, KEY, WRITER, row_of, values_of
+from harness.store import must_answer
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
@@ -63,6 +65,8 @@ class Tracker:
     study: str
     artifacts: Path | None = None
     """Folder for artifacts where the store has none of its own (a database); a server brings its own."""
+    writer: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
+    """Tells runs of this study's driver and its workers from those of another driver."""
 
     @property
     def is_there(self) -> bool:
@@ -78,14 +82,8 @@ class Tracker:
         """
         if not self.is_there:
             return f"{self.uri}, not made yet"
-        try:
+        with must_answer(self.uri):
             return f"{self.uri}, {len(self._client.search_experiments())} studies"
-        except Exception as error:
-            raise InputError(
-                f"The tracking store {self.uri} does not answer ({str(error).splitlines()[0][:300]}). Start the "
-                "server, name another store with MLFLOW_TRACKING_URI or --runs, or bring an older database up to date: "
-                f".venv/bin/mlflow db upgrade {self.uri}."
-            ) from error
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -106,23 +104,40 @@ class Tracker:
             raise
 
     def open_study(self, profile: str, keys: Iterable[str], data_digest: str) -> str:
-        """Make or find the parent run of the study on a profile, record its keys; return its run id."""
-        if (parent := self._parent(profile)) is None:
-            tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
-            parent = self._client.create_run(self._experiment, tags=tags)
-        self._client.set_tag(parent.info.run_id, DATA, data_digest)
-        self._client.log_text(parent.info.run_id, json.dumps(sorted(keys)), KEYS_FILE)
-        return parent.info.run_id
+        """Make or find the parent run of the study on a profile, record its keys; return its run id.
+
+        Raises:
+            InputError: the store cannot be written.
+        """
+        with must_answer(self.uri):
+            if (parent := self._parent(profile)) is None:
+                tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
+                parent = self._client.create_run(self._experiment, tags=tags)
+            self._client.set_tag(parent.info.run_id, DATA, data_digest)
+            self._client.log_text(parent.info.run_id, json.dumps(sorted(keys)), KEYS_FILE)
+            return parent.info.run_id
 
     def close_study(self, parent: str, *, complete: bool) -> None:
-        """Give the parent run its status; mark children killed that nobody writes any more."""
-        for run in self._search(f"attributes.status = 'RUNNING' AND tags.`{PARENT}` = '{parent}'"):
-            self._client.set_terminated(run.info.run_id, "KILLED")
-        self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
+        """Give the parent run its status; mark children of this driver killed that nobody writes any more.
+
+        Raises:
+            InputError: the store cannot be written.
+        """
+        mine = f"attributes.status = 'RUNNING' AND tags.`{WRITER}` = '{self.writer}'"
+        with must_answer(self.uri):
+            for run in self._search(mine):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+            self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
 
     def finished_keys(self, data_digest: str) -> set[str]:
         """Keys of the experiments that are finished on this data, whichever study ran them."""
         return set(self._finished(data_digest))
+
+    def finished_values(self, key: str, data_digest: str) -> dict[str, float] | None:
+        """Metrics of an experiment that is finished on this data, by their names in MLflow; None if it is not."""
+        of_key = f"attributes.status = 'FINISHED' AND tags.`{KEY}` = '{key}' AND tags.`{DATA}` = '{data_digest}'"
+        found = self._search(of_key, self._everywhere())
+        return dict(found[0].data.metrics) if found else None
 
     def durations(self, data_digest: str) -> dict[str, float]:
         """Mean seconds that finished experiments on this data took, by the class of their detector."""
@@ -142,12 +157,16 @@ class Tracker:
         data_digest: str,
         environment: Mapping[str, str],
     ) -> RunLog:
-        """Open a run for an experiment, in place of any unfinished one; `name` is what people see."""
+        """Open a run for an experiment, in place of any unfinished one; `name` is what people see.
+
+        The caller is the only one who runs this experiment.
+        """
         of_experiment = f"tags.`{KEY}` = '{experiment.key}' AND tags.`{DATA}` = '{data_digest}'"
-        for stale in self._search(of_experiment):
-            if stale.info.status != "FINISHED":
+        for stale in self._search(of_experiment, self._everywhere()):
+            own = stale.info.experiment_id == self._experiment
+            if stale.info.status == "RUNNING" or (own and stale.info.status != "FINISHED"):
                 self._client.delete_run(stale.info.run_id)
-        tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent}
+        tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent, WRITER: self.writer}
         tags |= {"mlflow.runName": name}
         tags |= {f"meds.{name}": value for name, value in environment.items()}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
@@ -257,10 +276,15 @@ class Tracker:
 
     def _finished(self, data_digest: str) -> dict[str, Run]:
         """Finished runs of all studies by the key of their experiment; of two that raced, the first."""
-        everywhere = [study.experiment_id for study in self._client.search_experiments()]
         condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
-        runs = sorted(self._search(condition, everywhere), key=lambda run: run.info.end_time)
+        runs = sorted(
+            self._search(condition, self._everywhere()), key=lambda run: run.info.end_time
+        )
         return {run.data.tags[KEY]: run for run in reversed(runs) if KEY in run.data.tags}
+
+    def _everywhere(self) -> list[str]:
+        """Ids of all studies in the store."""
+        return [study.experiment_id for study in self._client.search_experiments()]
 
     def _search(self, condition: str, studies: list[str] | None = None) -> list[Run]:
         runs: list[Run] = []

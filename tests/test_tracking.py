@@ -116,6 +116,37 @@ def test_closing_a_study_ends_what_nobody_writes(tracker, client, experiment):
     assert client.get_run(parent).info.status == "FAILED"
 
 
+def test_closing_a_study_leaves_what_another_driver_writes(tracker, client, experiment):
+    other = Tracker(tracker.uri, tracker.study, tracker.artifacts)
+    start(tracker, experiment)
+    parent = other.open_study("laptop", [experiment.key], DATA)
+    other.close_study(parent, complete=True)
+    assert [run.info.status for run in children(tracker, client)] == ["RUNNING"]
+
+
+def test_what_another_study_left_unfinished_is_replaced_but_its_failures_stay(
+    tracker, client, experiment
+):
+    """Whoever starts an experiment is the only one: what runs elsewhere was left by a driver that died."""
+    left, failed = replace(tracker, study="ablation"), replace(tracker, study="gain")
+    start(left, experiment)
+    start(failed, experiment).fail("no room")
+    start(tracker, experiment).finish(result_of(experiment))
+    assert children(left, client) == []
+    assert [run.info.status for run in children(failed, client)] == ["FAILED"]
+    assert [run.info.status for run in children(tracker, client)] == ["FINISHED"]
+
+
+def test_values_of_what_is_finished_are_found_by_key(tracker, experiment):
+    log = start(tracker, experiment)
+    assert tracker.finished_values(experiment.key, DATA) is None
+    log.finish(result_of(experiment, 0.7))
+    elsewhere = Tracker(tracker.uri, "ablation", tracker.artifacts)
+    values = elsewhere.finished_values(experiment.key, DATA)
+    assert (values["all/image_auroc/mean"], values["seconds"]) == (0.7, 1.5)
+    assert tracker.finished_values(experiment.key, "e" * 16) is None
+
+
 def test_results_on_other_data_are_other_results(tracker, experiment):
     start(tracker, experiment).finish(result_of(experiment))
     assert tracker.finished_keys("e" * 16) == set()

@@ -43,6 +43,8 @@ class Watcher(tune.Callback):
         slots: int,
     ) -> None:
         self.summary = Summary()
+        self.lost: dict[str, str] = {}
+        """By key of its experiment, why a trial ended that could not record a failure itself."""
         self._experiments, self._names, self._board, self._slots = experiments, names, board, slots
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._waiting = dict(experiments)
@@ -69,11 +71,13 @@ class Watcher(tune.Callback):
             self._print(key, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count and print an experiment whose trial died before it could record why."""
+        """Count and print an experiment whose trial died, or could not record a failure."""
         key = trial.config["key"]
         del self._waiting[key]
-        self.summary.failures.append((self._names[key], "the process of its trial died"))
-        self._print(key, "FAILED: the process of its trial died")
+        lines = str(trial.get_error() or "").strip().splitlines()
+        self.lost[key] = f"the process of its trial ended: {lines[-1] if lines else 'no reason'}"
+        self.summary.failures.append((self._names[key], self.lost[key]))
+        self._print(key, f"FAILED: {self.lost[key]}")
 
     def close(self) -> None:
         """Take the bar away."""

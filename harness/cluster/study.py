@@ -16,6 +16,7 @@ from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
 from harness.preparation import read_dataset
+from harness.storage import alone
 from harness.tracking import Tracker, default_uri
 
 
@@ -53,7 +54,8 @@ def run_study(
     runs.mkdir(parents=True, exist_ok=True)
     tracker = Tracker(default_uri(runs), study, runs / "artifacts")
     by_key = {experiment.key: experiment for experiment in experiments}
-    parent = tracker.open_study(profile, by_key, data_digest)
+    with alone(runs / "opening.lock", "opens a study"):  # MLflow makes a database twice at once
+        parent = tracker.open_study(profile, by_key, data_digest)
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
     done = len(finished)

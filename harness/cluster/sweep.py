@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from harness.cluster.session import seats
 from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
-from harness.run_log import LossCurve
+from harness.run_log import LossCurve, RunLog
+from harness.storage import alone
 from harness.tracking import Tracker
 
 TRIAL = 0.001
@@ -44,6 +46,27 @@ class Plan:
     parent: str
     environment: Mapping[str, str]
     sharing: Sharing = Sharing()
+
+    def claim(self, key: str) -> AbstractContextManager[None]:
+        """The right to run an experiment, and to write its run."""
+        return alone(self.checkpoints / key / "claim.lock", "runs an experiment")
+
+    def finished(self, key: str) -> dict[str, float] | None:
+        """Headline of an experiment that any study has finished; None if none has."""
+        values = self.tracker.finished_values(key, self.prepared[key].data_digest)
+        if values is None:
+            return None
+        return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
+
+    def start(self, key: str) -> RunLog:
+        """Open the run of an experiment."""
+        return self.tracker.start(
+            self.experiments[key],
+            name=self.names[key],
+            parent=self.parent,
+            data_digest=self.prepared[key].data_digest,
+            environment=self.environment,
+        )
 
 
 def sweep(plan: Plan) -> Summary:
@@ -73,6 +96,8 @@ def sweep(plan: Plan) -> Summary:
     finally:
         watcher.close()
         ray.kill(board)
+    for key, reason in watcher.lost.items():
+        record_failure(plan, key, reason)
     return watcher.summary
 
 
@@ -88,35 +113,36 @@ def _trial(
     config: dict[str, str], plan: Plan, board: Any, resources: Mapping[str, float]
 ) -> dict[str, Any]:
     key = config["key"]
-    experiment = plan.experiments[key]
     # DEFAULT, or the task would have to fit into what the trial itself reserved.
     task = run_and_log.options(**resources, scheduling_strategy="DEFAULT", max_retries=0)
     try:
         return {"failure": "", **ray.get(task.remote(key, plan, board))}
     except RayError as error:  # the experiment raised, or its process died
-        log = plan.tracker.start(
-            experiment,
-            name=plan.names[key],
-            parent=plan.parent,
-            data_digest=plan.prepared[key].data_digest,
-            environment=plan.environment,
-        )
-        log.fail(str(error))
-        return {"failure": str(error).strip().splitlines()[-1]}
+        return record_failure(plan, key, str(error))
+
+
+def record_failure(plan: Plan, key: str, reason: str) -> dict[str, Any]:
+    """Write why an experiment failed; unless another study has finished it meanwhile."""
+    with plan.claim(key):
+        if (found := plan.finished(key)) is not None:
+            return {"failure": "", **found}
+        plan.start(key).fail(reason)
+    return {"failure": reason.strip().splitlines()[-1]}
 
 
 @ray.remote
 def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
-    """Run one experiment, write it to MLflow, return its headline."""
-    experiment, prepared = plan.experiments[key], plan.prepared[key]
-    log = plan.tracker.start(
-        experiment,
-        name=plan.names[key],
-        parent=plan.parent,
-        data_digest=prepared.data_digest,
-        environment=plan.environment,
-    )
+    """Run one experiment, write it to MLflow, return its headline; wait for it if another study is at it."""
     checkpoints = Checkpoints(plan.checkpoints / key)
+    with plan.claim(key):
+        if (found := plan.finished(key)) is None:
+            found = _run(key, plan, board, checkpoints)
+        shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    return found
+
+
+def _run(key: str, plan: Plan, board: Any, checkpoints: Checkpoints) -> dict[str, float]:
+    log = plan.start(key)
     compute = OnRay(
         plan.scratch,
         workers=plan.sharing.workers,
@@ -124,9 +150,9 @@ def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
         report=Both(Reporter(plan.names[key], board), LossCurve(log)),
         checkpoints=checkpoints,
     )
-    result = run_prepared(experiment, prepared, data=plan.data, compute=compute)
+    experiment = plan.experiments[key]
+    result = run_prepared(experiment, plan.prepared[key], data=plan.data, compute=compute)
     log.finish(result)
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
     means = result.metrics.query("readout == 'all' and category == 'mean'").set_index("metric")[
         "value"
     ]
