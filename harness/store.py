@@ -1,11 +1,31 @@
-"""What to say when the tracking store does not answer."""
+"""Where the tracking store is, and what to say when it does not answer."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from harness.errors import InputError
+
+
+def default_uri(runs: Path) -> str:
+    """Address of the tracking store: MLFLOW_TRACKING_URI, or a database in the folder for results.
+
+    It is absolute: a relative address would be another database in every worker, since Ray gives each its own working
+    directory.
+
+    Raises:
+        InputError: the address is a folder, which MLflow no longer writes to.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
+    if "://" not in uri or uri.startswith("file:"):
+        raise InputError(
+            f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Give "
+            "sqlite:////absolute/path.db or the http address of a server, or unset it."
+        )
+    return uri
 
 
 @contextmanager

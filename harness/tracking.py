@@ -9,7 +9,6 @@ one parent run, which lists the keys that belong to it, whichever driver runs th
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -37,24 +36,6 @@ RECORD = "experiment.json"
 """Artifact of a run: its key, its settings, and what makes its experiment again."""
 KEYS_FILE = "keys.json"
 """Artifact of a parent run: the keys of its experiments."""
-
-
-def default_uri(runs: Path) -> str:
-    """Address of the tracking store: MLFLOW_TRACKING_URI, or a database in the folder for results.
-
-    It is absolute: a relative address would be another database in every worker, since Ray gives each its own working
-    directory.
-
-    Raises:
-        InputError: the address is a folder, which MLflow no longer writes to.
-    """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
-    if "://" not in uri or uri.startswith("file:"):
-        raise InputError(
-            f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Give "
-            "sqlite:////absolute/path.db or the http address of a server, or unset it."
-        )
-    return uri
 
 
 @dataclass(frozen=True)

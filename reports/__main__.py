@@ -14,7 +14,8 @@ import tyro
 import reports
 from harness.environment import prepare_environment
 from harness.errors import InputError, NoResultError, UsageError, exit_on_input_error
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from reports.document import make
 from reports.files import write
 

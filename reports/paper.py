@@ -17,7 +17,8 @@ import tyro
 
 from harness.environment import prepare_environment
 from harness.errors import InputError, exit_on_input_error
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 
 FILE = Path(__file__).parent / "paper.csv"
 DATASETS = {

@@ -18,7 +18,8 @@ import sweeps
 from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
 from harness.experiment import Experiment
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from sweeps.choice import Choice
 from sweeps.dry_run import dry_run
 from sweeps.profiles import PROFILES, Profile

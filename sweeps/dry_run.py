@@ -14,7 +14,8 @@ from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, names
 from harness.forecast import Forecast, forecast
 from harness.preparation import read_dataset
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from sweeps.where import Where
 
 

@@ -9,7 +9,8 @@ import pytest
 from harness import doctor
 from harness.cluster.health import ray_works
 from harness.errors import InputError
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from tests.test_cli import command
 
 

@@ -15,7 +15,8 @@ from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from reports import rho
 from reports.__main__ import Options, main
 from reports.document import make

@@ -14,7 +14,8 @@ from harness.experiment import Result
 from harness.noise import Noise
 from harness.run_log import LossCurve
 from harness.selection import Selection
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 from harness.training import Trained
 
 DATA = "d" * 16

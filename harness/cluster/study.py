@@ -17,7 +17,8 @@ from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
 from harness.preparation import read_dataset
 from harness.storage import alone
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 
 
 def run_study(

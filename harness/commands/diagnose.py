@@ -14,7 +14,8 @@ from harness.commands.check import known_dataset
 from harness.environment import prepare_environment
 from harness.errors import InputError, paragraph
 from harness.images import ImageIndex
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import tyro
 
 from harness import portable
 from harness.environment import prepare_environment
-from harness.tracking import Tracker, default_uri
+from harness.store import default_uri
+from harness.tracking import Tracker
 
 SHOWN = 10
 """Differences that are printed."""
