@@ -2,26 +2,21 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from harness.datasets import COLUMNS
 from harness.datasets.btad import BTAD
-from harness.datasets.drawn_defects import DEFECTS
 from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile, held_out_normals
 from harness.datasets.mpdd import MPDD
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import CONFIG, MVTecLOCO
 from harness.datasets.real_iad import RealIAD
-from harness.datasets.textures import TRAIN_COLUMNS, Textures
 from harness.datasets.visa import VisA
 from harness.errors import InputError
 from harness.images import read_mask
 from tests import trees
-from tests.small import SMALL
 
 TREES = [
     (MVTecAD(), trees.mvtec_ad),
@@ -281,58 +276,3 @@ def test_a_folder_may_bring_its_own_test_images_and_choose_defects(tmp_path):
     ]
     with pytest.raises(InputError, match=r"No categories scratch .* There: dent"):
         Folder(test_normal="fine", defects=("scratch",)).samples(root)
-
-
-def test_textures_have_their_counts_and_every_kind_of_defect(small):
-    samples = SMALL.samples(small.data)
-    train = samples[samples["split"] == "train"]
-    assert train.groupby("category").size().to_dict() == dict.fromkeys(
-        ("brick", "grass", "gravel"), SMALL.train
-    )
-    test = samples[samples["split"] == "test"].groupby(["category", "defect"]).size()
-    assert test["brick"].to_dict() == {"good": 4, **dict.fromkeys(DEFECTS, 2)}
-
-
-def test_textures_are_the_same_every_time_and_other_with_another_seed(small, tmp_path):
-    again = SMALL.samples(tmp_path / "again")
-    other = Textures(train=8, good=4, defective=10, seed=1).samples(tmp_path / "other")
-    image = again["image"][0]
-
-    def pixels(root):
-        return np.asarray(Image.open(root / image))
-
-    np.testing.assert_array_equal(pixels(small.data), pixels(tmp_path / "again"))
-    assert (pixels(tmp_path / "other") != pixels(small.data)).any()
-    assert list(other["image"]) == list(again["image"])
-
-
-def test_a_texture_folder_with_other_settings_is_refused(small):
-    with pytest.raises(InputError, match="holds something else than Textures"):
-        Textures(train=9, good=4, defective=10).samples(small.data)
-
-
-def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(DEFECTS, "hole", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        SMALL.samples(tmp_path / "textures")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("kind", DEFECTS)
-def test_a_defect_changes_the_image_inside_its_mask_and_nowhere_else(kind):
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        grey = rng.uniform(60, 200, size=(256, 256))
-        image, mask = DEFECTS[kind](grey, rng.uniform(0, 255, size=(256, 256)), rng)
-        assert 20 <= mask.sum() <= 0.2 * mask.size
-        np.testing.assert_array_equal(image[~mask], grey[~mask])
-        assert (image[mask] != grey[mask]).mean() > 0.9
-        assert image.min() >= 0
-        assert image.max() <= 255
-
-
-def test_no_photograph_pixel_is_in_training_and_test():
-    assert 200 <= TRAIN_COLUMNS <= 512 - 200  # the largest crop fits on both sides of the cut
