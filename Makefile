@@ -7,7 +7,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures test bench compare-paper lock
+.PHONY: help install figures test test-faults bench compare-paper lock
 
 help:  ## list the verbs
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,7 +32,10 @@ test: $(VENV)/installed-dev  ## lint, types, import law, doctests and tests
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile -m "not faults"
+
+test-faults: $(VENV)/installed-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
+	@$(RUN) -m pytest tests/faults
 
 install: $(VENV)/installed  ## make the environment
 
