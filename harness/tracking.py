@@ -145,7 +145,9 @@ class Tracker:
         of_experiment = f"tags.`{KEY}` = '{experiment.key}' AND tags.`{DATA}` = '{data_digest}'"
         for stale in self._search(of_experiment, self._everywhere()):
             own = stale.info.experiment_id == self._experiment
-            if stale.info.status == "RUNNING" or (own and stale.info.status != "FINISHED"):
+            if running := stale.info.status == "RUNNING":
+                self._client.set_terminated(stale.info.run_id, "KILLED")
+            if running or (own and stale.info.status != "FINISHED"):
                 self._client.delete_run(stale.info.run_id)
         tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent, WRITER: self.writer}
         tags |= {"mlflow.runName": name}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 from PIL import Image
 
 from harness.detectors import MemoryDetector
@@ -134,6 +135,12 @@ def test_what_another_study_left_unfinished_is_replaced_but_its_failures_stay(
     start(failed, experiment).fail("no room")
     start(tracker, experiment).finish(result_of(experiment))
     assert children(left, client) == []
+    removed = client.search_runs(
+        [client.get_experiment_by_name("ablation").experiment_id],
+        "tags.`meds.key` != ''",
+        run_view_type=ViewType.DELETED_ONLY,
+    )
+    assert [run.info.status for run in removed] == ["KILLED"]
     assert [run.info.status for run in children(failed, client)] == ["FAILED"]
     assert [run.info.status for run in children(tracker, client)] == ["FINISHED"]
 
