@@ -1,0 +1,47 @@
+"""A full disk: said in one paragraph, recorded where it can be; with room made, the same command goes on."""
+
+import numpy as np
+import pytest
+
+from harness.checkpoints import Checkpoints
+from harness.storage import Draft, making
+from tests.faults.smoke_study import SmokeStudy, assert_nothing_lost
+
+
+def test_an_array_that_the_disk_has_no_room_for_is_refused_before_it_is_written(small_disk):
+    """A write to the map of such a file would end the process, not raise."""
+    folder = small_disk("1m")
+
+    def write():
+        with making("numbers", [folder / "entry"]):
+            Draft(folder / "entry").array("numbers", (2**20,), np.float64)[:] = 1
+
+    with pytest.raises(OSError, match=r"No space left on device: .*numbers\.npy"):
+        write()
+    assert not list(folder.glob("entry*"))
+
+
+def test_a_checkpoint_that_the_disk_has_no_room_for_leaves_the_one_before(small_disk):
+    checkpoints = Checkpoints(small_disk("1m"))
+    checkpoints.save("phase", {"step": 1})
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save("phase", {"step": 2, "weights": np.ones(2**20)})
+    assert checkpoints.load("phase") == {"step": 1}
+    assert len(list(checkpoints.folder.iterdir())) == 1
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_a_full_disk_of_the_cache_is_said_and_the_study_goes_on_with_room(
+    undisturbed, small_disk, tmp_path
+):
+    """It has room for the images, not for their features."""
+    study = SmokeStudy(tmp_path / "runs", small_disk("5m"))
+    code, text = study.run()
+    assert code == 1
+    assert "No space left on device" in text
+    assert "Make room" in text
+    assert study.count_states() == {}
+    small_disk("64m")
+    assert study.run()[0] == 0
+    assert_nothing_lost(study, undisturbed.values())
