@@ -55,7 +55,8 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
     tracker, digest = plan.tracker, small.prepared.data_digest
     summary = sweep(plan)
     assert summary.finished == 2
-    assert not list((tmp_path / "checkpoints").iterdir())  # those of finished experiments go
+    kept = {folder.name for folder in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {experiment.key for experiment in bad}  # those of finished experiments go
     assert len(summary.failures) == 2
     assert any("this one cannot work" in reason for _, reason in summary.failures)
     assert tracker.finished_keys(digest) == {experiment.key for experiment in good}
