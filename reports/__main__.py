@@ -66,12 +66,13 @@ def main(options: Options) -> int:
             print(f"{study}: {draw(study, options)}", flush=True)
             drawn += 1
         except NoResultError:
-            print(f"{study}: no results (make sweep-{study})", flush=True)
+            where = profile_of(study, options)
+            print(f"{study}: no results on {where} (make sweep-{study})", flush=True)
     if not drawn:
-        where = f"profile {options.profile!r}" if options.profile else "its own profile"
+        profile = options.profile or "laptop"
         raise InputError(
-            f"No study has results on {where} in {default_uri(options.runs)}. Run one, for example make sweep-rho, or "
-            "name the profile or the folder that has them: make figures PROFILE=mtd, --runs folder."
+            f"No study has results on profile {profile!r} in {default_uri(options.runs)}. Run one, for example "
+            f"make sweep-rho PROFILE={profile}, or name the profile or the folder that has them."
         )
     return 0
 
@@ -79,12 +80,17 @@ def main(options: Options) -> int:
 def draw(study: str, options: Options) -> str:
     """Write the report of a study; return what was written."""
     tracker = Tracker(default_uri(options.runs), study)
-    module = importlib.import_module(f"reports.{study}")
-    profile = str(options.profile or getattr(module, "PROFILE", "laptop"))
-    document = make(module, tracker, profile)
+    profile = profile_of(study, options)
+    document = make(importlib.import_module(f"reports.{study}"), tracker, profile)
     path = options.runs / study / profile
     write(document, path)
     return f"{path}.html (also .png, .svg, .csv, .md, .tex), {len(document.provenance.runs)} runs"
+
+
+def profile_of(study: str, options: Options) -> str:
+    """The profile that was asked for, else the study's own."""
+    module = importlib.import_module(f"reports.{study}")
+    return str(options.profile or getattr(module, "PROFILE", "laptop"))
 
 
 if __name__ == "__main__":

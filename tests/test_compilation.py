@@ -49,10 +49,7 @@ def test_every_shape_is_compiled_for_itself():
     forward = CompiledForward(network, backend=backend)
     sizes = range(2, 14)
     for size in (*sizes, *sizes):
-        whole = batch(16, 16)
-        targets = tuple(group[:1].expand(size, -1, -1).clone() for group in whole.targets)
-        prefix = whole.prefix_BTC[:1].expand(size, -1, -1).clone()
-        forward(whole._replace(targets=targets, prefix_BTC=prefix, category_B=None))
+        forward(batch(16, 16, images=size))
     assert len(shapes) == len(sizes)
     assert all(isinstance(size, int) for shape in shapes for size in shape)
 

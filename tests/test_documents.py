@@ -11,16 +11,15 @@ import pytest
 
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector, PlainNetwork
-from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.store import default_uri
 from harness.tracking import Tracker
 from reports import rho
-from reports.__main__ import Options, main
 from reports.document import make
 from reports.page import render
+from tests.commands import as_a_user
 from tests.small import NETWORK
 
 REASON = "Traceback (most recent call last):\n  File x\nValueError: more <memory> wanted"
@@ -106,10 +105,11 @@ def test_every_study_with_results_is_drawn_in_one_process_without_torch(runs):
     assert not (runs / "gain").exists()
 
 
-def test_a_profile_without_any_results_says_what_to_run(runs, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(InputError, match="make sweep-rho PROFILE=mtd"):
-        main(Options(profile="mtd", runs=runs))
+def test_a_profile_without_any_results_says_what_to_run(runs):
+    command = [sys.executable, "-m", "reports", "--profile", "mtd", "--runs", str(runs)]
+    answer = subprocess.run(command, capture_output=True, **as_a_user())
+    assert answer.returncode == 1
+    assert "make sweep-rho PROFILE=mtd" in " ".join(answer.stderr.split())
 
 
 def test_captions_say_what_was_measured(document):
