@@ -5,6 +5,7 @@ Legend: B images in a batch, P patches, C_g channels of target group g, G groups
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.distance_kernels import Distance
+from harness.errors import InputError
 
 
 class Inputs(NamedTuple):
@@ -23,6 +25,21 @@ class Inputs(NamedTuple):
     """Patches P of an image."""
     categories: int
     """Categories K that it is trained on."""
+
+    @property
+    def side(self) -> int:
+        """Patches in a row of the grid, which must be square.
+
+        Raises:
+            InputError: it is not.
+        """
+        side = math.isqrt(self.patches)
+        if side**2 != self.patches:
+            raise InputError(
+                f"This network needs a square grid of patches, got {self.patches} patches an image. "
+                "Encode square images, as every `harness.encoders.Encoder` does."
+            )
+        return side
 
 
 class Batch(NamedTuple):
