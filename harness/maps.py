@@ -18,6 +18,9 @@ import numpy as np
 
 from harness.errors import InputError
 
+WINDOW = 16
+"""Side, in pixels, of the window whose mean UniAD takes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MapRule:
@@ -33,8 +36,9 @@ class MapRule:
     """Pixels on each side that the Gaussian reaches."""
     border: Literal["zero", "reflect"] = "zero"
     """What is outside of the map: nothing, which darkens the border, or the map again."""
-    image: Literal["top", "map", "patches"] = "top"
-    """Score of the image: mean of the highest 1 % of the map, the map's maximum, or that of the patch scores."""
+    image: Literal["top", "map", "patches", "window"] = "top"
+    """Score of the image: mean of the highest 1 % of the map, the map's maximum, that of the patch scores, or the
+    highest mean of `WINDOW` x `WINDOW` pixels of the map."""
 
     def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:
         """Scores [N] of images with these patch scores and maps."""
@@ -42,6 +46,8 @@ class MapRule:
             return scores_NP.max(axis=1).astype(np.float64)
         if self.image == "map":
             return maps_NHW.reshape(len(maps_NHW), -1).max(axis=1).astype(np.float64)
+        if self.image == "window":
+            return _highest_window_means(maps_NHW)
         return image_scores(maps_NHW)
 
 
@@ -90,6 +96,14 @@ def image_scores(maps_NHW: np.ndarray, *, top_percent: float = 1.0) -> np.ndarra
     count = max(1, int(pixels_NP.shape[1] * top_percent / 100))
     top_NK = np.partition(pixels_NP, pixels_NP.shape[1] - count, axis=1)[:, -count:]
     return np.sort(top_NK, axis=1).mean(axis=1, dtype=np.float64)
+
+
+def _highest_window_means(maps_NHW: np.ndarray) -> np.ndarray:
+    """Highest mean [N] of a square window inside each map; of the whole map where that is smaller."""
+    side = min(WINDOW, *maps_NHW.shape[1:])
+    sums = np.pad(maps_NHW, ((0, 0), (1, 0), (1, 0))).cumsum(1, np.float64).cumsum(2)
+    rows = sums[:, side:] - sums[:, :-side]
+    return (rows[:, :, side:] - rows[:, :, :-side]).max(axis=(1, 2)) / side**2
 
 
 def resize_map(map_HW: np.ndarray, height: int, width: int) -> np.ndarray:

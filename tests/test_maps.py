@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from harness.errors import InputError
-from harness.maps import DINOMALY, INREACH, PATCHCORE, anomaly_maps, image_scores
+from harness.maps import DINOMALY, INREACH, PATCHCORE, MapRule, anomaly_maps, image_scores
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,11 @@ def test_image_scores_of_the_published_rules():
     assert PATCHCORE.image_scores(scores_NP, maps)[0] == 3
     assert INREACH.image_scores(scores_NP, maps)[0] == 5
     assert DINOMALY.image_scores(scores_NP, maps)[0] == 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 40), (16, 23), (9, 9)])
+def test_the_highest_window_is_that_of_average_pooling(height, width):
+    maps = np.random.default_rng(0).random((3, height, width)).astype(np.float32)
+    pooled = functional.avg_pool2d(torch.from_numpy(maps), min(16, height), stride=1)
+    found = MapRule(image="window").image_scores(np.zeros((3, 4)), maps)
+    np.testing.assert_allclose(found, pooled.amax(dim=(1, 2)).numpy(), rtol=1e-5)
