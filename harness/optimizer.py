@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import InputError
+from harness.identity import added
 
 WARMUP_STEPS = 100
 """Steps over which the learning rate rises."""
@@ -28,16 +29,18 @@ class Training:
     """Rate after the warm-up."""
     final_learning_rate: float = 2e-4
     """Rate at the end."""
-    clip_norm: float = 0.1
-    """Largest norm of the gradient of all weights together."""
+    clip_norm: float | None = 0.1
+    """Largest norm of the gradient of all weights together; None for any."""
     optimizer: Literal["stable_adamw", "adamw"] = "stable_adamw"
-    """StableAdamW (Dinomaly, INP-Former) or torch's AdamW (HVQ-Trans)."""
+    """StableAdamW (Dinomaly, INP-Former) or torch's AdamW (HVQ-Trans, UniAD; Adam where `weight_decay` is 0)."""
     schedule: Literal["cosine", "step"] = "cosine"
     """How the rate falls, see `learning_rate`."""
     weight_decay: float = 1e-4
     """Share of every weight that a step of rate 1 would take away."""
     eps: float = 1e-10
     """What StableAdamW adds to its denominator (Dinomaly's single-category scripts: 1e-8)."""
+    betas: tuple[float, float] = added((0.9, 0.999))
+    """What is left, after a step, of the means of the gradient and of its square (reverse distillation: 0.5, 0.999)."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1:
@@ -117,10 +120,17 @@ def make_optimizer(parameters: Iterable[Tensor], training: Training) -> torch.op
     """The optimizer that these settings name."""
     if training.optimizer == "adamw":
         return torch.optim.AdamW(
-            parameters, lr=training.learning_rate, weight_decay=training.weight_decay
+            parameters,
+            lr=training.learning_rate,
+            betas=training.betas,
+            weight_decay=training.weight_decay,
         )
     return StableAdamW(
-        parameters, lr=training.learning_rate, weight_decay=training.weight_decay, eps=training.eps
+        parameters,
+        lr=training.learning_rate,
+        betas=training.betas,
+        eps=training.eps,
+        weight_decay=training.weight_decay,
     )
 
 
@@ -128,7 +138,8 @@ def learning_rate(step: int, training: Training) -> float:
     """Learning rate of a step in 0..steps-1.
 
     "cosine": linear from 0 over 100 steps, or a tenth of a short run, then a cosine down to the final rate. The first
-    step has rate 0, so it changes nothing. "step": the final rate from four fifths of the steps on.
+    step has rate 0, so it changes nothing. "step": the final rate from four fifths of the steps on, so one rate where
+    the two are equal.
 
     >>> settings = Training(steps=1000, learning_rate=2e-3, final_learning_rate=2e-4)
     >>> [round(learning_rate(t, settings), 6) for t in (0, 99, 100, 999)]

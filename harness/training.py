@@ -126,7 +126,8 @@ class _Run:
             )
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), phase.training.clip_norm)
+        if phase.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), phase.training.clip_norm)
         self.optimizer.step()
         return value
 

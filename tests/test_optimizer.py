@@ -83,3 +83,16 @@ def test_the_step_schedule_falls_once_at_four_fifths():
     weights = [torch.nn.Parameter(torch.ones(1))]
     assert type(make_optimizer(weights, settings)) is torch.optim.AdamW
     assert type(make_optimizer(weights, Training())) is StableAdamW
+
+
+def test_without_weight_decay_adamw_is_adam_with_these_betas():
+    settings = Training(optimizer="adamw", learning_rate=0.05, weight_decay=0, betas=(0.5, 0.999))
+    ours, theirs = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
+    made = make_optimizer([ours], settings)
+    adam = torch.optim.Adam([theirs], lr=0.05, betas=(0.5, 0.999))
+    for gradient in torch.randn(5, 4, generator=torch.Generator().manual_seed(0)):
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        made.step()
+        adam.step()
+    torch.testing.assert_close(ours, theirs)
+    assert make_optimizer([ours], Training(betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)
