@@ -6,16 +6,18 @@ target groups.
 A transformer gives, as in the release of MeDS, the last block after the final LayerNorm as memory
 features and means over groups of blocks as targets of the network. A convolutional network gives
 one group per stage, area-pooled to the coarsest stage's grid, of unit length per patch; side by
-side they are its memory features. `Encoder.memory` makes other ones, PatchCore's for one.
+side they are its memory features. `Encoder.memory` makes other ones, PatchCore's for one, and
+`Encoder.finer` keeps what pooling would lose of the groups.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +54,9 @@ class Encoder:
     """What patches are to a memory, see `harness.patch_features`; None for the encoder's own, as above."""
     pixels: bool = added(False)
     """Keep the pixels, too, for methods that look at them."""
+    finer: Literal["pooled", "folded"] = added("pooled")
+    """What a patch of the coarsest grid has of a finer stage in the target groups: the mean of its s x s vectors, of
+    unit length; or all of them as they are, side by side, for a network that rebuilds every stage on its own grid."""
 
     def __post_init__(self) -> None:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
@@ -152,7 +157,32 @@ def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encod
     last_NPC = stages[-1].flatten(2).transpose(1, 2)
     levels = Levels(tuple(groups), last_NPC, None, maps)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
+    if encoder.finer == "folded":
+        groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
     return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
+
+
+def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
+    """Mean of stages [N, C, s H, s W] as patches [N, P, C s^2] of the H x W grid; see `unfold` for the order."""
+    finest = stages[0].shape[-2:]
+    scale = finest[0] // grid[0]
+    if any(stage.shape[-2:] != finest for stage in stages) or finest != (
+        scale * grid[0],
+        scale * grid[1],
+    ):
+        sizes = ", ".join("{} x {}".format(*stage.shape[-2:]) for stage in stages)
+        raise InputError(
+            f"Stages of {sizes} cannot be folded into a grid of {grid[0]} x {grid[1]}: those of a group must be of one "
+            "size, a multiple of the coarsest stage's. Group stages of one size, and choose an image_size that all "
+            'strides divide, or finer="pooled".'
+        )
+    return functional.pixel_unshuffle(torch.stack(stages).mean(dim=0), scale).flatten(2).mT
+
+
+def unfold(group_NPC: Tensor, scale: int) -> Tensor:
+    """A target group as a map [N, C / s^2, s H, s W]: every patch as the `scale` x `scale` vectors folded into it."""
+    side = math.isqrt(group_NPC.shape[1])
+    return functional.pixel_shuffle(group_NPC.mT.unflatten(2, (side, side)), scale)
 
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:

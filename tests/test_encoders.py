@@ -10,7 +10,7 @@ from skimage import data
 
 from harness import encoder_model
 from harness.encoder_model import load_model, resample
-from harness.encoders import Encoder, encode
+from harness.encoders import Encoder, encode, unfold
 from harness.errors import InputError
 
 TINY_VIT = Encoder(
@@ -41,6 +41,38 @@ def test_a_convolutional_encoder_gives_unit_groups_on_the_coarsest_grid(photogra
     assert encoded.prefix_NTC is None
     for features in (*encoded.targets, encoded.memory_NPC):
         np.testing.assert_allclose(np.linalg.norm(features.astype(float), axis=-1), 1, atol=2e-3)
+
+
+def test_folded_groups_are_the_stages_themselves_beside_the_same_memory(photograph):
+    pooled = Encoder(image_size=128, groups=((1,), (2,), (3,)))
+    folded = encode(replace(pooled, finer="folded"), [photograph])
+    assert [group.shape for group in folded.targets] == [
+        (1, 64, 24 * 16),
+        (1, 64, 40 * 4),
+        (1, 64, 112),
+    ]
+    usual = encode(pooled, [photograph])
+    np.testing.assert_array_equal(folded.memory_NPC, usual.memory_NPC)
+    model = load_model(pooled)
+    pixels = torch.tensor(pooled.read(photograph))[None].float() / 255
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        stages = model.forward_intermediates(
+            (pixels - mean) / std, indices=[1, 2, 3], intermediates_only=True
+        )
+    for group, mean, stage, scale in zip(
+        folded.targets, usual.targets, stages, (4, 2, 1), strict=True
+    ):
+        own = unfold(torch.from_numpy(group).float(), scale)
+        torch.testing.assert_close(own, stage, rtol=2e-3, atol=2e-3)
+        average = torch.nn.functional.avg_pool2d(own, scale).flatten(2).mT
+        unit = torch.nn.functional.normalize(average, dim=-1).numpy()
+        np.testing.assert_allclose(unit, mean, atol=3e-3)
+
+
+def test_stages_that_are_no_multiple_of_the_coarsest_are_not_folded(photograph):
+    with pytest.raises(InputError, match="Stages of 13 x 13 cannot be folded into a grid of 7 x 7"):
+        encode(Encoder(image_size=100, finer="folded"), [photograph])
 
 
 def test_memory_distance_of_a_convolutional_encoder_is_the_mean_over_its_groups(photograph):
