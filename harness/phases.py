@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.errors import InputError
 from harness.features import ImageSet
 from harness.networks import Network, NetworkSettings, Reconstruction
 from harness.optimizer import Training
@@ -71,8 +72,18 @@ class DistillationLoss:
     def loss(
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
     ) -> Tensor:
-        """See `Objective.loss`."""
+        """See `Objective.loss`.
+
+        Raises:
+            InputError: the network and the memory score other grids.
+        """
         scores_BP = network.score_map(reconstruction)
+        patches, taught = scores_BP.shape[1], self.memory_scores_NP.shape[1]
+        if patches != taught:
+            raise InputError(
+                f"The network gives {patches} patch scores an image, the memory {taught}, so it cannot teach them: "
+                "choose an encoder that gives both one grid."
+            )
         taught_BP = torch.from_numpy(self.memory_scores_NP[rows_B]).to(scores_BP)
         off_BP = (scores_BP - taught_BP) / self.unit
         if self.discrepancy == "mse":

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from harness.batches import BatchReader, read_batch
 from harness.compilation import compiled
@@ -46,7 +47,8 @@ def run_phase(world: World, phase: Phase) -> Trained:
     Raises:
         InputError: the loss is not finite.
     """
-    with torch.random.fork_rng():
+    # A GPU adds up a convolution's gradient in an order that varies, unless it is told not to.
+    with torch.random.fork_rng(), cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         run = _Run(world, phase)
         while run.step < phase.training.steps:
             run.take_step()
