@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.uniad import UniADTransformer
 from harness.errors import InputError
 from harness.networks import Batch, Inputs, Reconstruction
 from harness.networks.dinomaly import Dinomaly
@@ -14,6 +15,7 @@ SMALL = {
     "dinomaly": Dinomaly(width=16, depth=4, heads=2),
     "inp_former": InpFormer(width=16, depth=4, heads=2, prototypes=3),
     "hvq": Hvq(width=16, depth=2, heads=2, hidden=24, codes=8),
+    "uniad": UniADTransformer(width=16, depth=2, heads=2, hidden=24),
 }
 every_network = pytest.mark.parametrize("settings", SMALL.values(), ids=SMALL)
 
@@ -43,6 +45,7 @@ def build(settings, channels):
         (InpFormer(width=384, heads=6), Inputs((384, 384), 784, 1), 17.15),
         (InpFormer(width=1024, heads=16), Inputs((1024, 1024), 784, 1), 121.8),
         (Hvq(), Inputs((24, 32, 56, 160), 196, 15), 17.94),
+        (UniADTransformer(), Inputs((24, 32, 56, 160), 196, 15), 7.72),
     ],
 )
 def test_it_has_the_published_number_of_parameters(settings, inputs, millions):
@@ -150,6 +153,11 @@ def test_an_untrained_network_scores_about_one(kind):
         (lambda: InpFormer(prototypes=0), "prototypes"),
         (lambda: Hvq(decay=1.0), "decay"),
         (lambda: SMALL["hvq"].build(Inputs((4,), 8, 1)), "square grid"),
+        (lambda: SMALL["uniad"].build(Inputs((4,), 8, 1)), "square grid"),
+        (lambda: UniADTransformer(width=10, heads=3), "heads must divide width"),
+        (lambda: UniADTransformer(window=4), "window must be odd"),
+        (lambda: UniADTransformer(jitter=-1.0), "jitter"),
+        (lambda: SMALL["uniad"].build(Inputs((4,), 1, 1)), "one patch an image"),
         (lambda: build(SMALL["hvq"], (4,))(batch(4)._replace(category_B=None)), "category"),
     ],
 )
