@@ -1,0 +1,239 @@
+"""Reverse distillation (RD4AD): a decoder rebuilds the stages of a frozen teacher from a code too small for anomalies.
+
+Deng and Li, Anomaly Detection via Reverse Distillation from One-Class Embedding, CVPR 2022. The groups are brought to
+one grid, put side by side and compressed to half of it; the decoder gives them back, the deepest first.
+
+The published form rebuilds every stage of the teacher on its own grid, 64, 32 and 16 patches a side. The feature store
+keeps that with `Encoder(finer="folded")`, and `scales` says it here (`baselines.presets.reverse_distillation`). With
+what the store keeps otherwise, groups pooled to the coarsest grid, every stride between two groups is 1 instead of 2:
+less detail in the maps, and the score on the grid of the memory, which MeDS needs. Any encoder will do, a transformer,
+too; widths follow those of its groups as they do in a wide ResNet.
+
+Not as published: the deepest group, which meets the normalised others as it is, has a root mean square of 1 in every
+image first, since groups here may have any length; an unused layer is left out; one network is trained on all
+categories, as all networks here (published: one for each); a batch that is not full is dropped.
+
+Legend: B images in a batch, P patches of a grid of S x S, C_g channels of target group g, G groups, shallow first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.detectors import PlainNetwork
+from harness.distance_kernels import Distance
+from harness.encoders import unfold
+from harness.errors import InputError
+from harness.maps import MapRule
+from harness.networks import Batch, Inputs, NetworkSettings, Reconstruction, cosine_distances
+from harness.networks.frame import image_distance
+from harness.optimizer import Training
+
+SMALLEST = 3
+"""Side of the smallest grid: half of it, rounded up, must leave batch normalisation more than one number an image."""
+Grid = Literal["same", "half", "double"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseStudent:
+    """Hyperparameters of bottleneck and decoder."""
+
+    bottleneck: int = 3
+    """Residual blocks of the bottleneck."""
+    stages: tuple[int, ...] = (3, 4, 6)
+    """Residual blocks of the decoder's stages, that of the deepest group first; as many as groups, or more."""
+    scales: tuple[int, ...] = ()
+    """Vectors of each group along the side of a patch, shallow first, each once or twice the next, the last 1: 4, 2, 1
+    for three stages of a ResNet that are folded, see `harness.encoders.Encoder.finer`; () where each has one."""
+
+    distance: ClassVar[Distance] = "cosine"
+    unbounded = False
+
+    def __post_init__(self) -> None:
+        if self.bottleneck < 1 or not self.stages or min(self.stages) < 1:
+            raise InputError(
+                f"bottleneck and stages must be at least 1, got {self.bottleneck} and {self.stages}."
+            )
+
+    def build(self, inputs: Inputs) -> ReverseNetwork:
+        """See `harness.networks.NetworkSettings.build`."""
+        groups = len(inputs.channels)
+        scales = self.scales or (1,) * groups
+        if len(self.stages) < groups or len(scales) != groups:
+            raise InputError(
+                f"The encoder gives {groups} target groups: reverse distillation needs a stage for each, got "
+                f"stages={self.stages}, and a scale for each or none, got scales={self.scales}."
+            )
+        if scales[-1] != 1 or any(
+            fine not in (coarse, 2 * coarse) for fine, coarse in pairwise(scales)
+        ):
+            raise InputError(
+                f"Each of scales must be once or twice the next, and the last 1, got {scales}."
+            )
+        if any(count % scale**2 for count, scale in zip(inputs.channels, scales, strict=True)):
+            raise InputError(
+                f"Groups of {inputs.channels} channels do not hold {scales} vectors along the side of a patch. Give "
+                'the encoder finer="folded", or leave scales out.'
+            )
+        if inputs.side < SMALLEST:
+            raise InputError(
+                f"Reverse distillation halves the grid, which must have at least {SMALLEST} patches a side; this "
+                f"encoder gives {inputs.side}. Choose a larger image_size, or earlier stages as groups."
+            )
+        return ReverseNetwork(self, inputs, scales)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseDistillation(PlainNetwork):
+    """Reverse distillation as its authors train and score it: 200 passes, here over the 3,629 images of MVTec AD."""
+
+    network: NetworkSettings = ReverseStudent()
+    training: Training = Training(
+        steps=45_200,
+        learning_rate=5e-3,
+        final_learning_rate=5e-3,
+        schedule="step",
+        optimizer="adamw",
+        weight_decay=0.0,
+        betas=(0.5, 0.999),
+        clip_norm=None,
+    )
+
+    name = "reverse_distillation"
+    maps = MapRule(blur_at="input", radius=16, border="reflect", image="map")
+
+
+class Block(nn.Module):
+    """Residual bottleneck block of a wide ResNet, half as wide inside as outside: [B, C, S, S] -> [B, C', S', S'].
+
+    S' is S, half of it rounded up, or, with transposed convolutions in body and shortcut, twice of it.
+    """
+
+    def __init__(self, channels: int, out: int, grid: Grid = "same") -> None:
+        super().__init__()
+        width = max(1, out // 2)
+        self.body = nn.Sequential(
+            *_normalised(nn.Conv2d(channels, width, 1, bias=False)),
+            nn.ReLU(),
+            *_normalised(_resampling(width, width, 3, grid)),
+            nn.ReLU(),
+            *_normalised(nn.Conv2d(width, out, 1, bias=False)),
+        )
+        same = channels == out and grid == "same"
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(*_normalised(_resampling(channels, out, 1, grid)))
+        )
+
+    def forward(self, x_BCSS: Tensor) -> Tensor:
+        """Apply it."""
+        return (self.body(x_BCSS) + self.shortcut(x_BCSS)).relu()
+
+
+def _resampling(channels: int, out: int, kernel: int, grid: Grid) -> nn.Conv2d | nn.ConvTranspose2d:
+    if grid == "double":
+        return nn.ConvTranspose2d(channels, out, 2, stride=2, bias=False)
+    stride = 2 if grid == "half" else 1
+    return nn.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, nn.Module]:
+    return convolution, nn.BatchNorm2d(convolution.out_channels)
+
+
+class ReverseNetwork(nn.Module):
+    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+
+    low_precision = True
+
+    def __init__(self, settings: ReverseStudent, inputs: Inputs, scales: tuple[int, ...]) -> None:
+        super().__init__()
+        self.scales = scales
+        self.sides = [inputs.side * scale for scale in scales]
+        widths = [c // s**2 for c, s in zip(inputs.channels, scales, strict=True)]
+        steps = [
+            (*pair, fine != coarse)
+            for pair, (fine, coarse) in zip(pairwise(widths), pairwise(scales), strict=True)
+        ]
+        self.fusion = nn.ModuleList(
+            nn.Sequential(*(_descent(*step) for step in steps[group:]))
+            for group in range(len(steps))
+        )
+        code = 2 * widths[-1]
+        self.bottleneck = nn.Sequential(
+            Block(len(widths) * widths[-1], code, "half"),
+            *(Block(code, code) for _ in range(settings.bottleneck - 1)),
+        )
+        ascents = [(code, widths[-1], True), *((out, into, two) for into, out, two in steps[::-1])]
+        self.decoder = nn.ModuleList(
+            _stage(*ascent, blocks)
+            for ascent, blocks in zip(ascents, settings.stages, strict=False)
+        )
+        self.apply(_initialise)
+
+    def forward(self, batch: Batch) -> Reconstruction:
+        """Rebuild every group on its own grid: targets and reconstructions are [B, s_g^2 P, C_g / s_g^2]."""
+        maps = [unfold(*pair) for pair in zip(batch.targets, self.scales, strict=True)]
+        level = maps[-1].square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+        fused = [path(shallow) for path, shallow in zip(self.fusion, maps[:-1], strict=True)]
+        x_BCSS = self.bottleneck(torch.cat([*fused, maps[-1] / level], dim=1))
+        rebuilt: list[Tensor] = []
+        for stage, side in zip(self.decoder, reversed(self.sides), strict=True):
+            x_BCSS = stage(x_BCSS)[..., :side, :side]  # twice the half of an odd grid is larger
+            rebuilt.insert(0, _patches(x_BCSS))
+        return Reconstruction(tuple(map(_patches, maps)), tuple(rebuilt))
+
+    def score_map(self, reconstruction: Reconstruction) -> Tensor:
+        """Mean of 1 - cos over groups, on the finest of their grids; see `harness.networks.Network.score_map`."""
+        finest = max(self.sides)
+        distances = []
+        for target, rebuilt, side in zip(
+            reconstruction.targets, reconstruction.rebuilt, self.sides, strict=True
+        ):
+            map_BSS = cosine_distances(target, rebuilt).unflatten(1, (side, side))
+            if side != finest:
+                map_BSS = functional.interpolate(
+                    map_BSS[:, None], (finest, finest), mode="bilinear", align_corners=True
+                )[:, 0]
+            distances.append(map_BSS.flatten(1))
+        return torch.stack(distances).mean(dim=0)
+
+    def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
+        """Sum over groups of 1 - cos between whole images (the release; its paper says patches, which does worse)."""
+        pairs = zip(reconstruction.targets, reconstruction.rebuilt, strict=True)
+        return torch.stack([image_distance(*pair) for pair in pairs]).sum()
+
+    def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
+        """Nothing: there is no loss but the distance."""
+        return torch.zeros(())
+
+
+def _descent(channels: int, out: int, halve: bool) -> nn.Module:
+    """Towards the next deeper group."""
+    return nn.Sequential(
+        *_normalised(_resampling(channels, out, 3, "half" if halve else "same")), nn.ReLU()
+    )
+
+
+def _stage(channels: int, out: int, double: bool, blocks: int) -> nn.Module:
+    """Decoder stage that gives a group from the next deeper one."""
+    first = Block(channels, out, "double" if double else "same")
+    return nn.Sequential(first, *(Block(out, out) for _ in range(blocks - 1)))
+
+
+def _patches(map_BCSS: Tensor) -> Tensor:
+    """[B, C, S, S] -> [B, P, C], in single precision at least, whatever multiplied it."""
+    return map_BCSS.flatten(2).mT.to(torch.promote_types(map_BCSS.dtype, torch.float32))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Convolutions by He et al.; transposed ones, as in the release, as torch makes them."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
