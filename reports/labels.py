@@ -33,6 +33,8 @@ METHODS = {
     "SoftPatch": "SoftPatch",
     "InReaCh": "InReaCh",
     "FunAD": "FUN-AD",
+    "ReverseDistillation": "reverse distillation",
+    "UniAD": "UniAD",
 }
 
 

@@ -34,6 +34,8 @@ BASELINES = {
     "SoftPatch": "SoftPatch",
     "InReaCh": "InReaCh",
     "FunAD": "FUN-AD",
+    "ReverseDistillation": "RD",
+    "UniAD": "UniAD",
 }
 METRICS = {
     "image_auroc": "I-AUROC",

@@ -12,7 +12,9 @@ from sklearn.metrics import roc_auc_score
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
+from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
+from baselines.uniad import UniAD, UniADTransformer
 from harness.compute import InProcess
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.detectors import MemoryDetector, PlainNetwork
@@ -31,6 +33,8 @@ from harness.patch_features import WithClass
 from tests.small import ENCODER, NETWORK, SMALL
 
 SHORT = Training(steps=4, batch_size=4)
+STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
+QUERIES = UniADTransformer(width=16, depth=1, heads=2, hidden=24)
 DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
@@ -40,6 +44,15 @@ DETECTORS = [
     SoftPatch(scope="all"),
     InReaCh(min_channel_length=1, std_factor=None),
     FunAD(epochs=2, batch_size=4),
+    UniAD(network=QUERIES, training=SHORT),
+    ReverseDistillation(network=STUDENT, training=SHORT),
+    MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),
+    MeDS(
+        network=QUERIES,
+        memory=MemoryEnsemble(distance="euclidean"),
+        distillation=SHORT,
+        finetuning=SHORT,
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -14,7 +15,9 @@ from scipy.stats import spearmanr
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
+from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
+from baselines.uniad import UniAD, UniADTransformer
 from harness.compute import InProcess, default_device
 from harness.detectors import MemoryDetector, PlainNetwork
 from harness.encoders import encode
@@ -41,6 +44,14 @@ TRAINED = {
     "hvq": PlainNetwork(network=Hvq(width=16, heads=2), training=Training(steps=12)),
     "inp_former": PlainNetwork(
         network=InpFormer(width=16, depth=2, heads=2), training=Training(steps=12)
+    ),
+    "uniad": UniAD(
+        network=UniADTransformer(width=16, depth=2, heads=2, hidden=24),
+        training=replace(UniAD().training, steps=12),
+    ),
+    "reverse_distillation": ReverseDistillation(
+        network=ReverseStudent(bottleneck=1, stages=(1, 1)),
+        training=replace(ReverseDistillation().training, steps=12),
     ),
     "meds": MeDS(network=NETWORK, distillation=Training(steps=12), finetuning=Training(steps=12)),
     "fun_ad": FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.reverse_distillation import ReverseStudent
 from harness.batches import read_batch
 from harness.checkpoints import Checkpoints
 from harness.compute import InProcess, World
@@ -18,6 +19,7 @@ from harness.training import build, patch_scores, run_phase, state_of
 from tests.small import NETWORK
 
 HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
+STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
 
 
 def train(phase):
@@ -195,7 +197,9 @@ class KilledError(Exception):
     """A process that ends in mid-training."""
 
 
-@pytest.mark.parametrize("network", [NETWORK, HVQ], ids=["dinomaly", "hvq"])
+@pytest.mark.parametrize(
+    "network", [NETWORK, HVQ, STUDENT], ids=["dinomaly", "hvq", "reverse_distillation"]
+)
 @pytest.mark.parametrize("killed_at", [3, 4, 5, 11])
 def test_training_that_was_killed_goes_on_to_the_same_weights(
     phase, reference, tmp_path, network, killed_at
