@@ -13,7 +13,9 @@ from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
 from baselines.pool import Scope
+from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
+from baselines.uniad import UniAD
 from harness.detectors import Detector
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation
@@ -80,6 +82,34 @@ def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> Released:
         detector=FunAD(ms_on_noised=True, scope=scope),
         evaluation=Evaluation(size=224),
     )
+
+
+def reverse_distillation(*, weights: str = "hub") -> Released:
+    """Reverse distillation: three stages of a wide ResNet, each on its own grid."""
+    encoder = Encoder(
+        name=WIDE_RESNET,
+        weights=weights,
+        image_size=256,
+        groups=((1,), (2,), (3,)),
+        finer="folded",
+    )
+    student = ReverseStudent(scales=(4, 2, 1))
+    return Released(
+        encoder=encoder,
+        detector=ReverseDistillation(network=student),
+        evaluation=Evaluation(size=256),
+    )
+
+
+def uniad(*, weights: str = "hub") -> Released:
+    """UniAD: four stages of an EfficientNet-B4, whose weights may be others than the release's of the same name."""
+    encoder = Encoder(
+        name="tf_efficientnet_b4.aa_in1k",
+        weights=weights,
+        image_size=224,
+        groups=((0,), (1,), (2,), (3,)),
+    )
+    return Released(encoder=encoder, detector=UniAD(), evaluation=Evaluation(size=224))
 
 
 def _wide_resnet(weights: str, memory: LocallyAware, *, pixels: bool = False) -> Encoder:
