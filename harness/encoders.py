@@ -182,7 +182,8 @@ def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
 def unfold(group_NPC: Tensor, scale: int) -> Tensor:
     """A target group as a map [N, C / s^2, s H, s W]: every patch as the `scale` x `scale` vectors folded into it."""
     side = math.isqrt(group_NPC.shape[1])
-    return functional.pixel_shuffle(group_NPC.mT.unflatten(2, (side, side)), scale)
+    map_NCHW = group_NPC.mT.unflatten(2, (side, side)).contiguous()
+    return functional.pixel_shuffle(map_NCHW, scale)
 
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
