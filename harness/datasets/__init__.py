@@ -71,6 +71,22 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
+def images_below(folder: Path) -> list[Path]:
+    """All image files in a folder and in all folders in it, in natural order of their paths.
+
+    Raises:
+        InputError: there is no such folder, or no image in it.
+    """
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        why = "has no images in it" if folder.is_dir() else "does not exist"
+        raise InputError(
+            f"The folder {folder.absolute()} {why}. Give a folder with images ({', '.join(IMAGE_SUFFIXES)}), in "
+            "subfolders or not."
+        )
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
 def subfolders(folder: Path) -> list[Path]:
     """All folders directly in a folder, sorted by name."""
     return sorted(path for path in folder.glob("*") if path.is_dir())
