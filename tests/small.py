@@ -12,7 +12,7 @@ from harness.networks.dinomaly import Dinomaly
 from harness.preparation import Prepared
 
 SMALL = Textures(train=8, good=4, defective=10)
-ENCODER = Encoder(image_size=128)
+ENCODER = Encoder(image_size=128, pixels=True)
 NETWORK = Dinomaly(width=16, depth=2, heads=2, ramp_steps=4)
 
 

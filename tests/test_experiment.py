@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
@@ -35,6 +36,7 @@ from tests.small import ENCODER, NETWORK, SMALL
 SHORT = Training(steps=4, batch_size=4)
 STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
 QUERIES = UniADTransformer(width=16, depth=1, heads=2, hidden=24)
+SMALL_AD = EfficientAD(teacher="random", image_size=64, width=16, steps=2, batch_size=3)
 DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
@@ -53,6 +55,7 @@ DETECTORS = [
         distillation=SHORT,
         finetuning=SHORT,
     ),
+    SMALL_AD,
 ]
 
 
