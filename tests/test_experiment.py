@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
@@ -56,6 +57,7 @@ DETECTORS = [
         finetuning=SHORT,
     ),
     SMALL_AD,
+    AD2(student=SMALL_AD),
 ]
 
 
