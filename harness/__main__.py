@@ -12,6 +12,7 @@ from harness.commands.check import Check
 from harness.commands.diagnose import Doctor
 from harness.commands.rank import Rank
 from harness.commands.results import Export, Merge, Verify
+from harness.commands.teacher import PretrainTeacher
 from harness.errors import exit_on_input_error
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": Export,
     "merge": Merge,
     "verify": Verify,
+    "pretrain-teacher": PretrainTeacher,
 }
 
 if __name__ == "__main__":

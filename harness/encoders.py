@@ -13,8 +13,9 @@ side they are its memory features. `Encoder.memory` makes other ones, PatchCore'
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -71,8 +72,12 @@ class Encoder:
 
     def read(self, path: Path) -> np.ndarray:
         """Read an image as the network sees it: [3, H, W] uint8."""
+        return self.see(read_rgb(path))
+
+    def see(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as the network sees it: [3, H, W] uint8."""
         size = (self.image_size, self.image_size)
-        resized = np.asarray(read_rgb(path).resize(size, Image.Resampling.BILINEAR))
+        resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
         return self.crop(resized).transpose(2, 0, 1)
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
@@ -104,7 +109,12 @@ class Encoded(NamedTuple):
 
 
 def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
-    """Encode image files on this process's device.
+    """Encode image files, see `encode_pixels`."""
+    return encode_pixels(encoder, (encoder.read(path) for path in images))
+
+
+def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
+    """Encode images as `Encoder.see` gives them, on this process's device.
 
     On a CPU one image goes through at a time: larger batches are slower there, as their activations
     leave the cache. A GPU must not round what it convolves to ten bits, its default: features would move by .001 and
@@ -112,10 +122,10 @@ def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
     """
     model = load_model(encoder)
     device = next(model.parameters()).device
-    batch = 1 if device.type == "cpu" else 32
+    batch, coming = 1 if device.type == "cpu" else 32, iter(images)
     parts = []
-    for start in range(0, len(images), batch):
-        pixels_NCHW = np.stack([encoder.read(path) for path in images[start : start + batch]])
+    while some := list(itertools.islice(coming, batch)):
+        pixels_NCHW = np.stack(some)
         with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
         kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None

@@ -1,0 +1,114 @@
+"""Teachers: taught what an encoder says, on its grid and in its units, and made by a command that goes on."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from baselines.efficient_ad import EfficientAD
+from harness.checkpoints import Checkpoints
+from harness.compute import InProcess
+from harness.encoders import Encoder, encode
+from harness.errors import InputError
+from harness.patch_description import PatchDescription, described_by, standardised
+from harness.patch_features import LocallyAware
+from harness.teachers import Distillation, run_distillation
+from tests.test_cli import command
+
+SIZE = 64
+LOCAL = Encoder(image_size=128, memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=8))
+TRANSFORMER = Encoder(name="test_vit2", weights="random", image_size=80, groups=((1, 2), (3, 4)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photographs in two subfolders, one of them gray."""
+    for kind, images in {
+        "colour": (data.chelsea(), data.coffee(), data.astronaut()),
+        "gray": (data.camera(),),
+    }.items():
+        (tmp_path / "images" / kind).mkdir(parents=True)
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / "images" / kind / f"{number}.png")
+    return tmp_path / "images"
+
+
+def job(folder, **changes):
+    files = tuple(str(file) for file in sorted(folder.rglob("*.png")))
+    settings = {"encoder": LOCAL, "files": files, "width": 8, "image_size": SIZE, "steps": 6}
+    return Distillation(**settings | {"batch_size": 2, "learning_rate": 1e-2} | changes)
+
+
+def described(weights, files):
+    """What the teacher says, padded, as it learnt to."""
+    network = PatchDescription(*(len(weights[f"layers.{i}.bias"]) for i in (12, 0)), padded=True)
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    resized = [np.asarray(Image.open(f).convert("RGB").resize((SIZE, SIZE), 2)) for f in files]
+    pixels = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        return network(standardised(pixels))
+
+
+def test_a_teacher_comes_to_say_what_the_encoder_says(folder):
+    """In the mean over all places it is right after some steps; an untrained one is not."""
+    first, last = (
+        InProcess().train(run_distillation, job(folder, steps=steps, batch_size=4))
+        for steps in (1, 60)
+    )
+    files = job(folder).files
+    said = torch.from_numpy(encode(LOCAL, [*map(type(folder), files)]).memory_NPC).double()
+    wanted = (said - said.mean(dim=(0, 1))) / said.std(dim=(0, 1), correction=0)
+    wanted = wanted.transpose(1, 2).unflatten(2, (16, 16))  # 128 pixels, stride 8
+    off = [(described(weights, files) - wanted).square().mean().item() for weights in (first, last)]
+    assert wanted.square().mean().item() == pytest.approx(1)
+    assert off[1] < 0.8 < off[0]
+
+
+def test_any_encoder_can_teach_whatever_its_grid(folder):
+    weights = InProcess().train(run_distillation, job(folder, encoder=TRANSFORMER, steps=1))
+    network = described_by(weights)
+    assert network.channels == 64
+    assert network(torch.zeros(1, 3, SIZE, SIZE)).shape == (1, 64, 8, 8)
+
+
+def test_distillation_goes_on_from_a_checkpoint_to_the_same_weights(folder, tmp_path):
+    whole = InProcess().train(run_distillation, job(folder))
+    seen = []
+
+    def stop(phase, step, count, loss):
+        seen.append((phase, step))
+        if seen[-1] == ("distilling the teacher", 3) and len(seen) == 4:
+            raise KeyboardInterrupt
+
+    compute = InProcess(report=stop, checkpoints=Checkpoints(tmp_path / "checkpoints", every=1))
+    with pytest.raises(KeyboardInterrupt):
+        compute.train(run_distillation, job(folder))
+    resumed = compute.train(run_distillation, job(folder))
+    assert [step for phase, step in seen if phase == "measuring the encoder"] == [4]
+    assert [step for phase, step in seen if phase != "measuring the encoder"] == [1, 2, 3, 4, 5, 6]
+    for name, weights in whole.items():
+        np.testing.assert_array_equal(weights, resumed[name])
+
+
+def test_settings_that_cannot_work_are_refused(folder):
+    with pytest.raises(InputError, match="at least 1"):
+        job(folder, steps=0)
+    with pytest.raises(InputError, match="multiple of 4, at least 36"):
+        job(folder, image_size=30)
+
+
+def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path):
+    small = ("--width", "8", "--channels", "12", "--image-size", "64", "--encoder-size", "64")
+    arguments = ("pretrain-teacher", str(folder), *small, "--steps", "2", "--batch-size", "2")
+    places = ("--out", str(tmp_path / "small.pt"), "--cache", str(tmp_path / "cache"))
+    answer = command("harness", *arguments, *places)
+    assert answer.returncode == 0, answer.stderr
+    assert "after 2 steps. Use it as EfficientAD(teacher=" in answer.stdout
+    weights = EfficientAD(teacher=str(tmp_path / "small.pt")).teacher_weights()
+    assert [described_by(weights).channels, len(weights)] == [12, 12]
+    assert len(list((tmp_path / "cache" / "teachers").glob("*.checkpoint"))) == 1
+    (folder / "empty").mkdir()
+    answer = command("harness", "pretrain-teacher", str(folder / "empty"), *places)
+    assert answer.returncode == 1
+    assert "has no images in it" in " ".join(answer.stderr.split())
