@@ -8,9 +8,10 @@ from skimage import data
 
 from baselines.efficient_ad import EfficientAD
 from harness.checkpoints import Checkpoints
+from harness.commands.teacher import PretrainTeacher
 from harness.compute import InProcess
 from harness.encoders import Encoder, encode
-from harness.errors import InputError
+from harness.errors import InputError, UsageError
 from harness.patch_description import PatchDescription, described_by, standardised
 from harness.patch_features import LocallyAware
 from harness.teachers import Distillation, run_distillation
@@ -54,7 +55,7 @@ def test_a_teacher_comes_to_say_what_the_encoder_says(folder):
     """In the mean over all places it is right after some steps; an untrained one is not."""
     first, last = (
         InProcess().train(run_distillation, job(folder, steps=steps, batch_size=4))
-        for steps in (1, 60)
+        for steps in (1, 40)
     )
     files = job(folder).files
     said = torch.from_numpy(encode(LOCAL, [*map(type(folder), files)]).memory_NPC).double()
@@ -98,17 +99,23 @@ def test_settings_that_cannot_work_are_refused(folder):
         job(folder, image_size=30)
 
 
-def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path):
-    small = ("--width", "8", "--channels", "12", "--image-size", "64", "--encoder-size", "64")
-    arguments = ("pretrain-teacher", str(folder), *small, "--steps", "2", "--batch-size", "2")
-    places = ("--out", str(tmp_path / "small.pt"), "--cache", str(tmp_path / "cache"))
-    answer = command("harness", *arguments, *places)
-    assert answer.returncode == 0, answer.stderr
-    assert "after 2 steps. Use it as EfficientAD(teacher=" in answer.stdout
+def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path, capsys):
+    sizes = {"width": 8, "channels": 12, "image_size": 64, "encoder_size": 64, "batch_size": 2}
+    made = PretrainTeacher(
+        folder=folder, out=tmp_path / "small.pt", cache=tmp_path / "cache", steps=2, **sizes
+    )
+    assert made.run() == 0
+    assert "after 2 steps. Use it as EfficientAD(teacher=" in capsys.readouterr().out
     weights = EfficientAD(teacher=str(tmp_path / "small.pt")).teacher_weights()
     assert [described_by(weights).channels, len(weights)] == [12, 12]
     assert len(list((tmp_path / "cache" / "teachers").glob("*.checkpoint"))) == 1
-    (folder / "empty").mkdir()
-    answer = command("harness", "pretrain-teacher", str(folder / "empty"), *places)
+    assert made.run() == 0
+    assert "already made" in capsys.readouterr().out
+
+
+def test_the_command_refuses_a_folder_without_images(tmp_path):
+    answer = command("harness", "pretrain-teacher", str(tmp_path))
     assert answer.returncode == 1
     assert "has no images in it" in " ".join(answer.stderr.split())
+    with pytest.raises(UsageError, match="in a folder that there is"):
+        PretrainTeacher(folder=tmp_path, out=tmp_path / "nowhere" / "teacher.pt").run()

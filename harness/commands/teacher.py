@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from harness.datasets import images_below
 from harness.datasets.textures import Textures
-from harness.environment import prepare_environment
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ class PretrainTeacher:
         if self.out.is_dir() or not self.out.absolute().parent.is_dir():
             raise UsageError(f"--out is a file in a folder that there is, got {self.out}.")
         files = self._files()
-        prepare_environment()
         import torch
 
         from harness.checkpoints import Checkpoints
