@@ -35,6 +35,8 @@ METHODS = {
     "FunAD": "FUN-AD",
     "ReverseDistillation": "reverse distillation",
     "UniAD": "UniAD",
+    "EfficientAD": "EfficientAD-M",
+    "AD2": "AD2",
 }
 
 
