@@ -9,10 +9,12 @@ import torch
 from harness.compilation import CompiledForward, compiled
 from tests.test_networks import SMALL, batch, build
 
-SHALLOW = {name: replace(settings, depth=2) for name, settings in SMALL.items()}
-SHALLOW["hvq"] = replace(
-    SHALLOW["hvq"], dropout=0.0
-)  # which compiled attention draws in another order
+SHALLOW = {
+    name: replace(settings, depth=2) if hasattr(settings, "depth") else settings
+    for name, settings in SMALL.items()
+}
+for name in ("hvq", "uniad"):  # whose dropout compiled attention draws in another order
+    SHALLOW[name] = replace(SHALLOW[name], dropout=0.0)
 
 
 def gradients(network, forward):

@@ -1,11 +1,14 @@
 """InReaCh: channels by hand and against the released loops, and what the filter keeps."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from baselines.inreach import InReaCh, associate, asymmetry, channels, tight, with_positions
 from harness.compute import InProcess
 from harness.errors import InputError
+from harness.features import CategoryFeatures, CategoryImages, ImageSet
 
 RNG = np.random.default_rng(5)
 
@@ -132,8 +135,12 @@ def test_places_matter_where_the_mean_image_is_not_its_transpose(small):
         with_positions(np.zeros((1, 12, 2), dtype=np.float32), 5.0)
 
 
-def test_inreach_without_a_channel_says_so(small):
+def test_inreach_without_a_channel_or_without_pixels_says_so(small, tmp_path):
     with pytest.raises(InputError, match="found no channel of more than 99"):
         InReaCh(min_channel_length=99).fit(small.train_images, seed=0, compute=InProcess())
+    (category, *_) = small.train_images.categories
+    bare = tmp_path / "bare"
+    shutil.copytree(category.features.folder, bare, ignore=shutil.ignore_patterns("pixels*"))
+    images = ImageSet((CategoryImages(CategoryFeatures(bare), category.rows_N),))
     with pytest.raises(InputError, match="pixels=True"):
-        InReaCh(positional="auto").fit(small.train_images, seed=0, compute=InProcess())
+        InReaCh(positional="auto").fit(images, seed=0, compute=InProcess())
