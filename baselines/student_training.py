@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.backends import cudnn
 
 from baselines.banks import of_categories
 from baselines.pixels import jittered, read_foreign, read_pixels, split_off
 from baselines.student_teacher import StudentTeacher, restored
-from harness.compute import Compute, World, default_device, one_thread
+from harness.compute import Compute, World, default_device, exact_convolutions, one_thread
 from harness.datasets import images_below
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
@@ -64,7 +63,7 @@ class StudentScorer:
         """See `harness.detectors.Scorer.score`; one image at a time."""
         trained = of_categories(list(self.history.values()), images, "category")
         scores, device = [], default_device()
-        with one_thread(), torch.no_grad(), cudnn.flags(enabled=True, deterministic=True):
+        with one_thread(), torch.no_grad(), exact_convolutions():
             for part, category in zip(trained, images.categories, strict=True):
                 network = restored(part.state, image_size=self.image_size).to(device)
                 for i in range(len(category.rows_N)):
@@ -103,7 +102,7 @@ def run_student(world: World, job: _Job) -> StudentTrained:
     Raises:
         InputError: the loss is not finite, or the pixels or the folder of foreign images are missing.
     """
-    with torch.random.fork_rng(), cudnn.flags(enabled=True, deterministic=True):
+    with torch.random.fork_rng(), exact_convolutions():
         run = _Run(world, job)
         while run.step < job.settings.steps:
             run.take_step()

@@ -9,13 +9,14 @@ several items at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+from torch.backends import cudnn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -86,6 +87,11 @@ def device_sort(device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
         return torch.sort(torch.from_numpy(values).to(device)).values.cpu().numpy()
 
     return sort
+
+
+def exact_convolutions() -> AbstractContextManager[None]:
+    """Convolve in full precision, and alike each time, inside the block; a GPU rounds to ten bits by default."""
+    return cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 
 
 @contextmanager

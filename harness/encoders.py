@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.backends import cudnn
 from torch.nn import functional
 
+from harness.compute import exact_convolutions
 from harness.encoder_model import Positions, load_model
 from harness.errors import InputError
 from harness.identity import added, identity
@@ -126,7 +126,7 @@ def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
     parts = []
     while some := list(itertools.islice(coming, batch)):
         pixels_NCHW = np.stack(some)
-        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        with exact_convolutions():
             encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
         kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None
         parts.append(encoded._replace(pixels_NHWC=kept))

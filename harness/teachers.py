@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.backends import cudnn
 from torch.nn import functional
 
-from harness.compute import World
+from harness.compute import World, exact_convolutions
 from harness.encoders import Encoder, encode_pixels
 from harness.errors import InputError
 from harness.images import read_rgb
@@ -80,7 +79,7 @@ def run_distillation(world: World, job: Distillation) -> dict[str, np.ndarray]:
     with (
         torch.random.fork_rng(),
         ThreadPoolExecutor(thread_name_prefix="images") as readers,
-        cudnn.flags(enabled=True, deterministic=True),
+        exact_convolutions(),
     ):
         run = _Run(world, job, readers)
         run.train()

@@ -14,11 +14,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.backends import cudnn
 
 from harness.batches import BatchReader, read_batch
 from harness.compilation import compiled
-from harness.compute import World
+from harness.compute import World, exact_convolutions
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.networks import Inputs, Network, NetworkSettings
@@ -48,7 +47,7 @@ def run_phase(world: World, phase: Phase) -> Trained:
         InputError: the loss is not finite.
     """
     # A GPU adds up a convolution's gradient in an order that varies, unless it is told not to.
-    with torch.random.fork_rng(), cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+    with torch.random.fork_rng(), exact_convolutions():
         run = _Run(world, phase)
         while run.step < phase.training.steps:
             run.take_step()
