@@ -33,7 +33,7 @@ Legend: B images in a batch, K channels of the teacher, G places of a side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -52,6 +52,7 @@ from baselines.student_training import StudentScorer, fit_students
 from harness.compute import Compute
 from harness.errors import InputError
 from harness.features import ImageSet
+from harness.teachers import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,15 @@ class AD2:
                 "AD2's large must lie in [0, 1], its large_weight and outlier_weight must not be negative, got "
                 f"{self.large}, {self.large_weight} and {self.outlier_weight}. The published ones are 0.999, 0.1, 0.1."
             )
+
+    @property
+    def teacher(self) -> str | Teacher:
+        """The student's."""
+        return self.student.teacher
+
+    def taught_by(self, file: str) -> AD2:
+        """The same with this file as teacher."""
+        return replace(self, student=self.student.taught_by(file))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
         """See `EfficientAD.fit`."""

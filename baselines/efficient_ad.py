@@ -10,7 +10,7 @@ Legend: B images in a batch, K channels of the teacher, G places of a side.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from harness.errors import InputError
 from harness.features import ImageSet
 from harness.maps import MapRule
 from harness.patch_description import CHANNELS, WIDTH, random_weights, read_weights
+from harness.teachers import Teacher
 
 MAPS = MapRule(upsampling="centres", blur_at="input", radius=0, image="map")
 """No blur; the score of an image is its map's maximum."""
@@ -44,8 +45,9 @@ class HardFeatures:
 class EfficientAD:
     """A student that differs from its teacher, and from an autoencoder, where something is unusual."""
 
-    teacher: str = "teacher.pt"
-    """The teacher: a file of weights, as `python -m harness pretrain-teacher` makes them, or `random` (tests)."""
+    teacher: str | Teacher = "teacher.pt"
+    """The teacher: a file of weights, as `python -m harness pretrain-teacher` makes them; how one is made of drawn
+    textures when it is first wanted; or `random` (tests)."""
     penalty: str | None = None
     """Folder of images of anything else, ImageNet as published, on which the student is to say nothing."""
     image_size: int = 256
@@ -82,12 +84,21 @@ class EfficientAD:
         """Train; `seed` decides split, initialisation, order, jitter, dropout and foreign images."""
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
+    def taught_by(self, file: str) -> EfficientAD:
+        """The same with this file as teacher."""
+        return replace(self, teacher=file)
+
     def teacher_weights(self) -> Mapping[str, np.ndarray]:
         """Weights of the teacher.
 
         Raises:
-            InputError: the file is not there or holds something else.
+            InputError: it was not made, or the file is not there or holds something else.
         """
         if self.teacher == "random":
             return random_weights(self.width * CHANNELS // WIDTH, self.width)
+        if isinstance(self.teacher, Teacher):
+            raise InputError(
+                "The teacher is not made yet: an experiment does that (`harness.teachers.make_teachers`), a detector "
+                "by itself wants a file of weights."
+            )
         return read_weights(Path(self.teacher))

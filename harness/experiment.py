@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,16 @@ from harness.identity import added, identity
 from harness.measurement import measure, selection_counts
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
-from harness.preparation import Prepared, encode_dataset, memory_of, score_memories
+from harness.preparation import (
+    Prepared,
+    encode_dataset,
+    memory_of,
+    score_memories,
+    teacher_of,
+)
 from harness.samples import sheet
+from harness.step_bars import StepBars
+from harness.teachers import Teacher, make_teachers
 from harness.training import Trained
 
 
@@ -137,11 +145,16 @@ def prepare(
         InputError: the data or a setting cannot be used.
     """
     groups: dict[tuple[Dataset, Encoder], list[Experiment]] = {}
+    teachers: list[Teacher] = []
     for experiment in experiments:
+        teachers += [teacher] if (teacher := teacher_of(experiment.detector)) else []
         groups.setdefault((experiment.dataset, experiment.encoder), []).append(experiment)
+    with StepBars() as bars:
+        made = make_teachers(teachers, cache=cache, report=bars)
     prepared: dict[str, Prepared] = {}
     for (dataset, encoder), group in groups.items():
-        shared = encode_dataset(dataset, encoder, data=data, cache=cache, compute=compute)
+        encoded = encode_dataset(dataset, encoder, data=data, cache=cache, compute=compute)
+        shared = replace(encoded, teachers=made)
         wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
         score_memories(shared, wanted, compute=compute)
         prepared |= {experiment.key: shared for experiment in group}
@@ -179,9 +192,8 @@ def run_prepared(
     """Run one experiment on data that was prepared for it; see `run`."""
     start = time.perf_counter()
     split = contaminate(_samples_of(experiment, prepared), experiment.noise)
-    scorer = experiment.detector.fit(
-        prepared.images(split.train), seed=experiment.seed, compute=compute
-    )
+    detector = prepared.taught(experiment.detector)
+    scorer = detector.fit(prepared.images(split.train), seed=experiment.seed, compute=compute)
     metrics, scores_NP, scores_N = measure(experiment, prepared, split, data, scorer)
     return Result(
         experiment=experiment,

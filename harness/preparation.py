@@ -6,9 +6,10 @@ Legend: N images of a category.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from harness.images import ImageIndex
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import ScoreRequest, fill_scores, requests_for
 from harness.noise import Noise, contaminate
+from harness.teachers import Teacher
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Prepared:
     """Sample table with digest and row in the store, ordered by category and row."""
     features: dict[str, CategoryFeatures]
     data_digest: str
+    teachers: Mapping[Teacher, Path] = field(default_factory=dict)
+    """Files of weights of the teachers that were made."""
+
+    def taught(self, detector: Detector) -> Detector:
+        """The detector, with the file of its teacher if that was made."""
+        teacher = teacher_of(detector)
+        return (
+            cast(Taught, detector).taught_by(str(self.teachers[teacher])) if teacher else detector
+        )
 
     def images(self, samples: pd.DataFrame) -> ImageSet:
         """What a detector may see of these samples; in their order."""
@@ -108,6 +119,23 @@ def score_requests(
         lambda noise: prepared.images(contaminate(prepared.samples, noise).train)
     )
     return [request for noise, memory in wanted for request in requests_for(train(noise), memory)]
+
+
+class Taught(Detector, Protocol):
+    """A detector that learns from a teacher."""
+
+    @property
+    def teacher(self) -> str | Teacher:
+        """A file of weights, or how they are made."""
+
+    def taught_by(self, file: str) -> Detector:
+        """The same with this file as teacher."""
+
+
+def teacher_of(detector: Detector) -> Teacher | None:
+    """The teacher that is to be made for a detector, if there is one."""
+    teacher = getattr(detector, "teacher", None)
+    return teacher if isinstance(teacher, Teacher) else None
 
 
 def memory_of(detector: Detector) -> MemoryEnsemble | None:

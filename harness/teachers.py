@@ -1,7 +1,8 @@
 """Teachers for EfficientAD: a small patch description network learns what a large encoder says of any images.
 
-Any timm encoder will do, and any folder of images; published is a wide ResNet-101 on ImageNet. What the encoder says is
-brought to mean 0 and deviation 1 per channel, and to the grid of the padded network.
+Any timm encoder will do, and any images; published is a wide ResNet-101 on ImageNet. What the encoder says is brought
+to mean 0 and deviation 1 per channel, and to the grid of the padded network. A teacher that an experiment names by how
+it is made is made of drawn textures when it is first wanted (`make_teachers`).
 
 Legend: B images in a batch, S pixels of a side, K channels, G places of a side.
 """
@@ -9,7 +10,7 @@ Legend: B images in a batch, S pixels of a side, K channels, G places of a side.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,20 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from harness.compute import World, exact_convolutions
+from harness.checkpoints import Checkpoints, digest
+from harness.compute import (
+    InProcess,
+    ProgressCallback,
+    World,
+    exact_convolutions,
+    ignore_progress,
+)
+from harness.datasets.textures import Textures
 from harness.encoders import Encoder, encode_pixels
 from harness.errors import InputError
 from harness.images import read_rgb
 from harness.patch_description import WIDTH, PatchDescription, standardised
+from harness.storage import alone
 
 RARELY_GRAY = 0.1
 """Share of images whose colours are taken, for both networks."""
@@ -34,13 +44,11 @@ TOGETHER = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distillation:
-    """What a teacher learns from, and how long."""
+class Teacher:
+    """How a teacher is made."""
 
     encoder: Encoder
     """Whose memory features it learns."""
-    files: tuple[str, ...]
-    """Images."""
     width: int = WIDTH
     """Channels of its first convolution."""
     image_size: int = 256
@@ -70,6 +78,51 @@ class Distillation:
             )
 
 
+@dataclass(frozen=True)
+class Distillation:
+    """A teacher and the images that it learns from."""
+
+    teacher: Teacher
+    files: tuple[str, ...]
+
+
+def make_teachers(
+    teachers: Iterable[Teacher], *, cache: Path, report: ProgressCallback = ignore_progress
+) -> dict[Teacher, Path]:
+    """Make, from the training images of drawn textures, what is not made yet; return the files of weights.
+
+    Args:
+        teachers: Which.
+        cache: Folder for textures, half-made teachers and teachers; what was stopped goes on.
+        report: Called after every step.
+    """
+    made = {}
+    for teacher in dict.fromkeys(teachers):
+        folder = cache / "teachers"
+        file = made[teacher] = folder / f"{digest(teacher)}.pt"
+        with alone(folder / "teachers.lock", "makes teachers"):
+            if not file.is_file():
+                job = Distillation(teacher, drawn_images(cache))
+                compute = InProcess(report, Checkpoints(folder))
+                write_weights(compute.train(run_distillation, job), file)
+    return made
+
+
+def drawn_images(cache: Path) -> tuple[str, ...]:
+    """Training images of the drawn textures, which are drawn where the studies of the profile `laptop` have them."""
+    cache.mkdir(parents=True, exist_ok=True)
+    root = cache.absolute() / "textures-laptop"
+    samples = Textures().samples(root)
+    return tuple(str(root / image) for image in samples.loc[samples["split"] == "train", "image"])
+
+
+def write_weights(weights: Mapping[str, np.ndarray], file: Path) -> None:
+    """Write weights as `harness.patch_description.read_weights` reads them, whole or not at all."""
+    draft = file.with_name(f"{file.name}.draft")
+    torch.save({name: torch.from_numpy(value) for name, value in weights.items()}, draft)
+    draft.replace(file)
+
+
 def run_distillation(world: World, job: Distillation) -> dict[str, np.ndarray]:
     """Train a teacher, from its last checkpoint if there is one; return its weights.
 
@@ -91,14 +144,17 @@ class _Run:
 
     def __init__(self, world: World, job: Distillation, readers: ThreadPoolExecutor) -> None:
         self.world, self.job, self.readers = world, job, readers
+        self.teacher = teacher = job.teacher
         self.losses: list[float] = []
         saved = world.checkpoints.load(job) if world.checkpoints else None
         statistics: tuple[Tensor, Tensor] = saved["statistics"] if saved else self._statistics()
         self.mean_K, self.std_K = statistics
-        torch.manual_seed(job.seed)
-        self.network = PatchDescription(len(self.mean_K), job.width, padded=True).to(world.device)
+        torch.manual_seed(teacher.seed)
+        self.network = PatchDescription(len(self.mean_K), teacher.width, padded=True).to(
+            world.device
+        )
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay
+            self.network.parameters(), lr=teacher.learning_rate, weight_decay=teacher.weight_decay
         )
         if saved:
             self.network.load_state_dict(saved["network"])
@@ -107,7 +163,7 @@ class _Run:
 
     def train(self) -> None:
         """Take the steps that are left."""
-        checkpoints, steps = self.world.checkpoints, self.job.steps
+        checkpoints, steps = self.world.checkpoints, self.teacher.steps
         for images, seen_B3SS in self._batches(len(self.losses)):
             self.losses.append(self._step(images, seen_B3SS))
             taken = len(self.losses)
@@ -132,23 +188,23 @@ class _Run:
 
     def _said(self, images: list[np.ndarray]) -> Tensor:
         """What the encoder says of some images: its memory features [B, K, H, H]."""
-        said_BPK = torch.from_numpy(encode_pixels(self.job.encoder, images).memory_NPC).float()
+        said_BPK = torch.from_numpy(encode_pixels(self.teacher.encoder, images).memory_NPC).float()
         side = math.isqrt(said_BPK.shape[1])
         if side**2 != said_BPK.shape[1]:
             raise InputError(
-                f"The encoder {self.job.encoder.name} gives {said_BPK.shape[1]} patches, which is no square grid: "
+                f"The encoder {self.teacher.encoder.name} gives {said_BPK.shape[1]} patches, which is no square grid: "
                 "choose another encoder, or other modules of it."
             )
         return said_BPK.transpose(1, 2).unflatten(2, (side, side))
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation [K] of what the encoder says; a channel that says the same of all keeps its unit."""
-        files = np.random.default_rng([self.job.seed, 1]).permutation(self.job.files)
-        files = files[: self.job.measured]
+        files = np.random.default_rng([self.teacher.seed, 1]).permutation(self.job.files)
+        files = files[: self.teacher.measured]
         count, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         for start in range(0, len(files), TOGETHER):
             read = self.readers.map(
-                self.job.encoder.read, map(Path, files[start : start + TOGETHER])
+                self.teacher.encoder.read, map(Path, files[start : start + TOGETHER])
             )
             said_KX = self._said(list(read)).double().transpose(0, 1).flatten(1)
             count += said_KX.shape[1]
@@ -163,28 +219,28 @@ class _Run:
     def _batches(self, first: int) -> Iterator[tuple[list[np.ndarray], Tensor]]:
         """Batches of all steps from one on, as the encoder and as the teacher sees them; one is read ahead."""
         coming = None
-        for step in range(first, self.job.steps):
+        for step in range(first, self.teacher.steps):
             batch = coming or self._begin(step)
-            coming = self._begin(step + 1) if step + 1 < self.job.steps else None
+            coming = self._begin(step + 1) if step + 1 < self.teacher.steps else None
             pairs = list(batch)
             yield [large for large, _ in pairs], torch.stack([small for _, small in pairs])
 
     def _begin(self, step: int) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Begin to read the images of a step: the next of a shuffled pass, or all if they are fewer."""
         count = len(self.job.files)
-        size = min(self.job.batch_size, count)
+        size = min(self.teacher.batch_size, count)
         turn, place = divmod(step, count // size)
-        order = np.random.default_rng([self.job.seed, 2, turn]).permutation(count)
-        gray = np.random.default_rng([self.job.seed, 3, step]).random(size) < RARELY_GRAY
+        order = np.random.default_rng([self.teacher.seed, 2, turn]).permutation(count)
+        gray = np.random.default_rng([self.teacher.seed, 3, step]).random(size) < RARELY_GRAY
         files = [self.job.files[i] for i in order[place * size : (place + 1) * size]]
         return self.readers.map(self._read, files, gray)
 
     def _read(self, file: str, gray: bool) -> tuple[np.ndarray, Tensor]:
-        image, size = read_rgb(Path(file)), (self.job.image_size, self.job.image_size)
+        image, size = read_rgb(Path(file)), (self.teacher.image_size, self.teacher.image_size)
         if gray:
             image = image.convert("L").convert("RGB")
         small = np.asarray(image.resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        return self.job.encoder.see(image), torch.from_numpy(small.copy()).float() / 255
+        return self.teacher.encoder.see(image), torch.from_numpy(small.copy()).float() / 255
 
     def _state(self) -> Mapping[str, Any]:
         return {

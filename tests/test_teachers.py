@@ -14,7 +14,7 @@ from harness.encoders import Encoder, encode
 from harness.errors import InputError, UsageError
 from harness.patch_description import PatchDescription, described_by, standardised
 from harness.patch_features import LocallyAware
-from harness.teachers import Distillation, run_distillation
+from harness.teachers import Distillation, Teacher, run_distillation
 from tests.test_cli import command
 
 SIZE = 64
@@ -37,8 +37,8 @@ def folder(tmp_path):
 
 def job(folder, **changes):
     files = tuple(str(file) for file in sorted(folder.rglob("*.png")))
-    settings = {"encoder": LOCAL, "files": files, "width": 8, "image_size": SIZE, "steps": 6}
-    return Distillation(**settings | {"batch_size": 2, "learning_rate": 1e-2} | changes)
+    settings = {"encoder": LOCAL, "width": 8, "image_size": SIZE, "steps": 6, "batch_size": 2}
+    return Distillation(Teacher(**settings | {"learning_rate": 1e-2} | changes), files)
 
 
 def described(weights, files):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tqdm import tqdm
 
 from harness.datasets import images_below
-from harness.datasets.textures import Textures
 from harness.errors import UsageError
+from harness.step_bars import StepBars
 
 if TYPE_CHECKING:
-    from harness.teachers import Distillation
+    from harness.teachers import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,27 +57,24 @@ class PretrainTeacher:
         """Distil; return the exit code."""
         if self.out.is_dir() or not self.out.absolute().parent.is_dir():
             raise UsageError(f"--out is a file in a folder that there is, got {self.out}.")
-        files = self._files()
-        import torch
-
+        files = images_below(self.folder) if self.folder else None
         from harness.checkpoints import Checkpoints
         from harness.compute import InProcess
-        from harness.teachers import run_distillation
+        from harness.teachers import Distillation, drawn_images, run_distillation, write_weights
 
-        with _Bars() as bars:
+        seen = tuple(str(file.absolute()) for file in files) if files else drawn_images(self.cache)
+        with StepBars() as bars:
             checkpoints = Checkpoints(self.cache / "teachers", every=self.every)
             compute = InProcess(report=bars, checkpoints=checkpoints)
-            weights = compute.train(run_distillation, self._job(files))
-        draft = self.out.with_name(f"{self.out.name}.draft")
-        torch.save({name: torch.from_numpy(value) for name, value in weights.items()}, draft)
-        draft.replace(self.out)
+            weights = compute.train(run_distillation, Distillation(self._teacher(), seen))
+        write_weights(weights, self.out)
         print(f"{self.out}: {bars.text}. Use it as EfficientAD(teacher={str(self.out)!r}).")
         return 0
 
-    def _job(self, files: list[Path]) -> Distillation:
+    def _teacher(self) -> Teacher:
         from harness.encoders import Encoder
         from harness.patch_features import LocallyAware
-        from harness.teachers import Distillation
+        from harness.teachers import Teacher
 
         aware = LocallyAware(modules=self.modules, dimensions=self.channels)
         encoder = Encoder(
@@ -89,41 +83,11 @@ class PretrainTeacher:
             image_size=self.encoder_size,
             memory=aware if self.modules else None,
         )
-        return Distillation(
+        return Teacher(
             encoder=encoder,
-            files=tuple(str(file.absolute()) for file in files),
             width=self.width,
             image_size=self.image_size,
             steps=self.steps,
             batch_size=self.batch_size,
             seed=self.seed,
         )
-
-    def _files(self) -> list[Path]:
-        if self.folder:
-            return images_below(self.folder)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        root = self.cache / "textures-laptop"  # where the studies of that profile draw them
-        samples = Textures().samples(root)
-        return [root / image for image in samples.loc[samples["split"] == "train", "image"]]
-
-
-class _Bars(AbstractContextManager["_Bars"]):
-    """A bar for every part of the work; see `harness.compute.ProgressCallback`."""
-
-    def __init__(self) -> None:
-        self.text, self._phase = "already made", ""
-        self._bar = tqdm(disable=True)
-
-    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
-        if phase != self._phase:
-            self._phase = phase
-            self._bar.close()
-            self._bar = tqdm(total=steps, desc=phase, initial=step - 1, leave=False, disable=None)
-        if not math.isnan(loss):
-            self.text = f"loss {loss:.4f} after {step} steps"
-            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-        self._bar.update(step - self._bar.n)
-
-    def __exit__(self, *error: Any) -> None:
-        self._bar.close()
