@@ -134,6 +134,8 @@ class Result:
     """Columns phase, step, selected, contaminated: size and contamination of every selection."""
     seconds: float
     """Wall time of fitting, scoring and evaluating."""
+    milliseconds: float
+    """Wall time of scoring a test image, see `harness.measurement.Measured`."""
 
 
 def prepare(
@@ -194,28 +196,29 @@ def run_prepared(
     split = contaminate(_samples_of(experiment, prepared), experiment.noise)
     detector = prepared.taught(experiment.detector)
     scorer = detector.fit(prepared.images(split.train), seed=experiment.seed, compute=compute)
-    metrics, scores_NP, scores_N = measure(experiment, prepared, split, data, scorer)
+    measured = measure(experiment, prepared, split, data, scorer)
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,
-        metrics=metrics,
+        metrics=measured.metrics,
         counts=split.counts,
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
         scores=split.test[["image", "category"]].assign(
-            anomalous=split.test["defect"] != "good", score=scores_N
+            anomalous=split.test["defect"] != "good", score=measured.scores_N
         ),
         samples=sheet(
             experiment.evaluation,
             dataset=experiment.dataset,
             encoder=experiment.encoder,
             test=split.test,
-            scores_NP=scores_NP,
+            scores_NP=measured.scores_NP,
             rule=experiment.detector.maps,
             data=data,
         ),
         history=scorer.history,
         selections=selection_counts(scorer.history, split),
         seconds=time.perf_counter() - start,
+        milliseconds=measured.milliseconds,
     )
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +28,29 @@ if TYPE_CHECKING:
     from harness.experiment import Experiment
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a fitted detector."""
+
+    metrics: pd.DataFrame
+    """Columns readout, category, metric, value."""
+    scores_NP: np.ndarray
+    """Patch scores of the test images."""
+    scores_N: np.ndarray
+    """Their image scores."""
+    milliseconds: float
+    """That scoring took for a test image, its features being there, beside whatever else the machine did."""
+
+
 def measure(
     experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Metrics (columns readout, category, metric, value); patch scores [N, P] and image scores [N] of test images."""
+) -> Measured:
+    """Score the test images and measure all that the experiment's evaluation wants."""
     images = prepared.images(split.test)
     on_test = functools.partial(_on_test, experiment, split, data)
+    start = time.perf_counter()
     scores_NP = scorer.score(images)
+    seconds = time.perf_counter() - start
     metrics, scores_N = on_test(scores_NP)
     parts = [metrics]
     if isinstance(scorer, WithNumbers) and scorer.numbers:
@@ -40,7 +58,12 @@ def measure(
     if isinstance(scorer, WithSnapshots):
         parts.append(_oracle(on_test(each.score(images)) for each in scorer.snapshots))
     parts += _on_training(experiment, prepared, split, data, scorer)
-    return pd.concat(parts, ignore_index=True), scores_NP, scores_N
+    return Measured(
+        metrics=pd.concat(parts, ignore_index=True),
+        scores_NP=scores_NP,
+        scores_N=scores_N,
+        milliseconds=1000 * seconds / len(scores_NP),
+    )
 
 
 def _on_training(

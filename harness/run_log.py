@@ -68,6 +68,7 @@ def _metrics_of(result: Result) -> Iterable[Metric]:
         for count in ("injected", "unseen", "contamination"):
             yield _metric(f"data/{count}/{row['category']}", row[count])
     yield _metric("seconds", result.seconds)
+    yield _metric("milliseconds", result.milliseconds)
     for row in result.selections.to_dict("records"):
         for count in ("selected", "contaminated"):
             yield _metric(f"{row['phase']}_{count}", row[count], row["step"])

@@ -162,15 +162,16 @@ class Tracker:
     def load(self, profile: str) -> pd.DataFrame:
         """Finished results of the study on a profile: one row per experiment, category and metric.
 
-        Columns: run_id, key, readout (all, unseen, or data for counts), metric, category, value, and one per parameter
-        (as text).
+        Columns: run_id, key, milliseconds (of scoring an image, see `harness.measurement.Measured`), readout (all,
+        unseen, or data for counts), metric, category, value, and one per parameter (as text).
 
         Raises:
             NoResultError: the store has no result of this study on this profile.
         """
         rows = []
         for key, run in self._of_study(profile).items():
-            shared = {"run_id": run.info.run_id, "key": key, **run.data.params}
+            timed = {"milliseconds": run.data.metrics.get("milliseconds")}
+            shared = {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
             rows += [{**shared, **value} for value in values_of(run)]
         if not rows:
             raise NoResultError(

@@ -61,6 +61,7 @@ def result_of(experiment, value=0.5):
             {"phase": ["finetuning"], "step": [0], "selected": [9], "contaminated": [2]}
         ),
         seconds=1.5,
+        milliseconds=2.5,
     )
 
 
@@ -152,6 +153,7 @@ def test_values_of_what_is_finished_are_found_by_key(tracker, experiment):
     elsewhere = Tracker(tracker.uri, "ablation", tracker.artifacts)
     values = elsewhere.finished_values(experiment.key, DATA)
     assert (values["all/image_auroc/mean"], values["seconds"]) == (0.7, 1.5)
+    assert set(tracker.load("laptop")["milliseconds"]) == {2.5}
     assert tracker.finished_values(experiment.key, "e" * 16) is None
 
 
