@@ -22,14 +22,25 @@ from harness.store import default_uri
 from harness.tracking import Tracker
 from sweeps.choice import Choice
 from sweeps.dry_run import dry_run
-from sweeps.profiles import PROFILES, Profile
+from sweeps.profile import Profile
+from sweeps.profiles import PROFILES
 from sweeps.rounds import rounds_of, run_rounds, values_of
 from sweeps.where import Where
 
 if TYPE_CHECKING:
     from harness.cluster.progress import Summary
 
-SUPPORT = ("__main__", "choice", "dry_run", "main_table", "profiles", "rounds", "where")
+SUPPORT = (
+    "__main__",
+    "choice",
+    "dry_run",
+    "main_table",
+    "paper_profiles",
+    "profile",
+    "profiles",
+    "rounds",
+    "where",
+)
 """Files of this folder that are not studies."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.noise import Noise
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 
 @dataclass(frozen=True, kw_only=True)

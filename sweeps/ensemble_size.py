@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness.detectors import MemoryDetector
 from harness.experiment import Experiment
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 SIZES = (1, 5, 10, 25, 50, 100, 200)
 SEEDS = (0, 1, 2)

@@ -14,7 +14,7 @@ from baselines.presets import Released
 from baselines.softpatch import SoftPatch
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.experiment import Experiment
 from harness.meds import MeDS
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 SEEDS = (0, 1, 2)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
 from harness.experiment import Experiment
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.experiment import Experiment
 from harness.tracking import Tracker
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 
 if TYPE_CHECKING:
     from harness.cluster.progress import Summary

@@ -27,7 +27,7 @@ from harness.evaluation import Evaluation
 from harness.experiment import Experiment
 from harness.meds import MeDS
 from harness.optimizer import Training
-from sweeps.profiles import Profile
+from sweeps.profile import Profile
 from sweeps.rounds import Rounds
 
 SETTINGS = 18

@@ -5,7 +5,8 @@ import pytest
 
 from reports import main_table
 from reports.categories import joined
-from sweeps.profiles import MVTEC_AD, REAL_IAD, SMOKE
+from sweeps.paper_profiles import MVTEC_AD, REAL_IAD
+from sweeps.profiles import SMOKE
 from tests.test_sweeps import cells
 
 

@@ -17,7 +17,8 @@ from harness.memory import MemoryEnsemble
 from harness.memory_stage import memory_scores
 from harness.selection import robust_max
 from sweeps import search
-from sweeps.profiles import LAPTOP, MTD, REAL_IAD, SMOKE
+from sweeps.paper_profiles import REAL_IAD
+from sweeps.profiles import LAPTOP, MTD, SMOKE
 from tests.test_cli import command, refused
 
 

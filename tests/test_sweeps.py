@@ -18,7 +18,8 @@ from reports.baselines import named as methods_of
 from reports.options import named as choices
 from reports.paper import published
 from sweeps.__main__ import SUPPORT
-from sweeps.profiles import LAPTOP, MTD, MVTEC_AD, PROFILES, REAL_IAD, VISA
+from sweeps.paper_profiles import MVTEC_AD, REAL_IAD, VISA
+from sweeps.profiles import LAPTOP, MTD, PROFILES
 
 STUDIES = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
 

@@ -22,7 +22,9 @@ from harness.encoders import encode
 from harness.phases import NativeLoss, Phase
 from harness.preparation import encode_dataset
 from harness.training import run_phase
-from sweeps.profiles import MVTEC_AD, SMOKE, VISA, Profile
+from sweeps.paper_profiles import MVTEC_AD, VISA
+from sweeps.profile import Profile
+from sweeps.profiles import SMOKE
 
 ON_REQUEST = True
 STEPS = 40

@@ -1,0 +1,87 @@
+"""What a study runs on and how long it trains: a study varies one axis of a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
+from baselines.presets import Released
+from harness.datasets import Dataset
+from harness.detectors import Detector, PlainNetwork
+from harness.encoders import Encoder
+from harness.evaluation import Evaluation
+from harness.experiment import Experiment
+from harness.meds import MeDS
+from harness.noise import Noise
+from harness.presets import Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A dataset with an encoder, a network, training lengths, and the values that studies use as axes."""
+
+    name: str
+    dataset: Dataset
+    encoder: Encoder
+    plain: PlainNetwork
+    """The network as its authors train it; in our own profiles as many steps as MeDS has in its two stages."""
+    meds: MeDS
+    """MeDS on the same network."""
+    noise_ratios: tuple[float, ...]
+    noise: Noise = Noise()
+    """Protocol and seed of the contamination; a study sets the ratio."""
+    rhos: tuple[float, ...]
+    """Subsampling ratios of the memory ensemble."""
+    meds_rhos: tuple[float, ...]
+    """Subsampling ratios at which MeDS is trained, too."""
+    others: tuple[Pair, ...] = ()
+    """Further networks of the main table."""
+    released: tuple[Released, ...] | None = None
+    """Baselines of the main table with their authors' encoders; None for all, on the profile's features."""
+    inreach: InReaCh = InReaCh()
+    """InReaCh with channels that so many images can have."""
+    fun_ad: FunAD
+    """FUN-AD, in our own profiles shorter and faster than published: its bank is smaller and made once an epoch, its
+    rate is ten times as high."""
+    several_categories: bool = True
+    """Whether the dataset has more than one."""
+    apart: bool = False
+    """Whether every category is an experiment of its own (single-class), with a network of its own."""
+    self_made: bool = False
+    """Whether the dataset is made by this software, so that no data root is needed."""
+
+    def cells(self, experiments: Sequence[Experiment]) -> list[Experiment]:
+        """The experiments of a study as this profile runs them: one for all categories, or one for each."""
+        if not self.apart:
+            return list(experiments)
+        return [
+            replace(experiment, categories=(name,))
+            for experiment in experiments
+            for name in experiment.categories or self.categories
+        ]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that it has."""
+        chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
+        return chosen or tuple(self.dataset.expected)
+
+    def experiment(
+        self,
+        detector: Detector,
+        ratio: float,
+        *,
+        seed: int = 0,
+        evaluation: Evaluation = Evaluation(),
+    ) -> Experiment:
+        """A cell of a study: a detector on this profile's data at a noise ratio."""
+        return Experiment(
+            dataset=self.dataset,
+            encoder=self.encoder,
+            detector=detector,
+            noise=replace(self.noise, ratio=ratio),
+            seed=seed,
+            evaluation=evaluation,
+        )
