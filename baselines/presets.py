@@ -7,8 +7,10 @@ as blue, green, red and has clean images first; a mask's pixel is defective if m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
@@ -19,8 +21,11 @@ from baselines.uniad import UniAD
 from harness.detectors import Detector
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation
+from harness.optimizer import Training
 from harness.patch_features import LocallyAware, WithClass
 
+MVTEC_AD = 3629
+"""Training images of MVTec AD."""
 WIDE_RESNET = "wide_resnet50_2.tv_in1k"
 INREACH_MODULES = (
     *(f"layer1.{i}" for i in range(3)),
@@ -84,8 +89,8 @@ def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> Released:
     )
 
 
-def reverse_distillation(*, weights: str = "hub") -> Released:
-    """Reverse distillation: three stages of a wide ResNet, each on its own grid."""
+def reverse_distillation(*, weights: str = "hub", images: int = MVTEC_AD) -> Released:
+    """Reverse distillation: three stages of a wide ResNet, each on its own grid; 200 passes over so many images."""
     encoder = Encoder(
         name=WIDE_RESNET,
         weights=weights,
@@ -93,23 +98,45 @@ def reverse_distillation(*, weights: str = "hub") -> Released:
         groups=((1,), (2,), (3,)),
         finer="folded",
     )
-    student = ReverseStudent(scales=(4, 2, 1))
+    method, student = ReverseDistillation(), ReverseStudent(scales=(4, 2, 1))
     return Released(
         encoder=encoder,
-        detector=ReverseDistillation(network=student),
+        detector=replace(method, network=student, training=_passes(method.training, 200, images)),
         evaluation=Evaluation(size=256),
     )
 
 
-def uniad(*, weights: str = "hub") -> Released:
-    """UniAD: four stages of an EfficientNet-B4, whose weights may be others than the release's of the same name."""
+def uniad(*, weights: str = "hub", images: int = MVTEC_AD) -> Released:
+    """UniAD: four stages of an EfficientNet-B4, whose weights may be others than the release's of the same name.
+
+    1,000 passes over so many training images.
+    """
+    method = UniAD()
     encoder = Encoder(
         name="tf_efficientnet_b4.aa_in1k",
         weights=weights,
         image_size=224,
         groups=((0,), (1,), (2,), (3,)),
     )
-    return Released(encoder=encoder, detector=UniAD(), evaluation=Evaluation(size=224))
+    detector = replace(method, training=_passes(method.training, 1000, images))
+    return Released(encoder=encoder, detector=detector, evaluation=Evaluation(size=224))
+
+
+def efficient_ad() -> Released:
+    """EfficientAD-M, from pixels; the features of the encoder beside them are not used."""
+    return Released(
+        encoder=Encoder(pixels=True), detector=EfficientAD(), evaluation=Evaluation(size=256)
+    )
+
+
+def ad2() -> Released:
+    """AD2 as its paper describes it; it has no release."""
+    return replace(efficient_ad(), detector=AD2())
+
+
+def _passes(training: Training, passes: int, images: int) -> Training:
+    """So many passes over the training images, without the remainders."""
+    return replace(training, steps=passes * (images // training.batch_size))
 
 
 def _wide_resnet(weights: str, memory: LocallyAware, *, pixels: bool = False) -> Encoder:

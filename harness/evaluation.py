@@ -158,12 +158,14 @@ class _Measured:
     ) -> Iterator[tuple[str, float]]:
         """Image metrics and sPRO against logical and structural anomalies apart, then averaged (LOCO's protocol)."""
         kinds_N = self.group["defect"].to_numpy()
-        parts = [
-            kept_N & (~labels_N | (kinds_N == kind)) for kind in sorted(set(kinds_N[labels_N]))
-        ]
+        kinds = sorted(set(kinds_N[labels_N]))
+        parts = [kept_N & (~labels_N | (kinds_N == kind)) for kind in kinds]
         sweeps = [image_sweep(labels_N[part], self.scores_N[part]) for part in parts]
         for metric, measure in IMAGE_METRICS.items():
-            yield metric, float(np.mean([measure(images) for images in sweeps]))
+            of_kinds = [measure(images) for images in sweeps]
+            yield metric, float(np.mean(of_kinds))
+            for kind, value in zip(kinds, of_kinds, strict=True):
+                yield f"{metric}_{kind.removesuffix('_anomalies')}", value
         spro = [self._channels(part).aupro(SPRO_LIMIT) for part in parts]
         yield f"pixel_auspro_{SPRO_LIMIT:g}", float(np.mean(spro))
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.comparison import summarise
 from reports.labels import METRICS, headline, tidy, wide
+from reports.seeds import draw_curve
 from reports.style import MARKERS, shades
 
 TITLE = "Methods under contamination"
@@ -49,9 +50,7 @@ def curves(rows: pd.DataFrame) -> Figure:
     for axes, (readout, title) in zip(panels, PANELS.items(), strict=True):
         for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
             curve = means[(means["method"] == method) & (means["readout"] == readout)]
-            curve = curve.sort_values("noise")
-            marker = MARKERS[i % len(MARKERS)]
-            axes.plot(curve["noise"], curve["value"], marker=marker, color=colour, label=method)
+            draw_curve(axes, curve, str(method), colour, MARKERS[i % len(MARKERS)])
         axes.set_title(title)
         axes.set_xlabel("noise")
         axes.set_xticks(sorted(means["noise"].unique()))

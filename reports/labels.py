@@ -10,6 +10,8 @@ METRICS = {
     "image_auroc": "image AUROC",
     "image_ap": "image AP",
     "image_f1max": "image F1-max",
+    "image_auroc_structural": "image AUROC (structural)",
+    "image_auroc_logical": "image AUROC (logical)",
     "pixel_auroc": "pixel AUROC",
     "pixel_ap": "pixel AP",
     "pixel_f1max": "pixel F1-max",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.cells import Runs
@@ -37,6 +38,22 @@ def draw_groups(named: pd.DataFrame, metric: str) -> Figure:
     axes.set_ylabel(METRICS[metric])
     axes.legend(fontsize=9)
     return figure
+
+
+def draw_curve(
+    axes: Axes,
+    rows: pd.DataFrame,
+    label: str,
+    colour: tuple[float, ...],
+    marker: str,
+    x: str = "noise",
+) -> None:
+    """Draw the mean over seeds, and a standard deviation on either side where there are several."""
+    curve = rows.groupby(x)["value"].agg(["mean", "std"])
+    axes.plot(curve.index, curve["mean"], marker=marker, color=colour, label=label)
+    band = curve.dropna()
+    low, high = band["mean"] - band["std"], band["mean"] + band["std"]
+    axes.fill_between(band.index, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def over_seeds(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:

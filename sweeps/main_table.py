@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from baselines.patchcore import PatchCore
 from baselines.presets import Released
-from baselines.softpatch import SoftPatch
-from harness.evaluation import Evaluation
 from harness.experiment import Experiment
 from sweeps.profile import Profile
 
@@ -20,22 +17,15 @@ from sweeps.profile import Profile
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the table, method by method."""
     return [
-        replace(
-            profile.experiment(method.detector, ratio, evaluation=method.evaluation),
-            encoder=method.encoder,
-        )
+        profile.cell(method, ratio)
         for method in _methods(profile)
         for ratio in profile.noise_ratios
     ]
 
 
 def _methods(profile: Profile) -> Iterator[Released]:
-    own = Released(encoder=profile.encoder, detector=profile.plain, evaluation=Evaluation())
-    if profile.released is not None:
-        yield from profile.released
-    else:
-        for detector in (profile.inreach, PatchCore(), SoftPatch(), profile.fun_ad):
-            yield replace(own, detector=detector)
+    own = profile.own
+    yield from profile.baselines
     yield own
     yield replace(own, detector=profile.meds)
     for pair in profile.others:

@@ -8,6 +8,7 @@ from baselines import presets as releases
 from baselines.fun_ad import FunAD
 from harness import presets
 from harness.datasets.mvtec_ad import MVTecAD
+from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
 from harness.datasets.visa import VisA
 from harness.optimizer import Training
@@ -30,6 +31,10 @@ MVTEC_AD = Profile(
     rhos=_PAPER_RHOS,
     meds_rhos=_PAPER_RHOS,
     fun_ad=FunAD(),
+    reverse_distillation=releases.reverse_distillation(),
+    uniad=releases.uniad(),
+    efficient_ad=releases.efficient_ad(),
+    ad2=releases.ad2(),
 )
 VISA = replace(
     MVTEC_AD,
@@ -37,8 +42,22 @@ VISA = replace(
     dataset=VisA(),
     others=(presets.inp_former(8659), presets.hvq(8659)),
     noise_ratios=(0.0, 0.02, 0.05, 0.1),
+    reverse_distillation=releases.reverse_distillation(images=8659),
+    uniad=releases.uniad(images=8659),
+)
+LOCO = replace(
+    MVTEC_AD,
+    name="loco",
+    dataset=MVTecLOCO(),
+    others=(),
+    released=(releases.patchcore(), releases.softpatch(), releases.inreach()),
+    noise_ratios=(0.0, 0.1, 0.2, 0.3, 0.4),
+    reverse_distillation=releases.reverse_distillation(images=1772),
+    uniad=releases.uniad(images=1772),
 )
 _SINGLE = Training(steps=2500)
+_SINGLE_RD = releases.reverse_distillation(images=1215)
+_SINGLE_UNIAD = releases.uniad(images=1215)
 REAL_IAD = replace(
     MVTEC_AD,
     name="real_iad",
@@ -51,7 +70,9 @@ REAL_IAD = replace(
         finetuning=_SINGLE,
     ),
     others=(),
-    released=(releases.patchcore(), releases.softpatch()),
+    reverse_distillation=_SINGLE_RD,
+    uniad=_SINGLE_UNIAD,
+    released=(releases.patchcore(), _SINGLE_RD, _SINGLE_UNIAD, releases.softpatch()),
     several_categories=False,
     apart=True,
 )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
 from baselines.presets import Released
+from baselines.softpatch import SoftPatch
 from harness.datasets import Dataset
 from harness.detectors import Detector, PlainNetwork
 from harness.encoders import Encoder
@@ -45,6 +47,14 @@ class Profile:
     fun_ad: FunAD
     """FUN-AD, in our own profiles shorter and faster than published: its bank is smaller and made once an epoch, its
     rate is ten times as high."""
+    reverse_distillation: Released
+    """Reverse distillation, in our own profiles small and short on the profile's features."""
+    uniad: Released
+    """UniAD, in our own profiles small and short on the profile's features."""
+    efficient_ad: Released
+    """EfficientAD-M, in our own profiles on small images, narrow and short."""
+    ad2: Released
+    """AD2, in our own profiles with the batches and length of `efficient_ad`."""
     several_categories: bool = True
     """Whether the dataset has more than one."""
     apart: bool = False
@@ -67,6 +77,26 @@ class Profile:
         """Names of the categories that it has."""
         chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
         return chosen or tuple(self.dataset.expected)
+
+    @property
+    def own(self) -> Released:
+        """The profile's encoder, and the network as its authors train it."""
+        return Released(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
+
+    @property
+    def baselines(self) -> tuple[Released, ...]:
+        """Noise-robust baselines of the main table: with their authors' encoders, or on the profile's features."""
+        if self.released is not None:
+            return self.released
+        detectors = (self.inreach, PatchCore(), SoftPatch(), self.fun_ad)
+        return tuple(replace(self.own, detector=detector) for detector in detectors)
+
+    def cell(self, method: Released, ratio: float, *, seed: int = 0) -> Experiment:
+        """A cell of a study: a method with an encoder and an evaluation of its own."""
+        of_profile = self.experiment(
+            method.detector, ratio, seed=seed, evaluation=method.evaluation
+        )
+        return replace(of_profile, encoder=method.encoder)
 
     def experiment(
         self,

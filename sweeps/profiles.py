@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.presets import Released
+from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
+from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
 from harness.detectors import PlainNetwork
 from harness.encoders import Encoder
+from harness.evaluation import Evaluation
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
 from harness.optimizer import Training
+from harness.patch_features import LocallyAware
 from harness.presets import Pair
-from sweeps.paper_profiles import MVTEC_AD, REAL_IAD, VISA
+from harness.teachers import Teacher
+from sweeps.paper_profiles import LOCO, MVTEC_AD, REAL_IAD, VISA
 from sweeps.profile import Profile
 
 _FUN_AD = FunAD(
@@ -27,6 +35,29 @@ _FUN_AD = FunAD(
     bank_refresh="epoch",
     equal=1e-4,
     bank_patches=4096,
+)
+_TEACHER = Teacher(
+    encoder=Encoder(memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=64)),
+    width=16,
+    image_size=128,
+    steps=500,
+    batch_size=8,
+    learning_rate=1e-3,
+)
+_STUDENT = EfficientAD(
+    teacher=_TEACHER, image_size=128, width=16, steps=600, batch_size=8, learning_rate=1e-3
+)
+_REVERSE = ReverseDistillation(
+    network=ReverseStudent(bottleneck=1, stages=(1, 1)),
+    training=replace(ReverseDistillation().training, steps=500),
+)
+_UNIAD = UniAD(
+    network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
+    training=replace(UniAD().training, steps=400, learning_rate=1e-3, final_learning_rate=1e-4),
+)
+_FEATURES = Released(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
+_PIXELS = Released(
+    encoder=Encoder(image_size=128, pixels=True), detector=_STUDENT, evaluation=Evaluation()
 )
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
 
@@ -44,6 +75,10 @@ LAPTOP = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
     fun_ad=_FUN_AD,
+    reverse_distillation=_FEATURES,
+    uniad=replace(_FEATURES, detector=_UNIAD),
+    efficient_ad=_PIXELS,
+    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
     self_made=True,
 )
 
@@ -52,6 +87,17 @@ _TINY_INP = InpFormer(width=16, depth=2, heads=2, prototypes=3)
 _TINY_HVQ = Hvq(width=16, depth=1, heads=2, hidden=32, codes=16)
 _BRIEF = Training(steps=10)
 _SMOKE = Encoder(image_size=128)
+_SMOKE_FEATURES = Released(
+    encoder=_SMOKE,
+    detector=replace(_REVERSE, training=replace(_REVERSE.training, steps=10)),
+    evaluation=Evaluation(),
+)
+_SMOKE_STUDENT = replace(
+    _STUDENT, teacher=replace(_TEACHER, steps=10), image_size=64, width=8, steps=10
+)
+_SMOKE_PIXELS = Released(
+    encoder=replace(_SMOKE, pixels=True), detector=_SMOKE_STUDENT, evaluation=Evaluation()
+)
 
 SMOKE = Profile(
     name="smoke",
@@ -85,6 +131,12 @@ SMOKE = Profile(
     ),
     inreach=InReaCh(min_channel_length=1, std_factor=None),
     fun_ad=FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),
+    reverse_distillation=_SMOKE_FEATURES,
+    uniad=replace(
+        _SMOKE_FEATURES, detector=replace(_UNIAD, training=replace(_UNIAD.training, steps=10))
+    ),
+    efficient_ad=_SMOKE_PIXELS,
+    ad2=replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
     self_made=True,
 )
 
@@ -104,7 +156,13 @@ MTD = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
     fun_ad=replace(_FUN_AD, snapshots=5),
+    reverse_distillation=_FEATURES,
+    uniad=replace(_FEATURES, detector=_UNIAD),
+    efficient_ad=_PIXELS,
+    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
     several_categories=False,
 )
 
-PROFILES = {profile.name: profile for profile in (LAPTOP, SMOKE, MTD, MVTEC_AD, VISA, REAL_IAD)}
+PROFILES = {
+    profile.name: profile for profile in (LAPTOP, SMOKE, MTD, MVTEC_AD, VISA, REAL_IAD, LOCO)
+}

@@ -1,9 +1,9 @@
 """The main table of MeDS on Real-IAD (Table 3).   make sweep-real_iad DATA=folder
 
-Every category of Real-IAD in a network of its own, at 0, 10, 20 and 40 % noise: PatchCore, SoftPatch, and Dinomaly with
-and without MeDS; UniAD and RD, which the paper has, too, are not among our methods. 480 experiments. The contamination
-is --protocol's, not the official noisy lists, which are datasets of their own (`RealIAD.lists`). Expect MeDS ahead at
-every noise ratio, by little without contamination.
+Every category of Real-IAD in a network of its own, at 0, 10, 20 and 40 % noise: PatchCore, reverse distillation, UniAD,
+SoftPatch, and Dinomaly with and without MeDS. 720 experiments. The contamination is --protocol's, not the official
+noisy lists, which are datasets of their own (`RealIAD.lists`). Expect MeDS ahead at every noise ratio, by little
+without contamination.
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+"""AD2 beside EfficientAD-M: noise, modules, batches, latency (Tables 1 to 4 of AD2).   make figure-loco"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.comparison import summarise
+from reports.labels import METRICS, headline, tidy
+from reports.seeds import draw_curve, over_seeds
+from reports.style import MARKERS, shades
+
+PROFILE = "loco"
+"""Where it is drawn unless it is told otherwise."""
+TITLE = "AD2 and EfficientAD-M under contamination"
+CAPTION = (
+    "Figure: all test images; a band is a standard deviation on either side of the mean over training seeds. Neither "
+    "module: EfficientAD-M with the batches and length of AD2. Latency: wall time of scoring a test image, beside "
+    "whatever else the machine did, so compare what was run alone (make bench ARGS=latency for that); patches of "
+    "PatchCore, SoftPatch and InReaCh are encoded before."
+)
+METRIC = "image_auroc"
+MODULES = {
+    ("True", "True"): "AD2",
+    ("True", "False"): "NMFE alone",
+    ("False", "True"): "ATDR alone",
+    ("False", "False"): "neither module",
+}
+BATCH = "detector.student.batch_size"
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy results whose method names the modules of AD2, and its batches where they are not the usual ones."""
+    rows = tidy(results)
+    ad2 = rows["detector"] == "AD2"
+    if not ad2.any():
+        return rows.assign(batch=np.nan)
+    switches = zip(rows.loc[ad2, "detector.nmfe"], rows.loc[ad2, "detector.atdr"], strict=True)
+    names = pd.Series([MODULES[pair] for pair in switches], index=rows.index[ad2])
+    batch = rows.loc[ad2, BATCH].astype(int)
+    usual = batch.mode().iloc[0]
+    names = names.where(batch == usual, names + ", batch " + batch.astype(str))
+    method = rows["method"].astype(str)
+    method[ad2] = names
+    return rows.assign(method=method, batch=batch)
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw both over the noise ratios, and AD2 over its batch sizes."""
+    rows = headline(named(results), METRIC)
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    curves = rows.groupby("method", sort=False).filter(lambda group: group["noise"].nunique() > 1)
+    methods = list(curves["method"].unique())
+    for method, colour, marker in zip(methods, shades(len(methods)), MARKERS, strict=False):
+        draw_curve(left, curves[curves["method"] == method], method, colour, marker)
+    left.set_xlabel("noise")
+    left.xaxis.set_major_formatter("{x:.0%}")
+    left.set_ylabel(METRICS[METRIC])
+    left.legend(fontsize=9)
+    batches = rows[rows["method"].astype(str).str.startswith("AD2")]
+    noise = batches.loc[batches["method"] != "AD2", "noise"]
+    if len(noise):
+        at = batches[batches["noise"] == noise.iloc[0]]
+        draw_curve(right, at, "AD2", shades(2)[1], "o", x="batch")
+        right.set_xscale("log", base=2)
+        right.xaxis.set_major_formatter("{x:g}")
+        right.set_title(f"AD2 at noise {noise.iloc[0]:.0%}")
+    right.set_xlabel("images per batch")
+    return figure
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """The paper's metrics of every method, a block per noise ratio and read-out."""
+    return summarise(named(results))
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean and deviation over training seeds per method, category and noise ratio, with milliseconds per image."""
+    rows = named(results)
+    parts = []
+    for category, group in rows[rows["readout"].isin(["all", "unseen"])].groupby("category"):
+        of_category = over_seeds(group.assign(category="mean"), ["noise", "method"])
+        parts.append(of_category.assign(category=category))
+    measured = pd.concat(parts, ignore_index=True)
+    timed = rows.groupby(["noise", "method"])["milliseconds"].median().rename("ms per image")
+    return measured.merge(timed.reset_index(), on=["noise", "method"], how="left").sort_values(
+        ["category", "noise", "readout"], kind="stable", ignore_index=True
+    )
