@@ -73,6 +73,20 @@ def test_a_perfect_loco_map_has_a_perfect_spro(tmp_path):
     )  # the whole image is no precise map
 
 
+def test_kinds_of_loco_anomalies_are_measured_apart_then_averaged(tmp_path):
+    """Structural ones stand out, logical ones are the least of all."""
+    dataset = MVTecLOCO()
+    samples = dataset.samples(trees.mvtec_loco(tmp_path))
+    test = samples[samples["split"] == "test"].reset_index(drop=True)
+    level = test["defect"].map({"good": 0.5, "structural_anomalies": 1.0, "logical_anomalies": 0.1})
+    scores_NP = np.tile(level.to_numpy()[:, None], (1, 64))
+    values, _ = measured(dataset, tmp_path, test, scores_NP)
+    found = values["all", "juice_bottle"]
+    assert found["image_auroc_structural"] == 1
+    assert found["image_auroc_logical"] == 0
+    assert found["image_auroc"] == 0.5
+
+
 def test_views_of_an_object_are_scored_together(tmp_path):
     dataset = RealIAD()
     root = trees.real_iad(tmp_path)

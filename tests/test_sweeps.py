@@ -15,10 +15,12 @@ from harness.meds import MeDS
 from reports.ablation import ROWS
 from reports.ablation import named as ablation_rows
 from reports.baselines import named as methods_of
+from reports.loco import named as variants
 from reports.options import named as choices
 from reports.paper import published
 from sweeps.__main__ import SUPPORT
-from sweeps.paper_profiles import MVTEC_AD, REAL_IAD, VISA
+from sweeps.loco import BATCHES
+from sweeps.paper_profiles import LOCO, MVTEC_AD, REAL_IAD, VISA
 from sweeps.profiles import LAPTOP, MTD, PROFILES
 
 STUDIES = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
@@ -75,12 +77,12 @@ def test_methods_of_the_baselines_have_names_of_their_own(results_of):
         assert (counts == len(profile.noise_ratios)).all()
 
 
-def test_the_papers_tables_have_every_method_that_is_here_at_every_noise_ratio():
-    """Tables 1 to 3 without UniAD and RD: the rows, noise ratios and setting that `paper.csv` has."""
+def test_the_papers_tables_have_every_method_at_every_noise_ratio():
+    """Tables 1 to 3: the rows, noise ratios and setting that `paper.csv` has."""
     tables = {"mvtec_ad": (MVTEC_AD, "T1"), "visa": (VISA, "T2"), "real_iad": (REAL_IAD, "T3")}
     rows = published()
     for study, (profile, name) in tables.items():
-        table = rows[(rows["table"] == name) & ~rows["method"].isin(["UniAD", "RD"])]
+        table = rows[rows["table"] == name]
         experiments = cells(study, profile)
         noises = {round(100 * e.noise.ratio) for e in experiments}
         assert noises == set(table["noise"])
@@ -123,6 +125,31 @@ def test_the_ablation_changes_stages_and_nothing_else():
             assert detector.training == LAPTOP.plain.training
         else:
             assert detector == MemoryDetector(memory=LAPTOP.meds.memory)
+
+
+@pytest.mark.parametrize("profile", [MTD, LOCO], ids=lambda profile: profile.name)
+def test_every_variant_of_ad2_has_a_name_of_its_own(results_of, profile):
+    rows = variants(results_of(cells("loco", profile)))
+    noises, counts = len(profile.noise_ratios), rows["method"].value_counts()
+    assert counts.pop("AD2") == counts.pop("EfficientAD-M") == 3 * noises
+    alone = ["NMFE alone", "ATDR alone", "neither module"]
+    batches = [f"AD2, batch {size}" for size in BATCHES if size != usual_batch(profile)]
+    assert {name: counts.pop(name) for name in alone + batches} == dict.fromkeys(alone + batches, 3)
+    assert (counts == 1).all()
+    assert set(rows.loc[rows["method"].isin([*alone, *batches]), "noise"]) == {0.1}
+
+
+def usual_batch(profile):
+    return profile.ad2.detector.student.batch_size
+
+
+def test_every_system_is_compared_over_seeds_beside_the_baselines(results_of):
+    rows = methods_of(results_of(cells("systems", MTD)))
+    counts = rows["method"].value_counts()
+    seeded = {"reverse distillation", "UniAD", "EfficientAD-M", "AD2", "plain network", "MeDS"}
+    assert {name for name, count in counts.items() if count == 12} == seeded
+    assert {name for name, count in counts.items() if count == 4} == set(counts.index) - seeded
+    assert {e.key for e in cells("baselines", MTD)} <= {e.key for e in cells("systems", MTD)}
 
 
 def test_iterations_need_a_distillation():
