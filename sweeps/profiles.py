@@ -39,25 +39,22 @@ _FUN_AD = FunAD(
 _TEACHER = Teacher(
     encoder=Encoder(memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=64)),
     width=16,
-    image_size=128,
+    image_size=96,
     steps=500,
     batch_size=8,
     learning_rate=1e-3,
 )
 _STUDENT = EfficientAD(
-    teacher=_TEACHER, image_size=128, width=16, steps=600, batch_size=8, learning_rate=1e-3
+    teacher=_TEACHER, image_size=96, width=16, steps=1000, batch_size=4, learning_rate=1e-3
 )
-_REVERSE = ReverseDistillation(
-    network=ReverseStudent(bottleneck=1, stages=(1, 1)),
-    training=replace(ReverseDistillation().training, steps=500),
-)
+_REVERSE = ReverseDistillation(training=replace(ReverseDistillation().training, steps=250))
 _UNIAD = UniAD(
     network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
-    training=replace(UniAD().training, steps=400, learning_rate=1e-3, final_learning_rate=1e-4),
+    training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
 )
 _FEATURES = Released(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
 _PIXELS = Released(
-    encoder=Encoder(image_size=128, pixels=True), detector=_STUDENT, evaluation=Evaluation()
+    encoder=Encoder(image_size=96, pixels=True), detector=_STUDENT, evaluation=Evaluation()
 )
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
 
@@ -89,7 +86,10 @@ _BRIEF = Training(steps=10)
 _SMOKE = Encoder(image_size=128)
 _SMOKE_FEATURES = Released(
     encoder=_SMOKE,
-    detector=replace(_REVERSE, training=replace(_REVERSE.training, steps=10)),
+    detector=ReverseDistillation(
+        network=ReverseStudent(bottleneck=1, stages=(1, 1)),
+        training=replace(_REVERSE.training, steps=10),
+    ),
     evaluation=Evaluation(),
 )
 _SMOKE_STUDENT = replace(
