@@ -1,17 +1,21 @@
 """Teachers: taught what an encoder says, on its grid and in its units, and made by a command that goes on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from skimage import data
 
+from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from harness.checkpoints import Checkpoints
 from harness.commands.teacher import PretrainTeacher
 from harness.compute import InProcess
 from harness.encoders import Encoder, encode
 from harness.errors import InputError, UsageError
+from harness.experiment import prepare, run_prepared
 from harness.patch_description import PatchDescription, described_by, standardised
 from harness.patch_features import LocallyAware
 from harness.teachers import Distillation, Teacher, run_distillation
@@ -90,6 +94,30 @@ def test_distillation_goes_on_from_a_checkpoint_to_the_same_weights(folder, tmp_
     assert [step for phase, step in seen if phase != "measuring the encoder"] == [1, 2, 3, 4, 5, 6]
     for name, weights in whole.items():
         np.testing.assert_array_equal(weights, resumed[name])
+
+
+def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
+    """Of drawn textures, for EfficientAD and AD2 alike; a detector by itself wants a file."""
+    teacher = Teacher(
+        encoder=LOCAL, width=8, image_size=SIZE, steps=2, batch_size=2, measured=2, seed=1
+    )
+    student = EfficientAD(teacher=teacher, image_size=SIZE, width=8, steps=1)
+    methods = (student, AD2(student=replace(student, batch_size=3)))
+    experiments = [small.experiment(method, categories=("brick",)) for method in methods]
+    places = {"data": small.data, "cache": tmp_path}
+    seen = []
+    for experiment in experiments:
+        prepared = prepare([experiment], **places, compute=InProcess())[experiment.key]
+        (file,) = prepared.teachers.values()
+        seen.append(file.stat().st_mtime_ns)
+        taught = prepared.taught(experiment.detector)
+        assert described_by(getattr(taught, "student", taught).teacher_weights()).channels == 8
+        result = run_prepared(experiment, prepared, data=small.data, compute=InProcess())
+        assert result.milliseconds > 0
+    assert seen[0] == seen[1]
+    assert list((tmp_path / "teachers").glob("*.pt")) == [file]
+    with pytest.raises(InputError, match="a detector by itself wants a file"):
+        student.teacher_weights()
 
 
 def test_settings_that_cannot_work_are_refused(folder):
