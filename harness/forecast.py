@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from harness.preparation import (
     files_of,
     read_dataset,
     score_requests,
+    teacher_of,
 )
+from harness.teachers import file_of
 
 ENCODED, COMPARED = 4, 16
 """Images that are encoded, and random ones that are compared, to measure rates."""
@@ -105,7 +107,15 @@ def forecast(
         )
         steps.append(_encoding(samples, entries, probe))
         steps += _memories(Prepared(samples, features, digest), group, probe)
-    return Forecast(missing, tuple(steps), seconds)
+    return Forecast(missing, (*_teachers(missing.values(), cache), *steps), seconds)
+
+
+def _teachers(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
+    """Teachers that are to be made, if any are wanted; how long that takes is not known."""
+    wanted = {teacher for e in experiments if (teacher := teacher_of(e.detector))}
+    if wanted:
+        missing = [teacher for teacher in wanted if not file_of(teacher, cache).is_file()]
+        yield Step("teachers", len(wanted), len(missing), seconds=0, gigabytes=0)
 
 
 @dataclass(frozen=True)

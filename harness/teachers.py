@@ -98,14 +98,18 @@ def make_teachers(
     """
     made = {}
     for teacher in dict.fromkeys(teachers):
-        folder = cache / "teachers"
-        file = made[teacher] = folder / f"{digest(teacher)}.pt"
-        with alone(folder / "teachers.lock", "makes teachers"):
+        file = made[teacher] = file_of(teacher, cache)
+        with alone(file.with_name("teachers.lock"), "makes teachers"):
             if not file.is_file():
                 job = Distillation(teacher, drawn_images(cache))
-                compute = InProcess(report, Checkpoints(folder))
+                compute = InProcess(report, Checkpoints(file.parent))
                 write_weights(compute.train(run_distillation, job), file)
     return made
+
+
+def file_of(teacher: Teacher, cache: Path) -> Path:
+    """Where the weights of a teacher lie that experiments make."""
+    return cache / "teachers" / f"{digest(teacher)}.pt"
 
 
 def drawn_images(cache: Path) -> tuple[str, ...]:

@@ -28,11 +28,17 @@ class Choice:
     category: tuple[str, ...] | None = None
     """Only these categories of the dataset: another experiment than one on all of them."""
     method: tuple[str, ...] | None = None
-    """Only these methods: memory, meds, plain, patchcore, softpatch, inreach, fun_ad."""
+    """Only these methods: memory, meds, plain, patchcore, softpatch, inreach, fun_ad, reverse_distillation, uniad,
+    efficient_ad, ad2."""
     seed: tuple[int, ...] | None = None
     """Only these training seeds."""
     limit: int | None = None
     """At most so many experiments, the first of the study."""
+
+    teacher: str | None = None
+    """File of weights of EfficientAD-M's and AD2's teacher, instead of the profile's (see `pretrain-teacher`)."""
+    penalty: str | None = None
+    """Folder of images of anything else for these two, ImageNet as published; without it there is no penalty."""
 
     def narrow(self, profile: Profile) -> Profile:
         """The profile with fewer values on its axes.
@@ -45,6 +51,8 @@ class Choice:
             profile = replace(profile, noise_ratios=self.noise)
         if self.rho is not None:
             profile = replace(profile, rhos=self.rho, meds_rhos=self.rho)
+        students = {"teacher": self.teacher, "penalty": self.penalty}
+        profile = profile.with_students(**{k: v for k, v in students.items() if v is not None})
         if self.category is not None:
             dataset: Any = profile.dataset
             if "categories" not in {field.name for field in dataclasses.fields(dataset)}:

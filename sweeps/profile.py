@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
@@ -77,6 +80,16 @@ class Profile:
         """Names of the categories that it has."""
         chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
         return chosen or tuple(self.dataset.expected)
+
+    def with_students(self, **settings: Any) -> Profile:
+        """The profile with other settings of EfficientAD-M, alone and in AD2."""
+        alone, wary = cast(EfficientAD, self.efficient_ad.detector), cast(AD2, self.ad2.detector)
+        changed = replace(wary, student=replace(wary.student, **settings))
+        return replace(
+            self,
+            efficient_ad=replace(self.efficient_ad, detector=replace(alone, **settings)),
+            ad2=replace(self.ad2, detector=changed),
+        )
 
     @property
     def own(self) -> Released:

@@ -16,6 +16,7 @@ from harness.noise import Noise
 from harness.preparation import candidates_of
 from sweeps.choice import Choice
 from sweeps.dry_run import as_text, dry_run
+from sweeps.paper_profiles import LOCO
 from sweeps.profiles import LAPTOP, MTD, SMOKE
 from sweeps.rho import experiments as rho_study
 from sweeps.where import Where
@@ -73,6 +74,16 @@ def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
         Choice(method=("gan",)).pick(cells)
     with pytest.raises(UsageError, match="from 1 on, got 0"):
         Choice(limit=0).pick(cells)
+
+
+def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them():
+    chosen = Choice(teacher="mine.pt", penalty="photographs").narrow(LOCO)
+    students = [chosen.efficient_ad.detector, chosen.ad2.detector.student]
+    for student, before in zip(
+        students, [LOCO.efficient_ad.detector, LOCO.ad2.detector.student], strict=True
+    ):
+        assert student == replace(before, teacher="mine.pt", penalty="photographs")
+    assert Choice().narrow(LOCO) == LOCO
 
 
 def test_axes_and_categories_narrow_the_profile():
