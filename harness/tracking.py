@@ -1,4 +1,4 @@
-"""MLflow, both ways: runs in, finished keys and tables out. With `run_log` and `run_tables` all that knows MLflow.
+"""MLflow, both ways: runs in, finished keys and tables out. What knows MLflow, with `run_log`, `run_tables`, `store`.
 
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
@@ -26,7 +26,7 @@ from harness.errors import InputError, NoResultError
 from harness.records import to_record
 from harness.run_log import BATCH, SAMPLES, RunLog
 from harness.run_tables import DATA, KEY, WRITER, row_of, values_of
-from harness.store import must_answer
+from harness.store import client_of, must_answer
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
@@ -68,7 +68,8 @@ class Tracker:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=self.uri)
+        """It goes with the tracker to workers, which so wait for a server that is away when they begin."""
+        return client_of(self.uri)
 
     @cached_property
     def _experiment(self) -> str:

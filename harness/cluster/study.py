@@ -50,10 +50,11 @@ def run_study(
         KeyboardInterrupt: the user stopped the study; what was finished stays finished.
     """
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
+    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
+    tracker.reach()  # said before images are read
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, data_digest = read_dataset(dataset, data, cache)
     runs.mkdir(parents=True, exist_ok=True)
-    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
     by_key = {experiment.key: experiment for experiment in experiments}
     with alone(runs / "opening.lock", "opens a study"):  # MLflow makes a database twice at once
         parent = tracker.open_study(profile, by_key, data_digest)
