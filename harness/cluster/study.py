@@ -51,12 +51,15 @@ def run_study(
     """
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
     tracker = Tracker(default_uri(runs), study, runs / "artifacts")
-    tracker.reach()  # said before images are read
+    if tracker.file is None:
+        tracker.reach()  # said before images are read
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, data_digest = read_dataset(dataset, data, cache)
     runs.mkdir(parents=True, exist_ok=True)
     by_key = {experiment.key: experiment for experiment in experiments}
-    with alone(runs / "opening.lock", "opens a study"):  # MLflow makes a database twice at once
+    database = tracker.file or runs / "mlflow.db"
+    # Two processes at once would each begin to make it.
+    with alone(database.with_name("opening.lock"), "opens a study"):
         parent = tracker.open_study(profile, by_key, data_digest)
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
