@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.progress import Summary
-from harness.cluster.session import seats, session
+from harness.cluster.session import connected, seats, session
 from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
@@ -31,6 +32,7 @@ def run_study(
     runs: Path,
     address: str | None = None,
     sharing: Sharing = Sharing(),
+    lasting: ExitStack,
 ) -> Summary:
     """Run every experiment that is not finished yet.
 
@@ -44,6 +46,7 @@ def run_study(
         another store.
         address: Ray cluster to work on; None for this machine.
         sharing: How the experiments share the cluster.
+        lasting: Where the session ends that the first call with work to do begins, and others share.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
@@ -72,24 +75,28 @@ def run_study(
     scratch = Path(tempfile.mkdtemp(prefix="study-", dir=cache))
     summary = None
     try:
-        with session(address):
-            seats(sharing)  # said before anything is computed
-            with hire() as crew:
-                compute = OnRay(scratch, crew=crew)
-                prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
-            plan = Plan(
-                experiments=missing,
-                names=names(by_key),
-                prepared=prepared,
-                data=data,
-                scratch=scratch,
-                checkpoints=cache / "checkpoints",
-                tracker=tracker,
-                parent=parent,
-                environment={**describe_environment(), "workers": str(sharing.workers)},
-                sharing=sharing,
-            )
-            summary = replace(sweep(plan), finished_before=done)
+        if not connected():
+            lasting.enter_context(session(address))
+        seats(sharing)  # said before anything is computed
+        with hire() as crew:
+            compute = OnRay(scratch, crew=crew)
+            prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
+        plan = Plan(
+            experiments=missing,
+            names=names(by_key),
+            prepared=prepared,
+            data=data,
+            scratch=scratch,
+            checkpoints=cache / "checkpoints",
+            tracker=tracker,
+            parent=parent,
+            environment={**describe_environment(), "workers": str(sharing.workers)},
+            sharing=sharing,
+        )
+        summary = replace(sweep(plan), finished_before=done)
+    except BaseException:
+        lasting.close()  # so that nobody writes the runs that are closed next
+        raise
     finally:
         tracker.close_study(parent, complete=summary is not None and not summary.failures)
         shutil.rmtree(scratch, ignore_errors=True)
