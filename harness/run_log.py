@@ -8,17 +8,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
 
 if TYPE_CHECKING:
     from harness.experiment import Result
 
 FAILURE = "meds.failure"
 """Tag that says why an experiment failed."""
+LOCK, ALIVE = "meds.lock", "meds.alive"
+"""Tags of a run: the lock that its process holds, and when that gave the last sign of life (see `harness.claims`)."""
 SAMPLES = "samples.jpg"
 """Artifact with anomaly maps over a few test images."""
 BATCH = 1000
@@ -53,6 +57,16 @@ class RunLog:
             for step in range(0, len(trained.losses_T), stride):
                 if step not in written:
                     yield _metric(name, trained.losses_T[step : step + stride].mean(), step)
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with suppress(MlflowException):  # if something is wrong, what else is written will say so
+            self.client.set_tag(self.run_id, ALIVE, str(time.time()))
+
+    def withdraw(self) -> None:
+        """Take the run back."""
+        self.client.set_terminated(self.run_id, "KILLED")
+        self.client.delete_run(self.run_id)
 
     def fail(self, reason: str) -> None:
         """Record why the experiment failed."""

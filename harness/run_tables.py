@@ -6,7 +6,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from harness.run_log import FAILURE
+from harness.run_log import ALIVE, FAILURE, LOCK
 
 KEY, DATA = "meds.key", "meds.data"
 """Tags of a run: its experiment, and the digest of the data it ran on."""
@@ -32,7 +32,7 @@ def row_of(run: Run) -> dict[str, Any]:
     environment = {
         name.removeprefix("meds."): value
         for name, value in tags.items()
-        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE, WRITER)
+        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE)
     }
     return {
         "run_id": run.info.run_id,

@@ -162,6 +162,28 @@ def alone(file: Path, doing: str) -> Iterator[None]:
         lock.release()
 
 
+def name_of(lock: Path) -> str:
+    """What a lock is known by to other processes; the same path on another machine is another file."""
+    return f"{lock.stat().st_ino} {lock.absolute()}"
+
+
+def is_held(name: str) -> bool | None:
+    """Whether a process holds a lock that this one does not; None where it cannot be seen from here."""
+    inode, _, path = name.partition(" ")
+    try:
+        if str(Path(path).stat().st_ino) != inode:
+            return None
+    except OSError:
+        return None
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 def _checksum(file: Path) -> int:
     checksum = 0
     with file.open("rb") as content:

@@ -1,13 +1,28 @@
-"""Where the tracking store is, and what to say when it does not answer."""
+"""Where the tracking store is, who talks to it, and what to say when it does not answer. Knows MLflow."""
 
 from __future__ import annotations
 
+import functools
 import os
+import re
+import socket
+import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import mlflow
+import sqlalchemy
+from mlflow import MlflowClient
+
 from harness.errors import InputError
+
+ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
+"""How MLflow asks a server that it does not know yet: twice, for six seconds."""
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SCHEMAS = Path("store/db_migrations/versions")
+"""Where MLflow has a file for every schema of a database that it knows; its name begins with that of the schema."""
 
 
 def default_uri(runs: Path) -> str:
@@ -28,6 +43,49 @@ def default_uri(runs: Path) -> str:
     return uri
 
 
+@functools.cache
+def client_of(uri: str) -> MlflowClient:
+    """Who talks to the tracking store at an address, once the store has answered.
+
+    Later requests wait for a server that is away (see `harness.environment`); one that never was there, as where the
+    address is mistyped, would be waited for in vain.
+
+    Raises:
+        InputError: it does not answer within seconds, or not as MLflow does.
+    """
+    with must_answer(uri), _asking_once():
+        if uri.startswith(DATABASES):
+            _open_database(uri)
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+        return client
+
+
+@contextmanager
+def _asking_once() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in ONCE}
+    os.environ.update(ONCE)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _open_database(uri: str) -> None:
+    """Connect to a database as MLflow will, which would try for two minutes."""
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def must_answer(uri: str) -> Iterator[None]:
     """Ask the tracking store at an address, or write to it.
@@ -37,9 +95,78 @@ def must_answer(uri: str) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
-            f"The tracking store {uri} does not answer ({str(error).splitlines()[0][:300]}). Start the server, make "
-            "room on its disk, name another store with MLFLOW_TRACKING_URI or --runs, or bring an older database up "
-            f"to date: .venv/bin/mlflow db upgrade {uri}. What is finished stays finished."
+            f"The tracking store {uri} {_diagnosis(uri, error)} What is finished stays finished."
         ) from error
+
+
+def _diagnosis(uri: str, error: Exception) -> str:
+    """What is wrong with a store, and what to do about it."""
+    root: BaseException = error
+    while deeper := root.__cause__ or root.__context__:
+        root = deeper
+    said = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return (
+        _of_the_way(root)
+        or _of_the_server(getattr(error, "error_code", ""), said)
+        or _of_the_database(uri, root, said)
+        or f"does not work ({said}). See that its server is well and its disk has room, or name another store with "
+        "MLFLOW_TRACKING_URI or --runs."
+    )
+
+
+def _of_the_way(root: BaseException) -> str | None:
+    """What keeps a request from a server, by the error below all others."""
+    match root:
+        case socket.gaierror():
+            return f"is on a machine that nobody knows ({root}). Correct MLFLOW_TRACKING_URI."
+        case ConnectionRefusedError():
+            return "does not answer: nothing listens there. Start the server, or correct MLFLOW_TRACKING_URI."
+        case TimeoutError():
+            return (
+                f"does not answer in time ({root}). Start the server, open the firewall on the way to it, or correct "
+                "MLFLOW_TRACKING_URI."
+            )
+        case ssl.SSLError():
+            return (
+                f"speaks no https that can be trusted ({root}). Correct MLFLOW_TRACKING_URI: http:// is without; or "
+                "name the certificate of its authority in MLFLOW_TRACKING_SERVER_CERT_PATH."
+            )
+    return None
+
+
+def _of_the_server(code: str, said: str) -> str | None:
+    """What a server says, by MLflow's code and words."""
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return (
+            f"refuses this user ({said}). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN, or ask its administrator for the right to write."
+        )
+    other = ("valid JSON", "Invalid url", "unsupported URI")
+    if code == "ENDPOINT_NOT_FOUND" or any(words in said for words in other):
+        return (
+            f"is not MLflow's ({said}). Correct MLFLOW_TRACKING_URI: http://host:5000, as `mlflow server` prints it, "
+            "or sqlite:////absolute/path.db."
+        )
+    return None
+
+
+def _of_the_database(uri: str, root: BaseException, said: str) -> str | None:
+    """What a database is, and should be."""
+    if isinstance(root, ModuleNotFoundError):
+        return f"needs the Python package {root.name}. Install it, or name another store."
+    if isinstance(root, sqlite3.DatabaseError) and "not a database" in str(root):
+        return "is a file, but no database. Move it away, or name another store."
+    if not (found := re.search(r"database schema \(found version (\w+)", said)):
+        return None
+    if any((Path(mlflow.__file__).parent / SCHEMAS).glob(f"{found[1]}_*")):
+        return (
+            f"was made by an older MLflow. Bring it up to date: .venv/bin/mlflow db upgrade {uri}."
+        )
+    return (
+        f"was made by a newer MLflow than {mlflow.__version__} here. Install that one, or name another store with "
+        "MLFLOW_TRACKING_URI or --runs."
+    )

@@ -1,4 +1,4 @@
-"""MLflow, both ways: runs in, finished keys and tables out. With `run_log` and `run_tables` all that knows MLflow.
+"""MLflow, both ways: runs in, finished keys and tables out. What knows MLflow, with `run_log`, `run_tables`, `store`.
 
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,9 +25,9 @@ from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError, NoResultError
 from harness.records import to_record
-from harness.run_log import BATCH, SAMPLES, RunLog
+from harness.run_log import ALIVE, BATCH, LOCK, SAMPLES, RunLog
 from harness.run_tables import DATA, KEY, WRITER, row_of, values_of
-from harness.store import must_answer
+from harness.store import client_of, must_answer
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
@@ -50,10 +51,15 @@ class Tracker:
     """Tells runs of this study's driver and its workers from those of another driver."""
 
     @property
+    def file(self) -> Path | None:
+        """File of the database, if the store is one."""
+        file = self.uri.removeprefix("sqlite:///")
+        return None if file == self.uri else Path(file)
+
+    @property
     def is_there(self) -> bool:
         """Whether the store exists; asking a database anything else would make it."""
-        file = self.uri.removeprefix("sqlite:///")
-        return file == self.uri or Path(file).is_file()
+        return self.file is None or self.file.is_file()
 
     def reach(self) -> str:
         """Ask the store for its studies, if it is there; say what it is.
@@ -68,15 +74,15 @@ class Tracker:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=self.uri)
+        """It goes with the tracker to workers, which so wait for a server that is away when they begin."""
+        return client_of(self.uri)
 
     @cached_property
     def _experiment(self) -> str:
         """Id of the study. The first call makes a fresh database, so the driver calls before any worker starts."""
         if found := self._client.get_experiment_by_name(self.study):
             return found.experiment_id
-        local = self.artifacts is not None and self.uri.startswith("sqlite")
-        place = self.artifacts.absolute().as_uri() if local and self.artifacts else None
+        place = self.artifacts.absolute().as_uri() if self.file and self.artifacts else None
         try:
             return self._client.create_experiment(self.study, artifact_location=place)
         except MlflowException:
@@ -91,9 +97,11 @@ class Tracker:
             InputError: the store cannot be written.
         """
         with must_answer(self.uri):
-            if (parent := self._parent(profile)) is None:
+            if self._parent(profile) is None:
                 tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
-                parent = self._client.create_run(self._experiment, tags=tags)
+                self._client.create_run(self._experiment, tags=tags)
+            parent = self._parent(profile)  # another driver may have been first
+            assert parent is not None
             self._client.set_tag(parent.info.run_id, DATA, data_digest)
             self._client.log_text(parent.info.run_id, json.dumps(sorted(keys)), KEYS_FILE)
             return parent.info.run_id
@@ -116,9 +124,8 @@ class Tracker:
 
     def finished_values(self, key: str, data_digest: str) -> dict[str, float] | None:
         """Metrics of an experiment that is finished on this data, by their names in MLflow; None if it is not."""
-        of_key = f"attributes.status = 'FINISHED' AND tags.`{KEY}` = '{key}' AND tags.`{DATA}` = '{data_digest}'"
-        found = self._search(of_key, self._everywhere())
-        return dict(found[0].data.metrics) if found else None
+        runs = self.attempts(key, data_digest)
+        return next((dict(r.data.metrics) for r in runs if r.info.status == "FINISHED"), None)
 
     def durations(self, data_digest: str) -> dict[str, float]:
         """Mean seconds that finished experiments on this data took, by the class of their detector."""
@@ -129,6 +136,11 @@ class Tracker:
                 seconds.setdefault(kind, []).append(run.data.metrics["seconds"])
         return {kind: sum(values) / len(values) for kind, values in seconds.items()}
 
+    def attempts(self, key: str, data_digest: str) -> list[Run]:
+        """Runs of an experiment on this data in all studies, whatever became of them."""
+        of_experiment = f"tags.`{KEY}` = '{key}' AND tags.`{DATA}` = '{data_digest}'"
+        return self._search(of_experiment, self._everywhere())
+
     def start(
         self,
         experiment: Experiment,
@@ -137,27 +149,26 @@ class Tracker:
         parent: str,
         data_digest: str,
         environment: Mapping[str, str],
+        lock: str = "",
     ) -> RunLog:
-        """Open a run for an experiment, in place of any unfinished one; `name` is what people see.
-
-        The caller is the only one who runs this experiment.
-        """
-        of_experiment = f"tags.`{KEY}` = '{experiment.key}' AND tags.`{DATA}` = '{data_digest}'"
-        for stale in self._search(of_experiment, self._everywhere()):
-            own = stale.info.experiment_id == self._experiment
-            if running := stale.info.status == "RUNNING":
-                self._client.set_terminated(stale.info.run_id, "KILLED")
-            if running or (own and stale.info.status != "FINISHED"):
-                self._client.delete_run(stale.info.run_id)
-        tags = {KEY: experiment.key, DATA: data_digest, PARENT: parent, WRITER: self.writer}
-        tags |= {"mlflow.runName": name}
-        tags |= {f"meds.{name}": value for name, value in environment.items()}
+        """Open a run for an experiment; `name` is what people see, `lock` says who writes (see `harness.claims`)."""
+        tags = {f"meds.{name}": value for name, value in environment.items()}
+        tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
+        tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time())}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)
         record = {"key": experiment.key, "value": to_record(experiment), **experiment.params}
         self._client.log_text(run_id, json.dumps(record, indent=2, default=str), RECORD)
         return RunLog(self._client, run_id)
+
+    def clear(self, stale: Iterable[Run]) -> None:
+        """Remove runs that nobody writes any more, but neither results nor what failed in other studies."""
+        for run in stale:
+            if run.info.status == "RUNNING":
+                RunLog(self._client, run.info.run_id).withdraw()
+            elif run.info.status != "FINISHED" and run.info.experiment_id == self._experiment:
+                self._client.delete_run(run.info.run_id)
 
     def load(self, profile: str) -> pd.DataFrame:
         """Finished results of the study on a profile: one row per experiment, category and metric.
@@ -256,7 +267,7 @@ class Tracker:
         if not (self.is_there and self._client.get_experiment_by_name(self.study)):
             return None
         found = self._search(f"tags.`{PROFILE}` = '{profile}'")
-        return found[0] if found else None
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def _finished(self, data_digest: str) -> dict[str, Run]:
         """Finished runs of all studies by the key of their experiment; of two that raced, the first."""

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -75,13 +76,14 @@ def main(options: Options) -> int:
         dry_run(options.study, profile.name, first, data=data, where=where)
         return 0
     try:
-        summary = run_rounds(
-            first,
-            rounds,
-            run=functools.partial(_run, options, profile.name, data),
-            pick=options.choice.pick,
-            found=lambda: _found(options, study, profile.name),
-        )
+        with ExitStack() as lasting:
+            summary = run_rounds(
+                first,
+                rounds,
+                run=functools.partial(_run, options, profile.name, data, lasting),
+                pick=options.choice.pick,
+                found=lambda: _found(options, study, profile.name),
+            )
     except KeyboardInterrupt:
         print(
             "\nStopped. What is finished is kept; the same command goes on from here.",
@@ -97,7 +99,13 @@ def main(options: Options) -> int:
     return report.returncode or int(bool(summary.failures))
 
 
-def _run(options: Options, profile: str, data: Path, experiments: list[Experiment]) -> Summary:
+def _run(
+    options: Options,
+    profile: str,
+    data: Path,
+    lasting: ExitStack,
+    experiments: list[Experiment],
+) -> Summary:
     from harness.cluster.study import run_study  # imports Ray, which reads the environment then
 
     where = options.where
@@ -110,6 +118,7 @@ def _run(options: Options, profile: str, data: Path, experiments: list[Experimen
         runs=where.results,
         address=where.address,
         sharing=where.sharing,
+        lasting=lasting,
     )
 
 

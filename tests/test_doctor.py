@@ -75,12 +75,11 @@ def test_limits_that_ray_would_break(monkeypatch):
         doctor.limits()
 
 
-def test_a_tracking_store_that_does_not_answer(monkeypatch, tmp_path):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_tracking_store_that_does_not_answer(tmp_path):
     with pytest.raises(InputError, match="does not answer"):
         Tracker("http://127.0.0.1:9", "doctor").reach()
     (tmp_path / "mlflow.db").write_text("This is no database. " * 99)
-    with pytest.raises(InputError, match="does not answer"):
+    with pytest.raises(InputError, match="no database"):
         Tracker(default_uri(tmp_path), "doctor").reach()
 
 

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from PIL import Image
 
+from harness.claims import claimed
 from harness.detectors import MemoryDetector
 from harness.errors import InputError, NoResultError
 from harness.experiment import Result
@@ -66,10 +67,12 @@ def result_of(experiment, value=0.5):
 
 
 def start(tracker, experiment):
+    """Claim an experiment as one process after the other on this machine does."""
     parent = tracker.open_study("laptop", [experiment.key], DATA)
-    return tracker.start(
-        experiment, name="meds, 20 %", parent=parent, data_digest=DATA, environment={"git": "abc"}
-    )
+    of_run = {"name": "meds, 20 %", "parent": parent, "data_digest": DATA}
+    lock = tracker.artifacts.with_name("claim.lock")
+    with claimed(tracker, experiment, lock=lock, environment={"git": "abc"}, **of_run) as log:
+        return log
 
 
 def children(tracker, client):
@@ -130,7 +133,6 @@ def test_closing_a_study_leaves_what_another_driver_writes(tracker, client, expe
 def test_what_another_study_left_unfinished_is_replaced_but_its_failures_stay(
     tracker, client, experiment
 ):
-    """Whoever starts an experiment is the only one: what runs elsewhere was left by a driver that died."""
     left, failed = replace(tracker, study="ablation"), replace(tracker, study="gain")
     start(left, experiment)
     start(failed, experiment).fail("no room")
@@ -165,6 +167,13 @@ def test_results_on_other_data_are_other_results(tracker, experiment):
 def test_a_profile_has_one_parent_however_often_it_is_opened(tracker):
     assert tracker.open_study("laptop", ["a"], DATA) == tracker.open_study("laptop", ["b"], DATA)
     assert tracker.open_study("laptop", ["a"], DATA) != tracker.open_study("mtd", ["a"], DATA)
+
+
+def test_of_two_parents_that_drivers_made_at_once_the_first_is_everybodys(tracker, client):
+    first = tracker.open_study("laptop", ["a"], DATA)
+    study = client.get_experiment_by_name(tracker.study).experiment_id
+    client.create_run(study, tags={"meds.profile": "laptop"})
+    assert tracker.open_study("laptop", ["b"], DATA) == first
 
 
 def test_results_come_back_as_a_table_of_the_keys_that_belong_to_the_study(tracker, experiment):
@@ -234,5 +243,8 @@ def test_what_one_study_has_finished_another_finds_and_draws(tracker, experiment
     assert other.finished_keys(DATA) == {experiment.key}
     rows = other.load("laptop").query("metric == 'image_auroc'")
     assert rows["value"].tolist() == [0.7, 0.7]
-    start(other, experiment).finish(result_of(experiment, value=0.1))  # a race: the first counts
+    assert start(other, experiment) is None
+    parent = other.open_study("laptop", [experiment.key], DATA)
+    late = other.start(experiment, name="late", parent=parent, data_digest=DATA, environment={})
+    late.finish(result_of(experiment, value=0.1))  # a race: the first counts
     assert set(other.load("laptop").query("metric == 'image_auroc'")["value"]) == {0.7}

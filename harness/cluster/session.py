@@ -1,4 +1,4 @@
-"""One Ray session per study: connect to a cluster, or start a private one on this machine."""
+"""One Ray session per command: connect to a cluster, or start a private one on this machine."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         yield
     finally:
         ray.shutdown()
+
+
+def connected() -> bool:
+    """Whether there is a session."""
+    return ray.is_initialized()
 
 
 def _knock(address: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from harness.cluster.on_ray import OnRay, hire
 from harness.cluster.progress import Summary
-from harness.cluster.session import seats, session
+from harness.cluster.session import connected, seats, session
 from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
@@ -31,6 +32,7 @@ def run_study(
     runs: Path,
     address: str | None = None,
     sharing: Sharing = Sharing(),
+    lasting: ExitStack,
 ) -> Summary:
     """Run every experiment that is not finished yet.
 
@@ -44,18 +46,23 @@ def run_study(
         another store.
         address: Ray cluster to work on; None for this machine.
         sharing: How the experiments share the cluster.
+        lasting: Where the session ends that the first call with work to do begins, and others share.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
         KeyboardInterrupt: the user stopped the study; what was finished stays finished.
     """
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
+    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
+    if tracker.file is None:
+        tracker.reach()  # said before images are read
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, data_digest = read_dataset(dataset, data, cache)
     runs.mkdir(parents=True, exist_ok=True)
-    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
     by_key = {experiment.key: experiment for experiment in experiments}
-    with alone(runs / "opening.lock", "opens a study"):  # MLflow makes a database twice at once
+    database = tracker.file or runs / "mlflow.db"
+    # Two processes at once would each begin to make it.
+    with alone(database.with_name("opening.lock"), "opens a study"):
         parent = tracker.open_study(profile, by_key, data_digest)
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
@@ -68,24 +75,28 @@ def run_study(
     scratch = Path(tempfile.mkdtemp(prefix="study-", dir=cache))
     summary = None
     try:
-        with session(address):
-            seats(sharing)  # said before anything is computed
-            with hire() as crew:
-                compute = OnRay(scratch, crew=crew)
-                prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
-            plan = Plan(
-                experiments=missing,
-                names=names(by_key),
-                prepared=prepared,
-                data=data,
-                scratch=scratch,
-                checkpoints=cache / "checkpoints",
-                tracker=tracker,
-                parent=parent,
-                environment={**describe_environment(), "workers": str(sharing.workers)},
-                sharing=sharing,
-            )
-            summary = replace(sweep(plan), finished_before=done)
+        if not connected():
+            lasting.enter_context(session(address))
+        seats(sharing)  # said before anything is computed
+        with hire() as crew:
+            compute = OnRay(scratch, crew=crew)
+            prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
+        plan = Plan(
+            experiments=missing,
+            names=names(by_key),
+            prepared=prepared,
+            data=data,
+            scratch=scratch,
+            checkpoints=cache / "checkpoints",
+            tracker=tracker,
+            parent=parent,
+            environment={**describe_environment(), "workers": str(sharing.workers)},
+            sharing=sharing,
+        )
+        summary = replace(sweep(plan), finished_before=done)
+    except BaseException:
+        lasting.close()  # so that nobody writes the runs that are closed next
+        raise
     finally:
         tracker.close_study(parent, complete=summary is not None and not summary.failures)
         shutil.rmtree(scratch, ignore_errors=True)

@@ -14,6 +14,7 @@ from ray import tune
 from ray.exceptions import RayError
 
 from harness.checkpoints import Checkpoints
+from harness.claims import claimed
 from harness.cluster.board import Both, ProgressBoard, Reporter
 from harness.cluster.on_ray import OnRay
 from harness.cluster.progress import HEADLINE, Summary, Watcher
@@ -22,7 +23,6 @@ from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
 from harness.run_log import LossCurve, RunLog
-from harness.storage import alone
 from harness.tracking import Tracker
 
 TRIAL = 0.001
@@ -47,21 +47,18 @@ class Plan:
     environment: Mapping[str, str]
     sharing: Sharing = Sharing()
 
-    def claim(self, key: str) -> AbstractContextManager[None]:
-        """The right to run an experiment, and to write its run."""
-        return alone(self.checkpoints / key / "claim.lock", "runs an experiment")
-
-    def finished(self, key: str) -> dict[str, float] | None:
-        """Headline of an experiment that any study has finished; None if none has."""
+    def finished(self, key: str) -> dict[str, float]:
+        """Headline of an experiment that is finished."""
         values = self.tracker.finished_values(key, self.prepared[key].data_digest)
-        if values is None:
-            return None
+        assert values is not None
         return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
 
-    def start(self, key: str) -> RunLog:
-        """Open the run of an experiment."""
-        return self.tracker.start(
+    def claim(self, key: str) -> AbstractContextManager[RunLog | None]:
+        """The right to run an experiment, and its run; None if any study has finished it."""
+        return claimed(
+            self.tracker,
             self.experiments[key],
+            lock=self.checkpoints / key / "claim.lock",
             name=self.names[key],
             parent=self.parent,
             data_digest=self.prepared[key].data_digest,
@@ -123,10 +120,10 @@ def _trial(
 
 def record_failure(plan: Plan, key: str, reason: str) -> dict[str, Any]:
     """Write why an experiment failed; unless another study has finished it meanwhile."""
-    with plan.claim(key):
-        if (found := plan.finished(key)) is not None:
-            return {"failure": "", **found}
-        plan.start(key).fail(reason)
+    with plan.claim(key) as log:
+        if log is None:
+            return {"failure": "", **plan.finished(key)}
+        log.fail(reason)
     return {"failure": reason.strip().splitlines()[-1]}
 
 
@@ -134,15 +131,15 @@ def record_failure(plan: Plan, key: str, reason: str) -> dict[str, Any]:
 def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
     """Run one experiment, write it to MLflow, return its headline; wait for it if another study is at it."""
     checkpoints = Checkpoints(plan.checkpoints / key)
-    with plan.claim(key):
-        if (found := plan.finished(key)) is None:
-            found = _run(key, plan, board, checkpoints)
+    with plan.claim(key) as log:
+        found = plan.finished(key) if log is None else _run(log, key, plan, board, checkpoints)
         shutil.rmtree(checkpoints.folder, ignore_errors=True)
     return found
 
 
-def _run(key: str, plan: Plan, board: Any, checkpoints: Checkpoints) -> dict[str, float]:
-    log = plan.start(key)
+def _run(
+    log: RunLog, key: str, plan: Plan, board: Any, checkpoints: Checkpoints
+) -> dict[str, float]:
     compute = OnRay(
         plan.scratch,
         workers=plan.sharing.workers,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ class Doctor:
 
     def run(self) -> int:
         """Examine; return the exit code."""
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven take minutes
         prepare_environment(self.address)
         answers = doctor.examine(self._checks())
         for answer in answers:

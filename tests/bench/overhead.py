@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ def run() -> list[dict[str, Any]]:
             ray.cluster_resources()
         ray_alone = time.perf_counter() - start
         start = time.perf_counter()
-        summary = run_study("overhead", "bench", experiments, data=data, cache=cache, runs=runs)
+        with ExitStack() as lasting:
+            places = {"data": data, "cache": cache, "runs": runs}
+            summary = run_study("overhead", "bench", experiments, **places, lasting=lasting)
         study = time.perf_counter() - start
     assert summary.finished == COUNT
     overhead = study - work / (os.cpu_count() or 1)

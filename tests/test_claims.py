@@ -1,0 +1,133 @@
+"""Claims of experiments: one holder at a time on any caches, the dead give way. Real processes and a real database."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.claims import PATIENCE, claimed
+from harness.detectors import MemoryDetector
+from harness.experiment import Experiment
+from harness.run_log import ALIVE, LOCK
+from harness.tracking import Tracker
+from tests.small import ENCODER, SMALL
+
+DATA = "d" * 16
+
+
+EXPERIMENT = Experiment(dataset=SMALL, encoder=ENCODER, detector=MemoryDetector())
+
+
+def tracker_in(folder: Path) -> Tracker:
+    return Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+
+
+def claim(folder: Path, cache: str, **settings):
+    of_run = {"name": cache, "parent": "parent", "data_digest": DATA, "environment": {}}
+    lock = folder / cache / "claim.lock"
+    return claimed(tracker_in(folder), EXPERIMENT, lock=lock, **of_run, **settings)
+
+
+def attempts(folder: Path):
+    return tracker_in(folder).attempts(EXPERIMENT.key, DATA)
+
+
+def work(folder: Path, cache: str, log: Path) -> None:
+    """Run the experiment unless somebody has, and note it; the first two fail."""
+    while True:
+        with claim(folder, cache) as run:
+            if run is None:
+                return
+            with log.open("a") as file:
+                file.write("begin\n")
+            time.sleep(0.3)
+            done = log.read_text().count("begin")
+            with log.open("a") as file:
+                file.write("end\n")
+            if done > 2:
+                run.client.set_terminated(run.run_id, "FINISHED")
+            else:
+                run.fail("not yet")
+
+
+def hold(folder: Path, cache: str) -> None:
+    with claim(folder, cache):
+        time.sleep(600)
+
+
+@pytest.fixture
+def database(tmp_path):
+    tracker_in(tmp_path).open_study("small", [EXPERIMENT.key], DATA)
+    return tmp_path
+
+
+@pytest.fixture
+def start():
+    """Start a function in a process of its own, which is gone at the end."""
+    context, processes = multiprocessing.get_context("spawn"), []
+
+    def started(function, *arguments):
+        processes.append(context.Process(target=function, args=arguments))
+        processes[-1].start()
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.slow
+def test_one_process_at_a_time_has_a_claim_whatever_its_cache(database, start):
+    """Four processes, three caches: each attempt is alone, and the first that succeeds is the last."""
+    log = database / "log"
+    processes = [start(work, database, cache, log) for cache in ("a", "b", "c", "c")]
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert log.read_text().split() == ["begin", "end"] * 3
+    assert [run.info.status for run in attempts(database)] == ["FINISHED"]
+
+
+def held_by_another(folder, start):
+    """Have another process hold the claim; return that process."""
+    holder = start(hold, folder, "other")
+    while not attempts(folder):
+        assert holder.is_alive()
+        time.sleep(0.1)
+    return holder
+
+
+def test_the_claim_of_a_process_that_was_killed_here_is_free_at_once(database, start):
+    holder = held_by_another(database, start)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    began = time.monotonic()
+    with claim(database, "own") as run:
+        assert time.monotonic() - began < PATIENCE / 3
+        assert [other.info.run_id for other in attempts(database)] == [run.run_id]
+
+
+def test_a_claim_elsewhere_lives_while_its_sign_of_life_moves(database, monkeypatch):
+    """As a process on another machine renews it: its lock cannot be seen from here."""
+    monkeypatch.setattr("harness.claims.PAUSE", 0.4)
+    with claim(database, "elsewhere") as other:
+        client = other.client
+    client.set_tag(other.run_id, LOCK, "17 /on/another/machine/claim.lock")
+    really, moved = Tracker.attempts, []
+
+    def look(*arguments):
+        """See a sign of life that moves at every look for a while, and then no more."""
+        if len(moved) < 8:
+            client.set_tag(other.run_id, ALIVE, str(len(moved)))
+            moved.append(time.monotonic())
+        return really(*arguments)
+
+    monkeypatch.setattr(Tracker, "attempts", look)
+    with claim(database, "own", patience=2) as run:
+        assert time.monotonic() - moved[-1] >= 2
+        assert [other.info.run_id for other in attempts(database)] == [run.run_id]
+    assert client.get_run(other.run_id).info.lifecycle_stage == "deleted"
