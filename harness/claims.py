@@ -131,11 +131,9 @@ class _Others:
         return any([self._lives(run, now) for run in runs if run.info.status == "RUNNING"])
 
     def _lives(self, run: Run, now: float) -> bool:
-        lock = run.data.tags.get(LOCK, "")
-        if lock in (
-            None,
-            self.own_lock,
-        ):  # of an older version; of a process whose lock is ours now
+        lock = run.data.tags.get(LOCK)
+        # Of an older version, which had no such tag; of a process whose lock is ours now.
+        if lock is None or lock == self.own_lock:
             return False
         if (held := is_held(lock)) is not None:
             return held

@@ -26,6 +26,12 @@ def values_of(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def settings_of(run: Run, key: str) -> dict[str, Any]:
+    """What all numbers of a run have in common: what ran, with which settings, and how long an image took to score."""
+    timed = {"milliseconds": run.data.metrics.get("milliseconds")}
+    return {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
+
+
 def row_of(run: Run) -> dict[str, Any]:
     """The run itself, and the environment that it ran in, see `harness.tracking.Tracker.runs`."""
     tags = run.data.tags

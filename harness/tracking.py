@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from harness.errors import InputError, NoResultError
 from harness.records import to_record
 from harness.run_log import ALIVE, BATCH, LOCK, SAMPLES, RunLog
-from harness.run_tables import DATA, KEY, WRITER, row_of, values_of
+from harness.run_tables import DATA, KEY, WRITER, row_of, settings_of, values_of
 from harness.store import client_of, must_answer
 
 if TYPE_CHECKING:
@@ -181,9 +181,7 @@ class Tracker:
         """
         rows = []
         for key, run in self._of_study(profile).items():
-            timed = {"milliseconds": run.data.metrics.get("milliseconds")}
-            shared = {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
-            rows += [{**shared, **value} for value in values_of(run)]
+            rows += [{**settings_of(run, key), **value} for value in values_of(run)]
         if not rows:
             raise NoResultError(
                 f"No experiment of study {self.study!r} on profile {profile!r} is finished in "

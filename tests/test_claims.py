@@ -80,7 +80,7 @@ def start():
         process.join()
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_one_process_at_a_time_has_a_claim_whatever_its_cache(database, start):
     """Four processes, three caches: each attempt is alone, and the first that succeeds is the last."""
     log = database / "log"
@@ -131,3 +131,13 @@ def test_a_claim_elsewhere_lives_while_its_sign_of_life_moves(database, monkeypa
         assert time.monotonic() - moved[-1] >= 2
         assert [other.info.run_id for other in attempts(database)] == [run.run_id]
     assert client.get_run(other.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_run_that_an_older_version_left_running_gives_way(database):
+    """It names no lock and gave no sign of life."""
+    with claim(database, "older") as older:
+        older.client.delete_tag(older.run_id, LOCK)
+        older.client.delete_tag(older.run_id, ALIVE)
+    with claim(database, "own") as run:
+        assert [other.info.run_id for other in attempts(database)] == [run.run_id]
+    assert older.client.get_run(older.run_id).info.lifecycle_stage == "deleted"
