@@ -95,7 +95,8 @@ def draw_all(options: Options) -> None:
             print(f"{name}: {drawn[name]}", flush=True)
         except NoResultError as error:
             where = drawing.profile_of(name)
-            print(f"{name}: no results on {where} ({error.command})", flush=True)
+            command = _own_command(name, where) or error.command
+            print(f"{name}: no results on {where} ({command})", flush=True)
     for name, study in FIGURES.items():
         where = drawing.profile_of(study)
         missing = f"no results on {where} (make sweep-{study} PROFILE={where})"
@@ -106,6 +107,13 @@ def draw_all(options: Options) -> None:
             f"No study has results on profile {profile!r} in {default_uri(options.runs)}. Run one, for example "
             f"make sweep-rho PROFILE={profile}, or name the profile or the folder that has them."
         )
+
+
+def _own_command(name: str, profile: str) -> str | None:
+    """On a profile of the paper's, which has a study of its name, what makes the results of a study of another."""
+    study = TABLES[name].studies[0] if name in TABLES else name
+    own = getattr(importlib.import_module(f"reports.{study}"), "PROFILE", None)
+    return f"make sweep-{study}" if profile in STUDIES and own else None
 
 
 class Drawing:

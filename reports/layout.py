@@ -34,9 +34,9 @@ def axes(cells: pd.DataFrame) -> dict[str, list]:
     return {axis: list(cells[axis].unique()) for axis in AXES}
 
 
-def categories_of(dataset: str) -> set[str]:
-    """Categories of a dataset that published tables are about; their means are over all of them."""
-    rows = published()
+def categories_of(dataset: str, source: str) -> set[str]:
+    """Categories of a dataset that the tables of a source are about; their means are over all of them."""
+    rows = published(source)
     names = set(rows.loc[rows["dataset"] == dataset, "category"])
     return names - set(SUMMARIES)
 

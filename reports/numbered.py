@@ -60,39 +60,37 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
     every = named(results.rows, cells["setting"].iloc[0], table.form.names)
     every = every[every["metric"].isin(cells["metric"])]
     rows = every[every["method"].isin(cells["method"])]
-    published = _is_of(rows, cells)
+    published = _is_of(rows, cells, table.source)
     shown = cells if published else on_other_data(cells, rows)
     rows = rows[rows["noise"].isin(shown["noise"])]
     if rows.empty:
         raise _nothing(name, cells, results)
     marks, notes, general = footnotes(shown)
-    numbers = _numbers(rows, table.form, digits=_digits(cells))
-    frame = _arranged(shown.assign(mark=marks), table.form, numbers)
+    style = _style(cells, table.form)
     short = in_short(results.rows, table.form.readout, _mode(cells))
-    compared_how = how_compared(results.rows, PAIRS if table.form.pairs else MARKS)
-    others = _others(every, rows)
-    caption = [short, _reading(shown, table.form, published=published), compared_how, others]
-    caption += [f"Published: {general}."] if general else []
+    caption = [
+        short,
+        _reading(shown, style, published=published, inside="metric" not in table.form.columns),
+        how_compared(results.rows, PAIRS if table.form.pairs else MARKS),
+        _others(every, rows),
+        f"Published: {general}." if general else "",
+    ]
+    as_in_paper = Table(
+        title="As in the paper",
+        caption=" ".join(filter(None, caption)),
+        frame=_arranged(shown.assign(mark=marks), table.form, _numbers(rows, style)),
+        footnotes=notes,
+    )
+    listed = _long(shown, rows, style.factor)
+    number_by_number = Table(
+        title="Number by number", caption=short, frame=listed, folded=True, listing=True
+    )
     title = f"{_title(name, table, shown)} ({results.profile})"
     return Document(
         title=title,
         caption=f"From the study {results.study}. {how_measured(results.rows)}",
         figure=None,
-        tables=(
-            Table(
-                title="As in the paper",
-                caption=" ".join(filter(None, caption)),
-                frame=frame,
-                footnotes=notes,
-            ),
-            Table(
-                title="Number by number",
-                caption=short,
-                frame=_long(shown, rows),
-                folded=True,
-                listing=True,
-            ),
-        ),
+        tables=(as_in_paper, number_by_number),
         provenance=results.provenance,
     )
 
@@ -109,11 +107,11 @@ def _first(studies: tuple[str, ...], load: Load) -> Results:
     return load(studies[-1])
 
 
-def _is_of(rows: pd.DataFrame, cells: pd.DataFrame) -> bool:
+def _is_of(rows: pd.DataFrame, cells: pd.DataFrame, source: str) -> bool:
     """Whether results are of the data that a table was published for: the dataset, and all of its categories."""
     dataset = set(cells["dataset"])
     return set(rows["dataset"]) == dataset and (
-        set(rows["category"]) - {MEAN} == categories_of(*dataset)
+        set(rows["category"]) - {MEAN} == categories_of(*dataset, source)
     )
 
 
@@ -128,9 +126,11 @@ def _nothing(name: str, cells: pd.DataFrame, results: Results) -> NoResultError:
     )
 
 
-def _digits(cells: pd.DataFrame) -> int:
-    """Digits behind the point of the published numbers."""
-    return int(cells["printed"].str.partition(".")[2].str.len().max())
+def _style(cells: pd.DataFrame, form: Form) -> Style:
+    """How numbers are written: in the unit of the published ones, with as many digits."""
+    digits = int(cells["printed"].str.partition(".")[2].str.len().max())
+    factor = 100.0 if (cells["unit"] == "percent").all() else 1.0
+    return Style(factor=factor, digits=digits, pairs=form.pairs)
 
 
 def _mode(cells: pd.DataFrame) -> str:
@@ -147,11 +147,13 @@ def _title(name: str, table: NumberedTable, shown: pd.DataFrame) -> str:
     return f"{name.capitalize().replace('-', ' ')}: {table.form.title}{where}"
 
 
-def _reading(shown: pd.DataFrame, form: Form, *, published: bool) -> str:
-    """How to read a cell."""
-    inside = "/".join(axes(shown)["metric"]) if "metric" not in form.columns else ""
-    parts = [f"A cell has {inside}." if inside else "", "In per cent."]
-    parts.append("In parentheses: as published, not marked." if published else "")
+def _reading(shown: pd.DataFrame, style: Style, *, published: bool, inside: bool) -> str:
+    """How to read a cell; `inside` if metrics stand in it side by side."""
+    parts = [
+        f"A cell has {'/'.join(axes(shown)['metric'])}." if inside else "",
+        "In per cent." if style.factor == 100 else "As fractions.",
+        "In parentheses: as published, not marked." if published else "",
+    ]
     return " ".join(filter(None, parts))
 
 
@@ -161,11 +163,11 @@ def _others(every: pd.DataFrame, rows: pd.DataFrame) -> str:
     return f"Not in the paper's table, so not here: {', '.join(names)}." if names else ""
 
 
-def _numbers(rows: pd.DataFrame, form: Form, *, digits: int) -> dict[tuple, Number]:
+def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, Number]:
     """Our numbers by category, noise, metric and method."""
     numbers: dict[tuple, Number] = {}
     for (noise, metric), group in rows.groupby(["noise", "metric"], sort=False):
-        style = Style(digits=digits, lower=metric in LOWER, pairs=form.pairs)
+        style = replace(style, lower=metric in LOWER)
         for category in group["category"].unique():
             found = compared(group, replace(style, category=category))
             numbers |= {
@@ -233,14 +235,14 @@ def _headed(axis: str, value: object) -> str:
     return f"{value}%" if axis == "noise" else str(value)
 
 
-def _long(shown: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per number: ours, its spread, how many seeds, the published one, the difference; in per cent."""
+def _long(shown: pd.DataFrame, rows: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """A row per number: ours, its spread, how many seeds, the published one, the difference; in the published unit."""
     deviations = [
         _deviations(group).assign(noise=noise, metric=metric)
         for (noise, metric), group in rows.groupby(["noise", "metric"], sort=False)
     ]
     every = pd.concat([rows, *deviations])
-    of_seeds = every.groupby([*AXES, "unit"])["value"].mean() * 100
+    of_seeds = every.groupby([*AXES, "unit"])["value"].mean() * factor
     ours = of_seeds.groupby(AXES).agg(ours="mean", spread="std", seeds="count")
     runs = rows.groupby(AXES)["run_id"].unique().map(lambda ids: Runs(tuple(ids)))
     table = shown[[*AXES, "printed", "note"]].merge(ours.reset_index(), on=AXES, how="left")
