@@ -44,7 +44,7 @@ def draw(results: pd.DataFrame) -> Figure:
             x = np.arange(len(noises)) + width * (i - (len(methods) - 1) / 2)
             axes.bar(x, over["mean"], width, color=colour, label=method, yerr=over["std"].fillna(0))
         for place, noise in enumerate(noises):
-            axes.hlines(floors[noise], place - 0.45, place + 0.45, color="0.2", linestyle="--")
+            axes.hlines(floors[noise], place - 0.45, place + 0.45, color="tab:red", linestyle="--")
         axes.set_xticks(range(len(noises)), [f"{noise:.0%}" for noise in noises])
         axes.set_xlabel("noise")
         axes.set_ylabel(label)

@@ -109,10 +109,9 @@ def _first(studies: tuple[str, ...], load: Load) -> Results:
 
 def _is_of(rows: pd.DataFrame, cells: pd.DataFrame, source: str) -> bool:
     """Whether results are of the data that a table was published for: the dataset, and all of its categories."""
-    dataset = set(cells["dataset"])
-    return set(rows["dataset"]) == dataset and (
-        set(rows["category"]) - {MEAN} == categories_of(*dataset, source)
-    )
+    dataset = str(cells["dataset"].iloc[0])
+    categories = set(rows["category"]) - {MEAN}
+    return set(rows["dataset"]) == {dataset} and categories == categories_of(dataset, source)
 
 
 def _nothing(name: str, cells: pd.DataFrame, results: Results) -> NoResultError:
