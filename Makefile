@@ -15,10 +15,10 @@ help:  ## list the verbs
 sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
 	@$(RUN) -m sweeps $* $(OPTIONS)
 
-figure-% table-%: $(VENV)/installed  ## draw figure, tables and page of a study from its results, computing nothing: make figure-rho [PROFILE=mtd]
-	@$(RUN) -m reports $* $(ON) $(ARGS)
+figure-% table-%: $(VENV)/installed  ## draw a report from results, computing nothing: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
+	@$(RUN) -m reports $@ $(ON) $(ARGS)
 
-figures: $(VENV)/installed  ## draw every study that has results: make figures [PROFILE=mtd]
+figures: $(VENV)/installed  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
 	@$(RUN) -m reports $(ON) $(ARGS)
 
 compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=baselines [PROFILE=mtd]

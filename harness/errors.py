@@ -21,6 +21,10 @@ class InputError(ValueError):
 class NoResultError(InputError):
     """A study has no finished experiment where results were looked for."""
 
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(f"{what} Run it: {command}.")
+        self.command = command
+
 
 class UsageError(InputError):
     """The command itself was mistyped."""

@@ -60,6 +60,8 @@ class Evaluation:
     """Measure how far the scores part the training patches, too (see `harness.separation`)."""
     agreement: tuple[MemoryEnsemble, ...] = added(())
     """Memories whose scores of the training images the detector's are compared with (see `harness.agreement`)."""
+    ranking: bool = added(False)
+    """Measure how early the training images, most suspect first, show the injected ones (see `harness.inspection`)."""
 
 
 def evaluate(

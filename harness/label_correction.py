@@ -24,10 +24,10 @@ from harness.encoders import Encoder
 from harness.errors import InputError
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.images import ImageFacts, ImageIndex, natural_key
+from harness.inspection import AUPRC, DEPTH, quality_of
 from harness.maps import anomaly_maps
 from harness.meds import MeDS
 from harness.memory_stage import fill_scores, requests_for
-from harness.metrics import image_sweep, inspection_depth
 from harness.selection import robust_max
 
 LEAST = 8
@@ -125,9 +125,8 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{strange[0]} is listed, but is not an image of {ranking.folder}.")
     injected_N = np.isin(ranking.images, list(contaminated))
     share = injected_N.mean()
-    auprc = image_sweep(injected_N, ranking.scores_N).average_precision()
-    depth = inspection_depth(injected_N, ranking.scores_N)
-    rows = [("AUPRC", auprc, share), ("inspection depth", depth, share)]
+    found = quality_of(injected_N, ranking.scores_N)
+    rows = [("AUPRC", found[AUPRC], share), ("inspection depth", found[DEPTH], share)]
     return pd.DataFrame(rows, columns=["metric", "value", "floor"])
 
 

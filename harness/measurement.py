@@ -19,6 +19,7 @@ import pandas as pd
 from harness.agreement import agreement
 from harness.detectors import Scorer, WithNumbers, WithSnapshots
 from harness.evaluation import ALL, FIT, MEAN, ORACLE, evaluate, with_means
+from harness.inspection import ranking_quality
 from harness.noise import NoisySplit
 from harness.preparation import Prepared, memory_of
 from harness.separation import separation
@@ -81,9 +82,11 @@ def _on_training(
             memory=memory_of(experiment.detector),
             data=data,
         )
+    categories = list(split.train["category"])
     if memories := experiment.evaluation.agreement:
-        categories = list(split.train["category"])
         yield agreement(scorer.score(images), images, categories, memories)
+    if experiment.evaluation.ranking and split.injected_N.any():
+        yield ranking_quality(scorer.score(images), split.injected_N, categories)
 
 
 def _on_test(

@@ -184,8 +184,8 @@ class Tracker:
             rows += [{**settings_of(run, key), **value} for value in values_of(run)]
         if not rows:
             raise NoResultError(
-                f"No experiment of study {self.study!r} on profile {profile!r} is finished in "
-                f"{self.uri}. Run it: make sweep-{self.study} PROFILE={profile}."
+                f"No experiment of study {self.study!r} on profile {profile!r} is finished in {self.uri}.",
+                f"make sweep-{self.study} PROFILE={profile}",
             )
         return pd.DataFrame(rows)
 
@@ -253,8 +253,8 @@ class Tracker:
         parent = self._parent(profile)
         if parent is None:
             raise NoResultError(
-                f"{self.uri} has no study {self.study!r} on profile {profile!r}. Run it first: "
-                f"make sweep-{self.study} PROFILE={profile}."
+                f"{self.uri} has no study {self.study!r} on profile {profile!r}.",
+                f"make sweep-{self.study} PROFILE={profile}",
             )
         keys = set(json.loads(self._read_artifact(parent.info.run_id, KEYS_FILE)))
         finished = self._finished(parent.data.tags[DATA])

@@ -1,4 +1,4 @@
-"""Every stage of MeDS, alone and together, over training seeds (Tables 4 and 5).   make figure-ablation"""
+"""Every stage of MeDS, alone and together, over training seeds (Table 4).   make figure-ablation"""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ CAPTION = (
     "gradient is damped. Random init fine-tune and MeDS select by the distilled network, fine-tuned with memory by "
     "the memory."
 )
+BASELINE = "baseline"
+"""Row of a plain network that has no share p."""
 ROWS = (
     "baseline, p 0.9",
     "baseline, p 0.5",
@@ -36,7 +38,8 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
         return rows.get(column, pd.Series("", index=rows.index)).astype(str) == value
 
     meds = rows["detector"] == "MeDS"
-    discard = rows.get("detector.network.discard", pd.Series("", index=rows.index)).astype(str)
+    discard = rows.get("detector.network.discard", pd.Series(index=rows.index, dtype=object))
+    own = ("baseline, p " + discard.astype(str)).where(discard.notna(), BASELINE)
     name = np.select(
         [
             rows["detector"] == "PlainNetwork",
@@ -45,10 +48,10 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
             meds & has("detector.distillation", "None"),
             meds & has("detector.start", "random"),
         ],
-        ["baseline, p " + discard, ROWS[2], ROWS[3], ROWS[4], ROWS[5]],
+        [own, *ROWS[2:6]],
         ROWS[6],
     )
-    method = pd.Categorical(name, categories=ROWS, ordered=True)
+    method = pd.Categorical(name, categories=(BASELINE, *ROWS), ordered=True)
     return rows.assign(method=method).sort_values(["method", "noise", "readout"], kind="stable")
 
 

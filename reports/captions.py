@@ -8,6 +8,7 @@ ORACLE = (
     "Read-out oracle is all test images, too, at every category's epoch that is best on them: no result, but "
     "what the release reports. "
 )
+EXACT = "metrics are exact unless named after other code"
 MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
 
 
@@ -25,12 +26,10 @@ def how_measured(results: pd.DataFrame) -> str:
     )
 
 
-def in_short(results: pd.DataFrame, readout: str) -> str:
-    """For a figure or table that may be shown without its page."""
-    return (
-        f"{_dataset(results)}; contamination {_contamination(results)}; read-out: {readout}; metrics are exact unless "
-        f"named after other code; {_seeds(results)}."
-    )
+def in_short(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
+    """For a figure or table that may be shown without its page; `mode` says how its metrics are computed."""
+    measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
+    return f"{_dataset(results)}; {measured}; {_seeds(results)}."
 
 
 def _contamination(results: pd.DataFrame) -> str:

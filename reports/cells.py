@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 from markupsafe import Markup, escape
 
 TIE = "≈"
+NONE = "–"
+"""In place of a number that there is not."""
 SYMBOLS = {
     "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    NONE: "--",
     TIE: r"$\approx$",
     "∞": r"$\infty$",
     "ρ": r"$\rho$",
@@ -18,6 +25,20 @@ SYMBOLS = {
     "~": r"\textasciitilde{}",
 }
 LATEX = str.maketrans(SYMBOLS | {sign: f"\\{sign}" for sign in "&%$#_{}"})
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text in one style."""
+
+    text: str
+    bold: bool = False
+    underlined: bool = False
+    raised: bool = False
+    """A footnote's mark."""
+
+
+BREAK = Piece("\n")
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,37 @@ class Number:
 
     def __str__(self) -> str:
         return f"{self.text} {TIE}" if self.tie else self.text
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """As it is written."""
+        return [Piece(str(self), bold=self.best, underlined=self.best_baseline)]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Our numbers, one per metric, and the published ones below them."""
+
+    ours: tuple[Number, ...]
+    published: tuple[str, ...] = ()
+    """As printed; none where the table is of other data."""
+    marks: tuple[str, ...] = ()
+    """Of the footnotes to the published numbers, empty without one."""
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """As it is written."""
+        pieces = []
+        for number in self.ours:
+            pieces += [Piece("/"), *number.pieces]
+        for place, (text, mark) in enumerate(zip(self.published, self.marks, strict=True)):
+            pieces += [Piece("/")] if place else [BREAK, Piece("(")]
+            pieces += [Piece(text), Piece(mark, raised=True)] if mark else [Piece(text)]
+        return [*pieces[1:], Piece(")")] if self.published else pieces[1:]
+
+    def __str__(self) -> str:
+        texts = [f"[{piece.text}]" if piece.raised else piece.text for piece in self.pieces]
+        return "".join(texts).replace(BREAK.text, " ")
 
 
 @dataclass(frozen=True)
@@ -53,13 +105,32 @@ def plain(cell: object) -> str:
 
 def to_markdown(table: pd.DataFrame) -> str:
     """A table in Markdown; underlined is `<ins>`, which pages of repositories show, too."""
-    return str(table.map(_markdown).to_markdown(index=False, disable_numparse=True))
+    text = table.map(_markdown)
+    if text.columns.nlevels > 1:
+        text.columns = pd.Index([" ".join(name).strip() for name in text.columns])
+    return str(text.to_markdown(index=False, disable_numparse=True))
 
 
-def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A LaTeX table with its caption, for a document that uses the package booktabs."""
+def to_latex(table: pd.DataFrame, caption: str, footnotes: Mapping[str, str] | None = None) -> str:
+    """A LaTeX table with its caption, for a document that uses the package booktabs; footnotes have a text per mark."""
     text = table.map(_latex).rename(columns=lambda name: str(name).translate(LATEX))
-    return str(text.to_latex(index=False, escape=False, caption=caption.translate(LATEX)))
+    latex = str(
+        text.to_latex(
+            index=False,
+            escape=False,
+            caption=caption.translate(LATEX),
+            multicolumn_format="c",
+        )
+    )
+    notes = [
+        rf"\textsuperscript{{{mark}}} {note.translate(LATEX)}."
+        for mark, note in (footnotes or {}).items()
+    ]
+    return (
+        latex.replace("\\end{table}", "\n".join(["\\par", *notes, "\\end{table}"]))
+        if notes
+        else latex
+    )
 
 
 def to_html(cell: object) -> Markup:
@@ -70,24 +141,48 @@ def to_html(cell: object) -> Markup:
             for place, run in enumerate(cell.ids, start=1)
         ]
         return Markup(" ").join(links)
-    text = escape(plain(cell))
-    if isinstance(cell, Number):
-        text = Markup("<u>{}</u>").format(text) if cell.best_baseline else text
-        text = Markup("<b>{}</b>").format(text) if cell.best else text
+    text = Markup("")
+    for piece in _pieces(cell):
+        part = Markup("<br>") if piece == BREAK else escape(piece.text)
+        for wanted, tag in ((piece.underlined, "u"), (piece.bold, "b"), (piece.raised, "sup")):
+            part = Markup(f"<{tag}>{{}}</{tag}>").format(part) if wanted else part
+        text += part
     return text
 
 
+def heads(columns: pd.Index) -> list[list[tuple[str, int]]]:
+    """Rows of a table's head: texts and how many columns each stands over; the last row has one per column.
+
+    >>> heads(pd.MultiIndex.from_tuples([("", "method"), ("AP", "0%"), ("AP", "10%")]))
+    [[('', 1), ('AP', 2)], [('method', 1), ('0%', 1), ('10%', 1)]]
+    """
+    names = [column if isinstance(column, tuple) else (column,) for column in columns]
+    rows = []
+    for level in range(columns.nlevels - 1):
+        groups = itertools.groupby(names, key=lambda name: name[: level + 1])
+        rows.append([(str(group[-1]), len(list(members))) for group, members in groups])
+    return [*rows, [(str(name[-1]), 1) for name in names]]
+
+
+def _pieces(cell: object) -> list[Piece]:
+    return cell.pieces if isinstance(cell, Number | Beside) else [Piece(plain(cell))]
+
+
 def _markdown(cell: object) -> str:
-    text = plain(cell).replace("|", r"\|")
-    if isinstance(cell, Number):
-        text = f"<ins>{text}</ins>" if cell.best_baseline else text
-        text = f"**{text}**" if cell.best else text
+    text = ""
+    for piece in _pieces(cell):
+        part = "<br>" if piece == BREAK else piece.text.replace("|", r"\|")
+        part = f"<ins>{part}</ins>" if piece.underlined else part
+        part = f"**{part}**" if piece.bold else part
+        text += f"<sup>{part}</sup>" if piece.raised else part
     return text
 
 
 def _latex(cell: object) -> str:
-    text = plain(cell).translate(LATEX)
-    if isinstance(cell, Number):
-        text = rf"\underline{{{text}}}" if cell.best_baseline else text
-        text = rf"\textbf{{{text}}}" if cell.best else text
-    return text
+    pieces, text = _pieces(cell), ""
+    for piece in pieces:
+        part = r"\\" if piece == BREAK else piece.text.translate(LATEX)
+        part = rf"\underline{{{part}}}" if piece.underlined else part
+        part = rf"\textbf{{{part}}}" if piece.bold else part
+        text += rf"\textsuperscript{{{part}}}" if piece.raised else part
+    return rf"\shortstack{{{text}}}" if BREAK in pieces else text

@@ -10,6 +10,7 @@ Legend: S seeds, C categories, D draws.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,22 @@ from reports.cells import TIE, Number, Runs
 from reports.labels import METRICS, PAPER_METRICS
 
 DRAWS, LEVEL = 10_000, 0.95
+MEAN = "mean"
+"""Name of the mean over categories."""
 OWN = ("MeDS", "MemoryDetector")
 """Detectors that are MeDS or a stage of it; all others are baselines."""
 SEEDLESS = "MemoryDetector"
 """Nothing of it depends on the training seed, so its one value stands for every seed."""
+NETWORK = "PlainNetwork"
+"""Detector that is a network as its authors train it, the other half of a pair with MeDS."""
+WITH_MEDS = "+MeDS"
+"""End of the name of a network with MeDS."""
 GROUP = ["noise", "readout"]
 """What is compared has these in common."""
-MARKS = "Bold: the best at a noise ratio and read-out; underlined: the best baseline (neither MeDS nor a stage of it)."
+MARKS = (
+    "Bold: the best at a noise ratio and read-out; underlined: the best of several baselines (neither MeDS nor a stage "
+    "of it)."
+)
 ONE_SEED = "One seed: there is no spread, and no tie is claimed from seeds."
 TIES = (
     f"{TIE}: a tie with the best, since zero lies in the {LEVEL:.0%} interval of a paired bootstrap ({DRAWS:,} draws) "
@@ -81,7 +91,7 @@ def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
     metrics = [metric for metric in PAPER_METRICS if metric in set(rows["metric"])]
     table = []
     for (noise, readout), group in rows.groupby(GROUP):
-        columns = {metric: _compared(group[group["metric"] == metric]) for metric in metrics}
+        columns = {metric: compared(group[group["metric"] == metric]) for metric in metrics}
         for method, of_method in group.groupby("method", sort=False):
             numbers = {f"{METRICS[name]}, %": columns[name].get(method, "") for name in metrics}
             runs = Runs(tuple(of_method["run_id"].unique()))
@@ -93,28 +103,62 @@ def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _compared(rows: pd.DataFrame) -> dict[str, Number]:
-    """One metric of all methods at one noise ratio and read-out, by method."""
-    of_seeds = rows[rows["category"] == "mean"].groupby(["method", "unit"], sort=False)["value"]
-    over_seeds = of_seeds.mean().groupby("method", sort=False).agg(["mean", "std"])
-    units, means = _units(rows), over_seeds["mean"]
-    baselines = means[~means.index.isin(rows.loc[rows["detector"].isin(OWN), "method"])]
-    best = means.idxmax()
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """Which numbers of methods are compared, and how they are written and marked."""
+
+    category: str = MEAN
+    """A category, or the mean over all."""
+    factor: float = 100.0
+    """What values are multiplied by: per cent."""
+    digits: int = 1
+    """Behind the point."""
+    lower: bool = False
+    """Whether lower is better."""
+    pairs: bool = False
+    """Whether bold is the better of a network (X) and it with MeDS (X+MeDS), and baselines are what is no network."""
+
+
+def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, Number]:
+    """One metric of several methods at one noise ratio and read-out, by method.
+
+    Args:
+        rows: Columns method, detector, unit (what is paired: a seed), category, value.
+        style: See `Style`.
+    """
+    chosen = rows[rows["category"] == style.category]
+    of_seeds = chosen.groupby(["method", "unit"], sort=False)["value"].mean()
+    over_seeds = of_seeds.groupby("method", sort=False).agg(["mean", "std"])
+    units, means = _units(rows, style), over_seeds["mean"]
+    worth = -means if style.lower else means
+    no_baselines = (*OWN, NETWORK) if style.pairs else OWN
+    baselines = worth[~worth.index.isin(rows.loc[rows["detector"].isin(no_baselines), "method"])]
     numbers = {}
     for method, (mean, std) in over_seeds.iterrows():
-        spread = "" if pd.isna(std) else f" ± {100 * std:.1f}"
-        numbers[str(method)] = Number(
-            f"{100 * mean:.1f}{spread}",
-            best=len(means) > 1 and mean == means[best],
-            best_baseline=len(means) > 1 and len(baselines) > 0 and method == baselines.idxmax(),
-            tie=method != best and is_tie(units[best], units[method]),
+        name = str(method)
+        rivals = worth[worth.index.map(_base) == _base(name)] if style.pairs else worth
+        best = rivals.idxmax()
+        spread = "" if pd.isna(std) else f" ± {style.factor * std:.{style.digits}f}"
+        numbers[name] = Number(
+            f"{style.factor * mean:.{style.digits}f}{spread}",
+            best=len(rivals) > 1 and worth[name] == worth[best],
+            best_baseline=len(baselines) > 1
+            and name in baselines.index[baselines == baselines.max()],
+            tie=name != best and {name, best} <= set(units) and is_tie(units[best], units[name]),
         )
     return numbers
 
 
-def _units(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Values [S, C] by method."""
-    own = rows[rows["category"] != "mean"]
+def _base(method: str) -> str:
+    return method.removesuffix(WITH_MEDS)
+
+
+def _units(rows: pd.DataFrame, style: Style) -> dict[str, pd.DataFrame]:
+    """Values [S, C] by method: of one category, or of all where their mean is compared."""
+    wanted = rows["category"] == style.category
+    own = rows[~wanted] if style.category == MEAN else rows[wanted]
+    if len(own[["unit", "category"]].drop_duplicates()) < 2:
+        return {}
     seeds = pd.Index(own["unit"].unique())
     seedless = set(own.loc[own["detector"] == SEEDLESS, "method"])
     values = own.pivot_table(index=["method", "unit"], columns="category", values="value")
@@ -127,14 +171,14 @@ def _units(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return units
 
 
-def how_compared(results: pd.DataFrame) -> str:
+def how_compared(results: pd.DataFrame, marks: str = MARKS) -> str:
     """What a reader must know about the marks, with the numbers of units that there are."""
     seeds = len(results[["noise.seed", "seed"]].drop_duplicates())
-    measured = results["metric"].isin(PAPER_METRICS) & (results["category"] != "mean")
+    measured = results["metric"].isin(PAPER_METRICS) & (results["category"] != MEAN)
     categories = results.loc[measured, "category"].nunique()
     spread = f"Mean ± standard deviation over up to {seeds} seeds." if seeds > 1 else ONE_SEED
     drawn = [name for name, count in (("seeds", seeds), ("categories", categories)) if count > 1]
-    parts = [MARKS, spread]
+    parts = [marks, spread]
     if drawn:
         parts.append(TIES.format(units=" and ".join(drawn)))
     if drawn == ["seeds"]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import matplotlib as mpl
@@ -28,6 +29,10 @@ class Table:
     frame: pd.DataFrame
     folded: bool = False
     """Shown on the page when it is asked for."""
+    listing: bool = False
+    """For looking numbers up, so not in the documents to print."""
+    footnotes: Mapping[str, str] = field(default_factory=dict)
+    """Text by mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,7 @@ class Document:
 
     title: str
     caption: str
-    figure: Figure
+    figure: Figure | None
     tables: tuple[Table, ...]
     provenance: Provenance
 

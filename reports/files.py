@@ -7,22 +7,35 @@ from pathlib import Path
 import matplotlib as mpl
 
 from reports.cells import to_latex, to_markdown
-from reports.document import Document
+from reports.document import Document, Table
 from reports.page import render
 from reports.style import STYLE, save
 
 
-def write(document: Document, path: Path) -> None:
-    """Write a report beside `path`, which has no suffix: PNG, SVG, CSV, Markdown, LaTeX and a page."""
+def write(document: Document, path: Path) -> list[str]:
+    """Write a report beside `path`, which has no suffix; return the suffixes: of the page first, then all others.
+
+    A page, CSV, Markdown and LaTeX; with a figure PNG and SVG, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        save(document.figure, path)
+        if document.figure is not None:
+            save(document.figure, path)
         page = render(document)
     document.tables[-1].frame.to_csv(path.with_suffix(".csv"), index=False)
-    texts = [f"{to_markdown(table.frame)}\n\n{table.caption}" for table in document.tables]
+    printed = [table for table in document.tables if not table.listing]
+    texts = [_markdown(table) for table in printed]
     path.with_suffix(".md").write_text("\n\n".join([f"# {document.title}", *texts]) + "\n")
     latex = [
-        to_latex(table.frame, f"{document.title}. {table.caption}") for table in document.tables
+        to_latex(table.frame, f"{document.title}. {table.caption}", table.footnotes)
+        for table in printed
     ]
     path.with_suffix(".tex").write_text("\n".join(latex))
     path.with_suffix(".html").write_text(page)
+    drawn = [".png", ".svg"] if document.figure is not None else []
+    return [".html", *drawn, ".csv", ".md", ".tex"]
+
+
+def _markdown(table: Table) -> str:
+    notes = [f"<sup>{mark}</sup> {text}." for mark, text in table.footnotes.items()]
+    return "\n\n".join([to_markdown(table.frame), table.caption, *notes])

@@ -7,7 +7,7 @@ import base64
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from reports.cells import to_html
+from reports.cells import heads, to_html
 from reports.document import Document
 from reports.style import svg_text
 
@@ -15,11 +15,11 @@ from reports.style import svg_text
 def render(document: Document) -> str:
     """Fill the page's template."""
     environment = Environment(loader=PackageLoader("reports"), autoescape=select_autoescape())
-    environment.filters["cell"] = to_html
+    environment.filters |= {"cell": to_html, "heads": heads}
     provenance = document.provenance
     return environment.get_template("page.html").render(
         document=document,
-        figure=Markup(svg_text(document.figure)),
+        figure=None if document.figure is None else Markup(svg_text(document.figure)),
         runs=provenance.runs[provenance.runs["status"] == "FINISHED"].to_dict("records"),
         failed=provenance.failed.to_dict("records"),
         samples=[(name, base64.b64encode(sheet).decode()) for name, sheet in provenance.samples],

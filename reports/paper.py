@@ -6,7 +6,9 @@ the publications contradict each other.
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +21,7 @@ from harness.environment import prepare_environment
 from harness.errors import InputError, exit_on_input_error
 from harness.store import default_uri
 from harness.tracking import Tracker
+from reports.comparison import WITH_MEDS
 
 FILE = Path(__file__).parent / "paper.csv"
 DATASETS = {
@@ -45,39 +48,83 @@ METRICS = {
     "pixel_ap": "P-AP",
     "pixel_f1max": "P-F1max",
     "pixel_aupro_dinomaly200": "P-AUPRO",
+    "label_auprc": "AUPRC",
+    "inspection_depth": "inspection-depth",
 }
 """AUPRO as the release computes it; the others are exact."""
+READOUTS = ("all", "training")
+"""Where they come from: all test images; the ranking of the training images."""
+SCOPES = {"multi-class": "all", "single-class": "category"}
+"""By the setting of a table, what the memory of a method is made of that can have either."""
 CELL = ["dataset", "noise", "metric", "method", "category"]
 """What names a number in both."""
 
 
 def published(source: str = "paper") -> pd.DataFrame:
-    """All numbers of a source (paper, poster or ad2) with columns as in the file; values in their printed unit."""
-    rows = pd.read_csv(FILE, dtype=str, keep_default_na=False)
+    """All numbers of a source (paper, poster or ad2) with columns as in the file; values in their printed unit.
+
+    The column `printed` has the values as they are printed.
+    """
+    rows = _file()
     rows = rows[rows["source"] == source]
     return rows.assign(
+        printed=rows["value"],
         value=rows["value"].astype(float),
         noise=pd.to_numeric(rows["noise"], errors="coerce").astype("Int64"),
     )
 
 
-def ours(results: pd.DataFrame) -> pd.DataFrame:
-    """Tracked results over all test images, as the papers name them: per cent, mean and deviation over seeds."""
-    rows = results[(results["readout"] == "all") & results["metric"].isin(METRICS)]
-    network = rows.get("detector.network", pd.Series("", index=rows.index)).map(NETWORKS)
-    method = np.select(
-        [rows["detector"] == "MeDS", rows["detector"] == "PlainNetwork"],
-        [network + "+MeDS", network],
-        rows["detector"].map(BASELINES),
+@functools.cache
+def _file() -> pd.DataFrame:
+    return pd.read_csv(FILE, dtype=str, keep_default_na=False)
+
+
+def methods(results: pd.DataFrame) -> pd.Series:
+    """What the papers call the detectors of tracked results; NaN for one that they have not."""
+    network = results.get("detector.network", pd.Series("", index=results.index)).map(NETWORKS)
+    name = np.select(
+        [results["detector"] == "MeDS", results["detector"] == "PlainNetwork"],
+        [network + WITH_MEDS, network],
+        results["detector"].map(BASELINES),
     )
-    named = rows.assign(
-        dataset=rows["dataset"].map(DATASETS),
+    return pd.Series(name, index=results.index)
+
+
+def named(
+    results: pd.DataFrame,
+    setting: str,
+    names: Callable[[pd.DataFrame], pd.Series] = methods,
+) -> pd.DataFrame:
+    """Tracked results as the papers name them; what they have no name for is left out.
+
+    Args:
+        results: See `harness.tracking.Tracker.load`.
+        setting: That of a published table: of a method whose memory can be of one category or of all, and that was run
+            with both, the ones with this setting's stay.
+        names: What methods are called.
+
+    Returns:
+        The results with dataset (our class if the papers have none of it), noise in whole per cent, metric and method
+        by their published names, and a column `unit`, the seeds.
+    """
+    rows = results[results["readout"].isin(READOUTS) & results["metric"].isin(METRICS)]
+    rows = rows.assign(
+        dataset=rows["dataset"].map(DATASETS).fillna(rows["dataset"]),
         noise=(100 * rows["noise.ratio"].astype(float)).round().astype("Int64"),
         metric=rows["metric"].map(METRICS),
-        method=method,
-        value=100 * rows["value"],
-    ).dropna(subset=["dataset", "method"])
-    groups = named.groupby(CELL)["value"]
+        method=names(rows),
+        unit=rows["noise.seed"].astype(str) + "/" + rows["seed"].astype(str),
+    ).dropna(subset=["method"])
+    if "detector.scope" not in rows:
+        return rows
+    fits = rows["detector.scope"] == SCOPES.get(setting)
+    return rows[fits | ~rows["method"].isin(rows.loc[fits, "method"])]
+
+
+def ours(results: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Our numbers as the papers name them (`named`): per cent, mean and deviation over seeds."""
+    rows = named(results, setting)
+    groups = rows.assign(value=100 * rows["value"]).groupby(CELL)["value"]
     return groups.agg(ours="mean", spread="std", seeds="count").reset_index()
 
 
@@ -91,7 +138,11 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
         InputError: the paper has none of these numbers.
     """
     plain = published().query("variant == ''").rename(columns={"value": "published"})
-    both = ours(results).merge(plain[["table", *CELL, "published", "note"]], on=CELL)
+    columns = ["table", *CELL, "published", "note"]
+    both = pd.concat(
+        ours(results, setting).merge(rows[columns], on=CELL)
+        for setting, rows in plain.groupby("setting")
+    )
     if both.empty:
         names = ", ".join(sorted(results["dataset"].unique()))
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,17 +34,22 @@ class Provenance:
 
 
 def trace(tracker: Tracker, profile: str, results: pd.DataFrame) -> Provenance:
-    """Look up the runs behind a study's results on a profile."""
-    runs = tracker.runs(profile)
+    """Look up the runs behind a study's results on a profile, with their sample maps."""
+    found = runs_behind(tracker, profile)
+    names = found.runs.set_index("run_id")["name"]
     shown = _shown(results)
-    names = runs.set_index("run_id")["name"]
     samples = [(names[run], sheet) for run in shown if (sheet := tracker.samples(run)) is not None]
+    return replace(found, samples=tuple(samples))
+
+
+def runs_behind(tracker: Tracker, profile: str) -> Provenance:
+    """Look up the runs of a study on a profile, without sample maps."""
     server = server_of(tracker.uri)
     return Provenance(
-        runs=runs,
+        runs=tracker.runs(profile),
         server=server,
         database="" if server else _from_here(tracker.uri),
-        samples=tuple(samples),
+        samples=(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Every stage of MeDS, alone and together (Tables 4 and 5).   make sweep-ablation
+"""Every stage of MeDS, alone and together (Table 4).   make sweep-ablation
 
 The rows of the paper's table, as values of one class, at every noise ratio of the profile over three training seeds;
 the plain network with the published discard rate and with the one that MeDS fine-tunes with, since part of the gain
@@ -12,31 +12,35 @@ from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
 from harness.experiment import Experiment
+from harness.networks.dinomaly import Dinomaly
+from harness.presets import Pair
 from sweeps.profile import Profile
 
 SEEDS = (0, 1, 2)
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first; the memory has nothing random and needs one seed."""
+    """All cells of the study, cheap ones first."""
+    return stages(profile, Pair(plain=profile.plain, meds=profile.meds, encoder=profile.encoder))
+
+
+def stages(profile: Profile, pair: Pair) -> list[Experiment]:
+    """Every stage on one network, at every noise ratio; the memory has nothing random and needs one seed."""
     return [
-        profile.experiment(
-            detector,
-            ratio,
-            seed=seed,
-        )
-        for detector in _rows(profile)
+        replace(profile.experiment(detector, ratio, seed=seed), encoder=pair.encoder)
+        for detector in _rows(pair)
         for seed in (SEEDS[:1] if isinstance(detector, MemoryDetector) else SEEDS)
         for ratio in profile.noise_ratios
     ]
 
 
-def _rows(profile: Profile) -> Iterator[Detector]:
-    meds = profile.meds
+def _rows(pair: Pair) -> Iterator[Detector]:
+    meds = pair.meds
     yield MemoryDetector(memory=meds.memory)
     yield replace(meds, finetuning=None)
     yield replace(meds, distillation=None, start="random", criterion="memory")
     yield replace(meds, start="random")
     yield meds
-    yield profile.plain
-    yield replace(profile.plain, network=meds.network)
+    yield pair.plain
+    if isinstance(meds.network, Dinomaly):
+        yield replace(pair.plain, network=meds.network)

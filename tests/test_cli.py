@@ -97,8 +97,17 @@ def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(t
 def test_drawing_what_was_never_run_says_what_to_run(tmp_path):
     answer = command("reports", "rho", "--runs", str(tmp_path / "runs"))
     assert answer.returncode == 1
-    assert "Run it first: make sweep-rho PROFILE=laptop" in " ".join(answer.stderr.split())
+    assert "Run it: make sweep-rho PROFILE=laptop" in " ".join(answer.stderr.split())
     assert not list(tmp_path.rglob("*.html"))
+
+
+def test_an_unknown_report_is_a_usage_error_that_lists_studies_and_numbers():
+    answer = command("reports", "figure-9")
+    assert answer.returncode == 2
+    text = " ".join(answer.stderr.split())
+    assert "There is no report of 'figure-9'. Reports: ablation," in text
+    assert "figure-2, figure-3" in text
+    assert "table-30" in text
 
 
 def test_the_makefile_lists_its_verbs():

@@ -17,6 +17,7 @@ from harness.noise import Noise
 from harness.store import default_uri
 from harness.tracking import Tracker
 from reports import rho
+from reports.__main__ import NUMBERED, STUDIES
 from reports.document import make
 from reports.page import render
 from tests.commands import as_a_user
@@ -95,7 +96,12 @@ def test_every_study_with_results_is_drawn_in_one_process_without_torch(runs):
     *lines, last = answer.stdout.splitlines()
     assert ast.literal_eval(last) == [0, []]
     assert next(line for line in lines if line.startswith("rho: ")).endswith(" 3 runs")
-    assert "gain: no results on small (make sweep-gain)" in lines
+    said = dict(line.split(": ", 1) for line in lines)
+    assert set(said) == {*STUDIES, *NUMBERED}
+    assert said["gain"] == "no results on small (make sweep-gain PROFILE=small)"
+    assert said["table-8"] == "no results on small (make sweep-baselines PROFILE=small)"
+    assert said["figure-2"] == said["rho"]
+    assert said["figure-4"] == "no results on small (make sweep-ensemble_size PROFILE=small)"
     written = {path.name for path in (runs / "rho").iterdir()}
     assert written == {f"small.{form}" for form in ("png", "svg", "csv", "md", "tex", "html")}
     for form in ("md", "tex", "svg"):

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from harness.compute import InProcess
+from harness.detectors import MemoryDetector
 from harness.errors import InputError
+from harness.evaluation import Evaluation
+from harness.experiment import run_prepared
+from harness.inspection import AUPRC, DEPTH
 from harness.label_correction import Ranking, clean, find_images, quality, rank, read_list
 from harness.meds import MeDS
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise, contaminate
 from harness.optimizer import Training
 from harness.ranking_page import render
+from harness.selection import robust_max
 from tests.small import ENCODER, NETWORK
 
 SHORT = Training(steps=30, batch_size=8)
@@ -118,3 +126,31 @@ def test_what_cannot_be_done_is_said(folder, tmp_path):
     with pytest.raises(InputError, match="not an image of"):
         quality(few, ["z.png"])
     assert not (tmp_path / "clean").exists()
+
+
+def test_a_study_measures_the_ranking_of_every_categorys_training_images(small):
+    plain = MemoryDetector(memory=MemoryEnsemble(ratio=0.1))
+    with_ranking = Evaluation(size=64, ranking=True)
+    noisy = small.experiment(plain, noise=Noise(ratio=0.25), evaluation=with_ranking)
+    split = contaminate(small.prepared.samples, noisy.noise)
+    images = small.prepared.images(split.train)
+    suspicion_N = robust_max(plain.fit(images, seed=0, compute=InProcess()).score(images))
+    result = run_prepared(noisy, small.prepared, data=small.data, compute=InProcess())
+    found = result.metrics.query("readout == 'training'").pivot(
+        index="category", columns="metric", values="value"
+    )
+    assert set(found.columns) == {AUPRC, DEPTH}
+    for category in ("brick", "grass", "gravel"):
+        own = (split.train["category"] == category).to_numpy()
+        order = np.argsort(-suspicion_N[own], kind="stable")
+        depth = (np.flatnonzero(split.injected_N[own][order]).max() + 1) / own.sum()
+        assert found.loc[category, DEPTH] == pytest.approx(depth)
+        expected = average_precision_score(split.injected_N[own], suspicion_N[own])
+        assert found.loc[category, AUPRC] == pytest.approx(expected)
+    assert found.loc["mean", DEPTH] == pytest.approx(found[DEPTH].drop("mean").mean())
+
+
+def test_without_injected_images_there_is_no_ranking_to_measure(small):
+    clean = small.experiment(MemoryDetector(), evaluation=Evaluation(size=64, ranking=True))
+    result = run_prepared(clean, small.prepared, data=small.data, compute=InProcess())
+    assert set(result.metrics["readout"]) == {"all"}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError
-from reports.paper import CELL, compare, published
+from reports.paper import CELL, compare, ours, published
 
 
 def test_the_file_holds_the_tables_as_printed():
@@ -28,7 +28,7 @@ def results(dataset="MVTecAD"):
     rows.append(("SoftPatch", None, "0.4", "0", "unseen", "image_auroc", "bottle", 0.1))
     rows.append(("MemoryDetector", None, "0.4", "0", "all", "image_auroc", "mean", 0.5))
     names = "detector detector.network noise.ratio seed readout metric category value"
-    return pd.DataFrame(rows, columns=names.split()).assign(dataset=dataset)
+    return pd.DataFrame(rows, columns=names.split()).assign(dataset=dataset, **{"noise.seed": "0"})
 
 
 def test_ours_stand_beside_theirs_with_the_difference():
@@ -47,3 +47,22 @@ def test_ours_stand_beside_theirs_with_the_difference():
 def test_a_dataset_without_published_numbers_is_named():
     with pytest.raises(InputError, match="no number that this study on MagneticTile has"):
         compare(results("MagneticTile"))
+
+
+def test_a_method_that_ran_with_both_kinds_of_memory_is_compared_in_the_setting_of_the_table():
+    rows = results()
+    own = rows[rows["detector"] == "SoftPatch"]
+    both = pd.concat(
+        [
+            own.assign(value=0.9, **{"detector.scope": "all"}),
+            own.assign(value=0.7, **{"detector.scope": "category"}),
+            rows[rows["detector"] == "MeDS"].assign(**{"detector.scope": None}),
+        ]
+    )
+    values = {
+        setting: ours(both, setting).set_index("method")["ours"]
+        for setting in ("multi-class", "single-class")
+    }
+    assert values["multi-class"]["SoftPatch"] == pytest.approx(90)
+    assert values["single-class"]["SoftPatch"] == pytest.approx(70)
+    assert values["multi-class"]["Dinomaly+MeDS"] == values["single-class"]["Dinomaly+MeDS"]

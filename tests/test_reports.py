@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports import baselines, ensemble_size, gain, releases, rho, theorem
+from reports import baselines, ensemble_size, gain, label_correction, releases, rho, theorem
 from reports.labels import METRICS
 
 
@@ -104,6 +104,37 @@ def test_the_theorem_is_drawn_with_both_terms_and_a_histogram_per_ratio(results)
     table = theorem.table(everything)
     assert len(table) == 2 * 3 * 2
     assert list(table.columns[4:]) == list(theorem.COLUMNS.values())
+
+
+def test_label_correction_has_a_bar_per_method_and_noise_above_the_contamination(results):
+    row = results.query("detector != 'MemoryDetector'").drop_duplicates("detector")
+    values = {"label_auprc": 0.9, "inspection_depth": 0.3}
+    shifts = {"brick": 0.0, "grass": 0.04, "mean": 0.02}
+    rows = [
+        row.assign(
+            **{"noise.ratio": noise}, readout="training", metric=metric, category=category
+        ).assign(value=value + shift)
+        for noise in ("0.1", "0.2")
+        for metric, value in values.items()
+        for category, shift in shifts.items()
+    ]
+    counts = row.assign(readout="data", metric="contamination", category="brick", value=0.17)
+    floors = [counts.assign(**{"noise.ratio": noise}) for noise in ("0.1", "0.2")]
+    found = pd.concat([*rows, *floors], ignore_index=True)
+    left, right = label_correction.draw(found).axes
+    assert [bar.get_height() for bar in left.patches] == pytest.approx([0.92] * 4)
+    assert [bar.get_height() for bar in right.patches] == pytest.approx([0.32] * 4)
+    assert right.get_legend_handles_labels()[1] == ["MeDS", "plain network"]
+    table = label_correction.table(found)
+    assert list(table.columns) == [
+        "noise",
+        "method",
+        "category",
+        "AUPRC",
+        "inspection depth",
+        "runs",
+    ]
+    assert len(table) == 2 * 2 * 3
 
 
 def test_a_curve_has_a_point_per_value_and_infinity_at_the_right(results):

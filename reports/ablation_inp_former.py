@@ -1,0 +1,14 @@
+"""Every stage of MeDS on INP-Former, over training seeds (Table 5).   make figure-ablation_inp_former"""
+
+from __future__ import annotations
+
+from reports.ablation import draw, summary, table
+from reports.seeds import CAPTION as OVER_SEEDS
+
+TITLE = "What each stage of MeDS does on INP-Former"
+CAPTION = (
+    f"{OVER_SEEDS} Baseline: the plain network as its authors train it. Random init fine-tune and MeDS select by the "
+    "distilled network, fine-tuned with memory by the memory."
+)
+
+__all__ = ["CAPTION", "TITLE", "draw", "summary", "table"]

@@ -1,0 +1,75 @@
+"""Label correction: how early contaminated training images are found (MeDS, Fig. 7).   make figure-label_correction"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.cells import Runs
+from reports.labels import tidy
+from reports.style import shades
+
+TITLE = "How early a ranking of the training images shows the contaminated ones"
+CAPTION = (
+    "Training images of each category, most suspect first, by the mean of their highest patch scores. Left: average "
+    "precision (higher is better); right: the share of images to look at until every contaminated one is found (lower "
+    "is better). Bars: mean over categories and seeds; lines: standard deviation over categories; dashes: the "
+    "contamination, which a ranking by chance reaches on the left and no ranking goes below on the right."
+)
+READOUT = "training images"
+COLUMNS = {"label_auprc": "AUPRC", "inspection_depth": "inspection depth"}
+
+
+def ranked(results: pd.DataFrame) -> pd.DataFrame:
+    """Tidy rows of the training images' ranking."""
+    rows = tidy(results)
+    return rows[(rows["readout"] == "training") & rows["metric"].isin(COLUMNS)]
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw a panel per metric, a group of bars per noise ratio."""
+    rows = ranked(results)
+    of_categories = rows[rows["category"] != "mean"]
+    noises = sorted(rows["noise"].unique())
+    methods = [name for name in rows["method"].cat.categories if (rows["method"] == name).any()]
+    floors = _floors(results)
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    width = 0.8 / len(methods)
+    for axes, (metric, label) in zip(figure.subplots(1, 2), COLUMNS.items(), strict=True):
+        values = of_categories[of_categories["metric"] == metric]
+        for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+            own = values[values["method"] == method].groupby(["noise", "category"])["value"].mean()
+            over = own.groupby("noise").agg(["mean", "std"]).reindex(noises)
+            x = np.arange(len(noises)) + width * (i - (len(methods) - 1) / 2)
+            axes.bar(x, over["mean"], width, color=colour, label=method, yerr=over["std"].fillna(0))
+        for place, noise in enumerate(noises):
+            axes.hlines(floors[noise], place - 0.45, place + 0.45, color="tab:red", linestyle="--")
+        axes.set_xticks(range(len(noises)), [f"{noise:.0%}" for noise in noises])
+        axes.set_xlabel("noise")
+        axes.set_ylabel(label)
+        axes.set_ylim(0, 1.05)
+        axes.grid(visible=False, axis="x")
+    axes.legend()
+    return figure
+
+
+def _floors(results: pd.DataFrame) -> pd.Series:
+    """Contamination by noise ratio, mean over categories."""
+    rows = tidy(results)
+    counts = rows[(rows["readout"] == "data") & (rows["metric"] == "contamination")]
+    return counts[counts["category"] != "mean"].groupby("noise")["value"].mean()
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per noise ratio, method and category; mean over seeds."""
+    rows = ranked(results)
+    keys = ["noise", "method", "category"]
+    groups = rows.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()
+    runs = rows.groupby(keys, observed=True)["run_id"].unique()
+    return (
+        groups[list(COLUMNS)]
+        .rename(columns=COLUMNS)
+        .assign(runs=runs.map(lambda ids: Runs(tuple(ids))))
+        .reset_index()
+    )

@@ -1,0 +1,21 @@
+"""Label correction: how early the ranking of training images shows the contaminated ones (MeDS, Fig. 7, Table 30).
+
+make sweep-label_correction. The plain network and MeDS at every noise ratio of the profile that injects anything.
+Expect MeDS to show all contaminated images after fewer others than the plain network does, at every ratio.
+"""
+
+from __future__ import annotations
+
+from harness.evaluation import Evaluation
+from harness.experiment import Experiment
+from sweeps.profile import Profile
+
+
+def experiments(profile: Profile) -> list[Experiment]:
+    """All cells of the study."""
+    return [
+        profile.experiment(detector, ratio, evaluation=Evaluation(ranking=True))
+        for detector in (profile.plain, profile.meds)
+        for ratio in profile.noise_ratios
+        if ratio > 0
+    ]
