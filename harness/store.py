@@ -38,8 +38,13 @@ def must_answer(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        cause: BaseException = (
+            error  # what the database or the network said stands behind MLflow's own errors
+        )
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
         raise InputError(
-            f"The tracking store {uri} does not answer ({str(error).splitlines()[0][:300]}). Start the server, make "
+            f"The tracking store {uri} does not answer ({str(cause).splitlines()[0][:300]}). Start the server, make "
             "room on its disk, name another store with MLFLOW_TRACKING_URI or --runs, or bring an older database up "
             f"to date: .venv/bin/mlflow db upgrade {uri}. What is finished stays finished."
         ) from error
