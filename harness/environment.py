@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets
@@ -47,6 +48,8 @@ def prepare_environment(address: str | None = None) -> None:
         raise RuntimeError("prepare_environment must be called before ray is imported.")
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    # MLflow would print a traceback of every error of a database that it raises anyway.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if address is None and "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

@@ -108,14 +108,18 @@ def _diagnosis(uri: str, error: Exception) -> str:
     root: BaseException = error
     while deeper := root.__cause__ or root.__context__:
         root = deeper
-    said = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    said, cause = _first_line(error), _first_line(root)
     return (
         _of_the_way(root)
         or _of_the_server(getattr(error, "error_code", ""), said)
         or _of_the_database(uri, root, said)
-        or f"does not work ({said}). See that its server is well and its disk has room, or name another store with "
+        or f"does not work ({cause}). See that its server is well and its disk has room, or name another store with "
         "MLFLOW_TRACKING_URI or --runs."
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
 def _of_the_way(root: BaseException) -> str | None:

@@ -13,8 +13,8 @@ from tests.commands import as_a_user
 ROOT = Path(__file__).parents[1]
 
 
-def command(*arguments, cwd=None, timeout=120):
-    place = {**as_a_user(), "cwd": cwd or ROOT}
+def command(*arguments, cwd=None, timeout=120, **environment):
+    place = {**as_a_user(**environment), "cwd": cwd or ROOT}
     arguments = [sys.executable, "-m", *arguments]
     return subprocess.run(arguments, capture_output=True, timeout=timeout, **place)
 

@@ -98,3 +98,15 @@ def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
 def test_an_address_where_no_cluster_answers():
     with pytest.raises(InputError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
         ray_works("127.0.0.1:9", 0)
+
+
+@pytest.mark.ray
+def test_a_machine_on_which_ray_does_not_start(tmp_path):
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    too_long = str(tmp_path / ("long" * 25))
+    answer = command("harness", "doctor", *places, RAY_TMPDIR=too_long)
+    assert answer.returncode == 1
+    text = " ".join(answer.stdout.split())
+    assert "FAULT ray Ray did not start on this machine" in text
+    assert "name a short path in RAY_TMPDIR" in text
+    assert "1 faults." in text

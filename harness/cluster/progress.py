@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -59,8 +60,18 @@ class Watcher(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print a finished experiment, or one whose failure is recorded."""
-        outcome = trial.last_result
+        self.count(trial.config["key"], trial.last_result)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Keep and print why a trial died, or could not record a failure; it is counted when it is recorded."""
         key = trial.config["key"]
+        # Its `get_error` looks where Tune copies this file later.
+        reason = Path(trial.error_file).read_text().strip()
+        self.lost[key] = f"Its trial died. {reason}"
+        tqdm.write(f"{self._names[key]}: its trial died: {reason.splitlines()[-1]}")
+
+    def count(self, key: str, outcome: Mapping[str, Any]) -> None:
+        """Count and print an experiment that finished, or whose failure is recorded."""
         experiment = self._waiting.pop(key)
         if outcome["failure"]:
             self.summary.failures.append((self._names[key], outcome["failure"]))
@@ -69,15 +80,6 @@ class Watcher(tune.Callback):
             self.summary.finished += 1
             self._seconds[experiment.detector.name].append(outcome["seconds"])
             self._print(key, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s")
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count and print an experiment whose trial died, or could not record a failure."""
-        key = trial.config["key"]
-        del self._waiting[key]
-        lines = str(trial.get_error() or "").strip().splitlines()
-        self.lost[key] = f"the process of its trial ended: {lines[-1] if lines else 'no reason'}"
-        self.summary.failures.append((self._names[key], self.lost[key]))
-        self._print(key, f"FAILED: {self.lost[key]}")
 
     def close(self) -> None:
         """Take the bar away."""

@@ -24,15 +24,21 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         cores: For a cluster started here: as if the machine had so many cores.
 
     Raises:
-        InputError: there is no cluster at the address.
+        InputError: there is no cluster at the address, or none can be started here.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         # With the dashboard: without it, Ray Train leaves placement groups behind when a trial ends early.
-        ray.init(
-            "local", num_cpus=cores, include_dashboard=True, dashboard_host="127.0.0.1", **quiet
-        )
+        here = {"num_cpus": cores, "include_dashboard": True, "dashboard_host": "127.0.0.1"}
+        try:
+            ray.init("local", **here, **quiet)
+        except Exception as error:  # Ray's own is of no class of its own
+            raise InputError(
+                f"Ray did not start on this machine ({str(error).splitlines()[0][:300]}). Where the machine is very "
+                "busy, try again later; where /tmp is no place for Ray's files, name a short path in RAY_TMPDIR; or "
+                "connect to a cluster with --address."
+            ) from error
     else:
         try:
             _knock(address)

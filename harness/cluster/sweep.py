@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.checkpoints import Checkpoints
 from harness.claims import claimed
@@ -23,6 +25,7 @@ from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, run_prepared
 from harness.preparation import Prepared
 from harness.run_log import LossCurve, RunLog
+from harness.store import must_answer
 from harness.tracking import Tracker
 
 TRIAL = 0.001
@@ -70,10 +73,13 @@ def sweep(plan: Plan) -> Summary:
     """Run the experiments of a plan, as many at once as the cluster has room for.
 
     Raises:
-        InputError: see `harness.cluster.session.seats`.
+        InputError: see `harness.cluster.session.seats`; or the tracking store cannot be written.
     """
+    # Of a trial that dies it would print a traceback; the watcher says it in a line.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     count, resources = seats(plan.sharing)
-    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
     watcher = Watcher(plan.experiments, plan.names, board, count)
     tuner = tune.Tuner(
         # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
@@ -90,11 +96,12 @@ def sweep(plan: Plan) -> Summary:
     )
     try:
         tuner.fit()
+        with must_answer(plan.tracker.uri):
+            for key, reason in watcher.lost.items():
+                watcher.count(key, record_failure(plan, key, reason))
     finally:
         watcher.close()
         ray.kill(board)
-    for key, reason in watcher.lost.items():
-        record_failure(plan, key, reason)
     return watcher.summary
 
 

@@ -1,6 +1,5 @@
 """The study that drivers are disturbed in: as a user starts it, and what must be left of it in the end."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,11 @@ from tests.commands import as_a_user
 
 PLACE = ["key", "readout", "metric", "category"]
 """What names a value."""
+ENDS = (": image AUROC ", ": FAILED: ")
+"""What a driver prints of an experiment that ended."""
+
+Fault = Callable[[subprocess.Popen], None]
+"""What is done to a driver, or to what works for it."""
 
 
 @dataclass
@@ -35,8 +39,9 @@ class SmokeStudy:
     def start(self) -> subprocess.Popen:
         """Start the driver; what it prints comes together."""
         places = ("--runs", str(self.runs), "--cache", str(self.cache))
+        command = ["rho", "--profile", "smoke", *self.options, *places]
         return subprocess.Popen(
-            [sys.executable, "-m", "sweeps", "rho", "--profile", "smoke", *self.options, *places],
+            [sys.executable, "-m", "sweeps", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # What a shell starts in the background ignores SIGINT, and so does all that it starts.
@@ -44,17 +49,17 @@ class SmokeStudy:
             **as_a_user(**({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {})),
         )
 
-    def run(self, disturb: Callable[[subprocess.Popen], None] | None = None) -> tuple[int, str]:
-        """Run the driver to its end, and disturb it once when an experiment is finished; return code and text."""
+    def run(self, *faults: Fault) -> tuple[int, str]:
+        """Run the driver to its end, and do to it one fault whenever an experiment ends; return code and text."""
+        waiting = list(faults)
         with self.start() as driver:
             printed = []
             for line in driver.stdout:
                 printed.append(line)
-                if disturb and "image AUROC" in line:
-                    disturb(driver)
-                    disturb = None
+                if waiting and any(end in line for end in ENDS):
+                    waiting.pop(0)(driver)
         text = "".join(printed)
-        assert disturb is None, f"it ended before it was disturbed: {text}"
+        assert not waiting, f"it ended before it was disturbed: {text}"
         assert "Traceback" not in text, text
         return driver.returncode, text
 
@@ -63,18 +68,27 @@ class SmokeStudy:
         """The study's store."""
         return Tracker(self.uri or f"sqlite:///{self.runs / 'mlflow.db'}", "rho")
 
-    def states(self) -> list[tuple[str, Run]]:
-        """Status and run of every run of an experiment that was not replaced."""
+    def states(self) -> dict[str, Run]:
+        """Run of every experiment by its key; fails if an experiment has two."""
         client = MlflowClient(tracking_uri=self.tracker.uri)
         study = client.get_experiment_by_name("rho")
         runs = client.search_runs([study.experiment_id])
-        return [(run.info.status, run) for run in runs if "meds.key" in run.data.tags]
+        keyed = [run for run in runs if "meds.key" in run.data.tags]
+        by_key = {run.data.tags["meds.key"]: run for run in keyed}
+        assert len(by_key) == len(keyed)
+        return by_key
 
     def count_states(self) -> Counter[str]:
-        """How many runs have each status; fails if an experiment has two."""
-        states = self.states()
-        assert len({run.data.tags["meds.key"] for _, run in states}) == len(states)
-        return Counter(state for state, _ in states)
+        """How many runs have each status."""
+        return Counter(run.info.status for run in self.states().values())
+
+    def finished(self) -> dict[str, str]:
+        """Run ids of what is finished, by key of the experiment."""
+        return {
+            key: run.info.run_id
+            for key, run in self.states().items()
+            if run.info.status == "FINISHED"
+        }
 
     def values(self) -> pd.DataFrame:
         """All results, in one order."""
@@ -88,7 +102,10 @@ def assert_nothing_lost(study: SmokeStudy, undisturbed: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(study.values(), undisturbed, check_exact=True)
 
 
-def end(process: subprocess.Popen) -> None:
-    """End a process and its group by force."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def assert_failures_have_reasons(study: SmokeStudy, text: str) -> None:
+    """Something failed, and nothing is left that is neither finished nor failed; each failure is said and recorded."""
+    states = study.count_states()
+    assert states["FAILED"] == text.count(": FAILED: ") == text.count("\nfailed: ") > 0, text
+    assert set(states) <= {"FINISHED", "FAILED"}
+    for run in study.states().values():
+        assert bool(run.data.tags.get("meds.failure")) == (run.info.status == "FAILED")

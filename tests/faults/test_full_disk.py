@@ -1,10 +1,15 @@
 """A full disk: said in one paragraph, recorded where it can be; with room made, the same command goes on."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from harness.checkpoints import Checkpoints
+from harness.errors import InputError
 from harness.storage import Draft, making
+from harness.store import default_uri
+from harness.tracking import Tracker
 from tests.faults.smoke_study import SmokeStudy, assert_nothing_lost
 
 
@@ -28,6 +33,18 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_leaves_the_one_before(small_
         checkpoints.save("phase", {"step": 2, "weights": np.ones(2**20)})
     assert checkpoints.load("phase") == {"step": 1}
     assert len(list(checkpoints.folder.iterdir())) == 1
+
+
+def test_a_tracking_store_that_has_no_room_says_so_without_a_traceback(small_disk, capfd):
+    """Injected: the disk of the database is full to the last byte when a study is closed."""
+    folder = small_disk("4m")
+    tracker = Tracker(default_uri(folder), "rho", folder / "artifacts")
+    parent = tracker.open_study("smoke", [], "digest")
+    (folder / "other").write_bytes(bytes(shutil.disk_usage(folder).free))
+    capfd.readouterr()
+    with pytest.raises(InputError, match="database or disk is full"):
+        tracker.close_study(parent, complete=True)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.ray

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.commands import as_a_user
-from tests.faults.smoke_study import assert_nothing_lost, end
+from tests.faults.processes import end
+from tests.faults.smoke_study import assert_nothing_lost
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 AWAY = 5
@@ -66,6 +67,10 @@ def a_server(folder, port):
 
 
 def test_a_study_waits_for_a_server_that_is_killed_and_started_again(undisturbed, study, tmp_path):
+    """Injected: when an experiment ends, the server is killed, and started again on its port some seconds later.
+
+    Must hold: the study waits, ends with code 0, and every experiment is finished once, with the same bits.
+    """
     port = free_port()
     study.uri = f"http://127.0.0.1:{port}"
     with a_server(tmp_path / "server", port) as kill_and_start_again:
