@@ -1,5 +1,6 @@
 """What tests of faults share: a study that nothing happened to, and small disks."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import assert_none_left
 from tests.faults.smoke_study import SmokeStudy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Nothing that these tests start outlives them; what they start has a variable by which it is known."""
+    marker = f"FAULTS_{os.getpid()}"
+    os.environ[marker] = ""
+    yield
+    del os.environ[marker]
+    assert_none_left(marker)
 
 
 @pytest.fixture(scope="session")

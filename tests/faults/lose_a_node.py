@@ -9,20 +9,16 @@ from pathlib import Path
 
 from harness.environment import prepare_environment
 from harness.memory_stage import fill_scores
+from tests.faults.cluster import start
 from tests.memory_pass import Disturbed, score_requests
 
 
 def main(folder: Path) -> None:
     import ray
-    from ray.cluster_utils import Cluster
 
     from harness.cluster.on_ray import OnRay
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    victim = cluster.add_node(num_cpus=1)
-    cluster.add_node(num_cpus=1)
+    cluster, victim = start(head_cores=1)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
         assert len([node for node in ray.nodes() if node["Alive"]]) == 3

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import psutil
 
@@ -12,23 +12,47 @@ PATIENCE = 240
 """Seconds to wait for a process."""
 
 
-def find(root: int, title: str) -> psutil.Process:
-    """Wait for a process under the process `root` whose title begins so."""
+def find(root: int, title: str, *, but: Container[int] = ()) -> psutil.Process:
+    """Wait for a process under the process `root` whose title begins so; none of those that are left out."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        for process in psutil.Process(root).children(recursive=True):
-            try:
-                if "".join(process.cmdline()[:1]).startswith(title):
-                    return process
-            except psutil.NoSuchProcess:
-                pass
+        for process in titled(root, title):
+            if process.pid not in but:
+                return process
         time.sleep(0.02)
     raise AssertionError(f"no process {title} within {PATIENCE} s")
+
+
+def titled(root: int, title: str) -> list[psutil.Process]:
+    """Processes under the process `root` whose title begins so."""
+    found = []
+    for process in psutil.Process(root).children(recursive=True):
+        try:
+            if "".join(process.cmdline()[:1]).startswith(title):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            pass
+    return found
 
 
 def killing(title: str) -> Callable[[subprocess.Popen], None]:
     """A fault: end by force a process of the driver's Ray session whose title begins so."""
     return lambda driver: find(driver.pid, title).kill()
+
+
+def assert_none_left(marker: str) -> None:
+    """No process is left that has this variable in its environment, but for this one; Ray's agents end slowly."""
+    end = time.monotonic() + PATIENCE
+    while left := [process for process in psutil.process_iter() if _has(process, marker)]:
+        assert time.monotonic() < end, left
+        time.sleep(0.5)
+
+
+def _has(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.pid != os.getpid() and marker in process.environ()
+    except psutil.Error:
+        return False
 
 
 def end(process: subprocess.Popen) -> None:

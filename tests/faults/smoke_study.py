@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class SmokeStudy:
     count: int = field(default=6, kw_only=True)
     """Experiments that these options leave."""
 
-    def start(self) -> subprocess.Popen:
+    def start(self, *more: str) -> subprocess.Popen:
         """Start the driver; what it prints comes together."""
         places = ("--runs", str(self.runs), "--cache", str(self.cache))
-        command = ["rho", "--profile", "smoke", *self.options, *places]
+        command = ["rho", "--profile", "smoke", *self.options, *places, *more]
         return subprocess.Popen(
             [sys.executable, "-m", "sweeps", *command],
             stdout=subprocess.PIPE,
@@ -49,10 +49,20 @@ class SmokeStudy:
             **as_a_user(**({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {})),
         )
 
-    def run(self, *faults: Fault) -> tuple[int, str]:
-        """Run the driver to its end, and do to it one fault whenever an experiment ends; return code and text."""
+    def run(
+        self, *faults: Fault, start: Fault | None = None, more: Iterable[str] = ()
+    ) -> tuple[int, str]:
+        """Run the driver to its end; return its code and text.
+
+        Args:
+            faults: What happens, one whenever an experiment ends.
+            start: What happens when the driver has started.
+            more: Further options of the command.
+        """
         waiting = list(faults)
-        with self.start() as driver:
+        with self.start(*more) as driver:
+            if start:
+                start(driver)
             printed = []
             for line in driver.stdout:
                 printed.append(line)

@@ -13,6 +13,11 @@ from harness.tracking import Tracker
 from tests.faults.smoke_study import SmokeStudy, assert_nothing_lost
 
 
+def fill(folder, left):
+    """Write until about so many bytes are left."""
+    (folder / "other").write_bytes(bytes(shutil.disk_usage(folder).free - left))
+
+
 def test_an_array_that_the_disk_has_no_room_for_is_refused_before_it_is_written(small_disk):
     """A write to the map of such a file would end the process, not raise."""
     folder = small_disk("1m")
@@ -40,7 +45,7 @@ def test_a_tracking_store_that_has_no_room_says_so_without_a_traceback(small_dis
     folder = small_disk("4m")
     tracker = Tracker(default_uri(folder), "rho", folder / "artifacts")
     parent = tracker.open_study("smoke", [], "digest")
-    (folder / "other").write_bytes(bytes(shutil.disk_usage(folder).free))
+    fill(folder, left=0)
     capfd.readouterr()
     with pytest.raises(InputError, match="database or disk is full"):
         tracker.close_study(parent, complete=True)
@@ -62,3 +67,28 @@ def test_a_full_disk_of_the_cache_is_said_and_the_study_goes_on_with_room(
     small_disk("64m")
     assert study.run()[0] == 0
     assert_nothing_lost(study, undisturbed.values())
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_a_full_disk_of_the_results_is_said_and_the_study_goes_on_with_room(
+    undisturbed, study, small_disk
+):
+    """Injected: when an experiment ends, something else fills the disk of database and artifacts.
+
+    Must hold: the driver ends by itself with code 1 and says why in a line; with room, the same command keeps what was
+    finished and finishes the rest once, with the same bits.
+    """
+    study.runs = small_disk("16m")
+    code, text = study.run(lambda _: fill(study.runs, left=16384))
+    assert code == 1
+    assert "No space left on device" in text or "disk is full" in text
+    (study.runs / "other").unlink()
+    finished = study.finished()
+    assert 1 <= len(finished) < 6
+
+    code, text = study.run()
+    assert code == 0, text
+    assert f"6 experiments, {len(finished)} finished" in text
+    assert_nothing_lost(study, undisturbed.values())
+    assert finished.items() <= study.finished().items()

@@ -1,0 +1,69 @@
+"""A Ray cluster of three nodes, one of which dies when it is told to.   python -m tests.faults.cluster
+
+A process of its own, since a process knows one Ray cluster at a time. The head does no work. It prints the address,
+then does what it is told line by line: `lose` kills a node that runs an experiment, and its end ends the cluster.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.environment import prepare_environment
+from tests.commands import as_a_user
+from tests.faults.processes import find
+
+
+class ThreeNodes:
+    """The cluster, seen from the test."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self._process = process
+        self.address = process.stdout.readline().strip()
+        assert self.address, "the cluster did not start"
+
+    def lose_one(self) -> None:
+        """Kill a node as soon as it runs an experiment."""
+        self._process.stdin.write("lose\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "lost\n"
+
+
+@contextmanager
+def three_nodes() -> Iterator[ThreeNodes]:
+    """Start the cluster; end it in the end."""
+    command = [sys.executable, "-m", "tests.faults.cluster"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, **as_a_user()) as process:
+        yield ThreeNodes(process)
+        process.stdin.close()
+
+
+def start(head_cores: int) -> tuple[Any, Any]:
+    """Start a head and two nodes of one core each; return the cluster and one of these."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": head_cores, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    victim = cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1)
+    return cluster, victim
+
+
+def main() -> None:
+    cluster, victim = start(head_cores=0)
+    try:
+        print(cluster.address, flush=True)
+        for _ in sys.stdin:
+            (raylet,) = victim.all_processes["raylet"]
+            find(raylet.process.pid, "ray::run_and_log")
+            cluster.remove_node(victim, allow_graceful=False)
+            print("lost", flush=True)
+    finally:
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    prepare_environment("this one")
+    main()

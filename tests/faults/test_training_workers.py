@@ -1,0 +1,81 @@
+"""A worker process of Ray Train that is killed: its training goes on from its last checkpoint, now or the next time."""
+
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.faults.processes import PATIENCE, find, titled
+from tests.faults.smoke_study import (
+    SmokeStudy,
+    assert_failures_have_reasons,
+    assert_nothing_lost,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
+
+WORKER = "ray::RayTrainWorker"
+
+
+def shared(folder):
+    """One experiment, MeDS, whose two trainings are shared by two worker processes each."""
+    options = ("--noise", "0.4", "--rho", "0.5", "--method", "meds", "--workers", "2")
+    return SmokeStudy(folder / "runs", folder / "cache", options=options, count=1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_training(tmp_path_factory):
+    study = shared(tmp_path_factory.mktemp("undisturbed_training"))
+    code, text = study.run()
+    assert code == 0, text
+    return study.values()
+
+
+def test_a_worker_that_dies_in_training_is_started_again(undisturbed_training, tmp_path):
+    """Injected: a worker of the first training is killed as soon as it is there.
+
+    Must hold: both of its training are started again, the code is 0, and the bits are the same.
+    """
+    study = shared(tmp_path)
+    code, text = study.run(start=lambda driver: find(driver.pid, WORKER).kill())
+    assert code == 0, text
+    assert_nothing_lost(study, undisturbed_training)
+
+
+def test_training_goes_on_from_its_checkpoint_in_the_next_command(undisturbed_training, tmp_path):
+    """Injected: a worker of the second training is killed, where none may be started again (--retries 0).
+
+    Must hold: the failure is recorded with its reason, with code 1; the same command finishes the experiment once, with
+    the same bits, and does not repeat the first training: its losses come from the checkpoint.
+    """
+    study = shared(tmp_path)
+    code, text = study.run(
+        start=lambda driver: kill_second_training(driver, study), more=("--retries", "0")
+    )
+    assert code == 1
+    assert_failures_have_reasons(study, text)
+    (kept,) = study.cache.glob("checkpoints/*/*.checkpoint")
+
+    code, text = study.run(more=("--retries", "0"))
+    assert code == 0, text
+    assert_nothing_lost(study, undisturbed_training)
+    assert not kept.exists()
+    first, second = (written(study, f"{phase}_loss") for phase in ("distillation", "finetuning"))
+    assert min(first) > max(second)  # written with the result, not while it trained
+
+
+def kill_second_training(driver, study):
+    """Kill a worker that was not there yet when the first training was saved."""
+    end = time.monotonic() + PATIENCE
+    while not list(study.cache.glob("checkpoints/*/*.checkpoint")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    first = {process.pid for process in titled(driver.pid, WORKER)}
+    find(driver.pid, WORKER, but=first).kill()
+
+
+def written(study, name):
+    """When the points of a curve were written."""
+    (run,) = study.states().values()
+    client = MlflowClient(tracking_uri=study.tracker.uri)
+    return [point.timestamp for point in client.get_metric_history(run.info.run_id, name)]
