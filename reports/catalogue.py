@@ -1,4 +1,4 @@
-"""The numbered figures and tables of the paper of MeDS: which study draws which, and what form a table has."""
+"""The numbered figures and tables of the papers of MeDS and AD2: which study draws which, and a table's form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from reports import ablation
+from reports import ablation, loco
 from reports.paper import methods
 
 
@@ -38,6 +38,8 @@ class NumberedTable:
     table: str
     """Its name in `paper.csv`."""
     source: str = "paper"
+    dataset: str = ""
+    """The part of it on this dataset; all of it if empty."""
 
 
 def _stages(results: pd.DataFrame, memory: str) -> pd.Series:
@@ -52,6 +54,17 @@ def _stages(results: pd.DataFrame, memory: str) -> pd.Series:
         "MeDS": "MeDS (ours)",
     }
     return ablation.named(results)["method"].astype(object).map(names)
+
+
+def _ad2(results: pd.DataFrame) -> pd.Series:
+    """Methods as the paper of AD2 calls them; variants of AD2 have names that it has not."""
+    return loco.named(results)["method"].astype(object)
+
+
+def _modules(results: pd.DataFrame) -> pd.Series:
+    """AD2's modules as its paper calls them."""
+    names = {"neither module": "none", "NMFE alone": "NMFE", "ATDR alone": "ATDR"}
+    return loco.named(results)["method"].astype(object).map({**names, "AD2": "NMFE+ATDR"})
 
 
 MAIN = Form(
@@ -75,6 +88,9 @@ CORRECTION = Form(
 )
 
 
+_BY_KIND = Form(title="methods", rows="method", columns=("category",), names=_ad2)
+
+
 def _table(number: int, form: Form, *studies: str) -> dict[str, NumberedTable]:
     table = NumberedTable(form=form, studies=studies, table=f"T{number}")
     return {f"table-{number}": table}
@@ -93,6 +109,17 @@ TABLES = {
         for name, table in _table(number, CATEGORIES, study, "baselines").items()
     },
     **_table(30, CORRECTION, "label_correction"),
+    **{
+        f"table-ad2-{number}": NumberedTable(
+            form=form, studies=("loco",), table=f"T{number}", source="ad2", dataset="MVTec-LOCO"
+        )
+        for number, form in (
+            (1, _BY_KIND),
+            (2, _BY_KIND),
+            (3, Form(title="modules", rows="method", columns=("metric",), names=_modules)),
+            (4, Form(title="noise", rows="noise", columns=("category", "method"), names=_ad2)),
+        )
+    },
 }
 """By what `make` calls them. The study `baselines` has most methods of the main tables on profiles of our own."""
 FIGURES = {

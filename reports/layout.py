@@ -12,6 +12,8 @@ from reports.paper import published
 
 STD = "std"
 """Row of the deviation over categories."""
+GAP = "I-AUROC-gap"
+"""What AD2 prints of two other numbers' difference."""
 AXES = ["category", "noise", "metric", "method"]
 SUMMARIES = (MEAN, STD)
 SPELLED = 'printed "100."'
@@ -24,7 +26,9 @@ def layout(table: NumberedTable) -> pd.DataFrame:
     The method of a table whose rows are variants of one method is the variant, without what it says in brackets.
     """
     rows = published(table.source)
-    rows = rows[rows["table"] == table.table]
+    rows = rows[(rows["table"] == table.table) & (rows["metric"] != GAP)]
+    if table.dataset:
+        rows = rows[rows["dataset"] == table.dataset]
     variant = rows["variant"].str.partition(" [")[0]
     return rows.assign(method=variant.where(variant != "", rows["method"]))
 

@@ -39,6 +39,8 @@ BASELINES = {
     "FunAD": "FUN-AD",
     "ReverseDistillation": "RD",
     "UniAD": "UniAD",
+    "EfficientAD": "EfficientAD-M",
+    "AD2": "AD2",
 }
 METRICS = {
     "image_auroc": "I-AUROC",
@@ -52,6 +54,8 @@ METRICS = {
     "inspection_depth": "inspection-depth",
 }
 """AUPRO as the release computes it; the others are exact."""
+KINDS = {"image_auroc_structural": "structural", "image_auroc_logical": "logical"}
+"""Means of one kind of anomalies, which stand in AD2's tables as if the kind were a category."""
 READOUTS = ("all", "training")
 """Where they come from: all test images; the ranking of the training images."""
 SCOPES = {"multi-class": "all", "single-class": "category"}
@@ -107,7 +111,8 @@ def named(
         The results with dataset (our class if the papers have none of it), noise in whole per cent, metric and method
         by their published names, and a column `unit`, the seeds.
     """
-    rows = results[results["readout"].isin(READOUTS) & results["metric"].isin(METRICS)]
+    rows = _with_kinds(results)
+    rows = rows[rows["readout"].isin(READOUTS) & rows["metric"].isin(METRICS)]
     rows = rows.assign(
         dataset=rows["dataset"].map(DATASETS).fillna(rows["dataset"]),
         noise=(100 * rows["noise.ratio"].astype(float)).round().astype("Int64"),
@@ -119,6 +124,16 @@ def named(
         return rows
     fits = rows["detector.scope"] == SCOPES.get(setting)
     return rows[fits | ~rows["method"].isin(rows.loc[fits, "method"])]
+
+
+def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
+    """Results with the mean of every kind of anomalies as a category."""
+    kind = results["metric"].map(KINDS)
+    is_kind = kind.notna() & (results["category"] == "mean")
+    return results.assign(
+        category=results["category"].mask(is_kind, kind),
+        metric=results["metric"].mask(is_kind, "image_auroc"),
+    )
 
 
 def ours(results: pd.DataFrame, setting: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from reports.files import write
 from reports.layout import AXES, layout
 from reports.numbered import Results, make
 from reports.page import render
-from reports.paper import BASELINES, DATASETS, METRICS, NETWORKS, published
+from reports.paper import BASELINES, DATASETS, KINDS, METRICS, NETWORKS, published
 from reports.provenance import Provenance
 
 PIXELS = {"MVTecAD": "table-7", "VisA": "table-15", "Real-IAD": "table-23"}
@@ -26,12 +26,22 @@ STAGES = {
     "Random init fine-tune": {"detector": "MeDS", "detector.start": "random"},
     "MeDS (ours)": {"detector": "MeDS"},
 }
+MODULES = {
+    "none": "False False",
+    "NMFE": "True False",
+    "ATDR": "False True",
+    "NMFE+ATDR": "True True",
+}
 
 
 def settings(method):
     """Parameters of a run of a published method or stage."""
     if method in STAGES:
         return STAGES[method]
+    if method in (*MODULES, "AD2"):
+        nmfe, atdr = MODULES.get(method, "True True").split()
+        switches = {"detector.nmfe": nmfe, "detector.atdr": atdr}
+        return {"detector": "AD2", "detector.student.batch_size": "8", **switches}
     network, with_meds, _ = method.partition("+MeDS")
     ours = {name: kind for kind, name in NETWORKS.items()}
     if network in ours:
@@ -46,6 +56,7 @@ def tracked(cells):
     """Tracked results, as the tracker gives them, whose numbers are published ones."""
     kinds = {name: kind for kind, name in DATASETS.items()}
     metrics = {name: metric for metric, name in METRICS.items()}
+    of_kind = {kind: metric for metric, kind in KINDS.items()}
     rows = [
         {
             "dataset": kinds[cell.dataset],
@@ -56,9 +67,9 @@ def tracked(cells):
             "evaluation.size": "256",
             "evaluation.mask_rule": "half",
             "readout": "training" if cell.metric in ("AUPRC", "inspection-depth") else "all",
-            "metric": metrics[cell.metric],
-            "category": cell.category,
-            "value": cell.value / 100,
+            "metric": of_kind.get(cell.category, metrics[cell.metric]),
+            "category": "mean" if cell.category in of_kind else cell.category,
+            "value": cell.value / (1 if cell.unit == "fraction" else 100),
             "run_id": f"{cell.method} {cell.noise}",
             **settings(cell.method),
         }
@@ -78,7 +89,10 @@ def results(rows, study="mvtec_ad", profile="mvtec_ad"):
 def of_paper(name):
     """Results that are the published numbers of a table; of all categories, as one of its data's pixel tables has."""
     cells = layout(TABLES[name])
-    if set(cells["category"]) == {"mean"}:
+    if TABLES[name].source == "ad2":
+        every = [cells, layout(TABLES["table-ad2-1"]), layout(TABLES["table-ad2-2"])]
+        cells = pd.concat(every).drop_duplicates(AXES)
+    elif set(cells["category"]) == {"mean"}:
         others = layout(TABLES[PIXELS[cells["dataset"].iloc[0]]])
         cells = pd.concat([cells, others[others["category"] != "mean"]])
     return results(tracked(cells))
@@ -105,17 +119,18 @@ def cells_of(document):
 
 def test_every_number_has_a_report():
     assert list(FIGURES) == [f"figure-{number}" for number in range(2, 9)]
-    assert sorted(TABLES) == sorted(f"table-{number}" for number in range(1, 31))
+    numbers = [*range(1, 31), *(f"ad2-{number}" for number in range(1, 5))]
+    assert sorted(TABLES) == sorted(f"table-{number}" for number in numbers)
 
 
 def test_every_published_cell_is_in_one_table_once():
-    layouts = [layout(table) for table in TABLES.values()]
+    layouts = [layout(table) for table in TABLES.values() if table.source == "paper"]
     assert len(published()) == sum(map(len, layouts))
     for cells in layouts:
         assert not cells.duplicated(AXES).any()
 
 
-@pytest.mark.parametrize("number", [1, 3, 5, 12, 15, 30])
+@pytest.mark.parametrize("number", [1, 3, 5, 12, 15, 30, "ad2-1", "ad2-2", "ad2-3", "ad2-4"])
 def test_every_published_number_stands_once_in_its_table_below_ours(number):
     name = f"table-{number}"
     shown = cells_of(paper_document(name)).values()
