@@ -57,6 +57,7 @@ class OnRay:
     def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`: through Ray Train, in this process or in worker processes."""
         _, share = slots()
+        retries = self.retries if self.workers else 0
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -73,8 +74,9 @@ class OnRay:
             ),
             run_config=RunConfig(
                 storage_path=str(self.storage.absolute()),
+                # A worker that dies while it starts is the controller's failure to Ray.
                 failure_config=FailureConfig(
-                    max_failures=self.retries if self.workers else 0, controller_failure_limit=0
+                    max_failures=retries, controller_failure_limit=retries
                 ),
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),

@@ -41,7 +41,10 @@ def killing(title: str) -> Callable[[subprocess.Popen], None]:
 
 
 def assert_none_left(marker: str) -> None:
-    """No process is left that has this variable in its environment, but for this one; Ray's agents end slowly."""
+    """No process is left that has this variable in its environment, but for this one; Ray's agents end slowly.
+
+    Python's tracker of shared resources ends with the process that has started it.
+    """
     end = time.monotonic() + PATIENCE
     while left := [process for process in psutil.process_iter() if _has(process, marker)]:
         assert time.monotonic() < end, left
@@ -50,7 +53,9 @@ def assert_none_left(marker: str) -> None:
 
 def _has(process: psutil.Process, marker: str) -> bool:
     try:
-        return process.pid != os.getpid() and marker in process.environ()
+        if process.pid == os.getpid() or marker not in process.environ():
+            return False
+        return "multiprocessing.resource_tracker" not in " ".join(process.cmdline())
     except psutil.Error:
         return False
 
