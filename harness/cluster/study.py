@@ -53,7 +53,7 @@ def run_study(
         KeyboardInterrupt: the user stopped the study; what was finished stays finished.
     """
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
-    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
+    tracker = Tracker(default_uri(runs), study, (runs / "artifacts").as_uri())
     if tracker.file is None:
         tracker.reach()  # said before images are read
     (dataset,) = {experiment.dataset for experiment in experiments}
