@@ -16,7 +16,10 @@ import numpy as np
 
 
 def digest(value: Any) -> str:
-    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process."""
+    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process.
+
+    A path is its last part: features lie in another folder in every cache, under a name that says what they are.
+    """
     content = hashlib.sha256()
     for part in _parts(value):
         content.update(part)
@@ -42,7 +45,7 @@ def _parts(value: Any) -> Any:
         for item in value:
             yield from _parts(item)
     else:
-        yield repr(value).encode()
+        yield (value.name if isinstance(value, Path) else repr(value)).encode()
 
 
 @dataclass(frozen=True)
