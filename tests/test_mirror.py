@@ -1,5 +1,6 @@
 """Caches that share an address: whole entries and checkpoints come from there, and nothing else does."""
 
+import sys
 import uuid
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from harness.mirror import absolute, mirror, mirror_of
 from harness.optimizer import Training
 from harness.phases import NativeLoss, Phase
 from harness.storage import Draft, is_whole, making, open_array
+from harness.store import artifacts_at
 from harness.training import run_phase
 from tests.small import NETWORK
 from tests.test_storage import no_manifest
@@ -241,3 +243,15 @@ def test_a_mirror_that_cannot_be_written_is_said_and_loses_nothing(tmp_path):
     with pytest.raises(InputError, match="See that it exists, that this user may read and write"):
         draft.publish()
     assert is_whole(cache / "features" / "entry")
+
+
+@pytest.mark.parametrize("address", ["memory://x/artifacts", "s3://bucket/artifacts"])
+def test_where_mlflow_cannot_keep_artifacts_is_refused(address, monkeypatch):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(InputError, match="MLflow wants the package boto3"):
+        artifacts_at(address)
+
+
+def test_artifacts_can_be_kept_in_a_folder_that_is_not_there_yet(tmp_path):
+    address = (tmp_path / "artifacts").as_uri()
+    assert artifacts_at(address) == address
