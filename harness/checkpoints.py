@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pickle
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from harness.mirror import mirror_of
+
 
 def digest(value: Any) -> str:
-    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process."""
+    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process.
+
+    A path is its last part: features lie in another folder in every cache, under a name that says what they are.
+    """
     content = hashlib.sha256()
     for part in _parts(value):
         content.update(part)
@@ -42,12 +48,12 @@ def _parts(value: Any) -> Any:
         for item in value:
             yield from _parts(item)
     else:
-        yield repr(value).encode()
+        yield (value.name if isinstance(value, Path) else repr(value)).encode()
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """A folder of checkpoints; every machine of a cluster must see it."""
+    """A folder of checkpoints, which every machine of a cluster must see; and its mirror, for others."""
 
     folder: Path
     every: int = 500
@@ -58,8 +64,14 @@ class Checkpoints:
         return self.folder / f"{digest(phase)}.checkpoint"
 
     def load(self, phase: Any) -> dict[str, Any] | None:
-        """What was saved last, or None; a damaged file is left out with a warning."""
+        """What was saved last, or None; a damaged file is left out with a warning.
+
+        Raises:
+            InputError: the mirror does not answer.
+        """
         file = self.file(phase)
+        if not file.is_file():
+            self._fetch(file)
         try:
             checksum, content = file.read_bytes().split(b"\n", 1)
             if hashlib.sha256(content).hexdigest().encode() == checksum:
@@ -72,7 +84,11 @@ class Checkpoints:
         return None
 
     def save(self, phase: Any, state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint of a phase in one step."""
+        """Replace the checkpoint of a phase in one step.
+
+        Raises:
+            InputError: the mirror does not answer, or cannot be written.
+        """
         content = pickle.dumps(dict(state))
         file = self.file(phase)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -83,3 +99,25 @@ class Checkpoints:
         except OSError:
             draft.unlink(missing_ok=True)  # it may have filled the disk
             raise
+        if mirror := mirror_of(file):
+            mirror.save(file)
+
+    def clear(self) -> None:
+        """Remove the folder, at the mirror, too.
+
+        Raises:
+            InputError: the mirror does not answer, or cannot be written.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if mirror := mirror_of(self.folder):
+            mirror.remove(self.folder)
+
+    def _fetch(self, file: Path) -> None:
+        if mirror := mirror_of(file):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f"{file.name}.{os.getpid()}")
+            try:
+                if mirror.fetch(file, draft):
+                    draft.replace(file)
+            finally:
+                draft.unlink(missing_ok=True)

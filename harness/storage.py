@@ -1,7 +1,8 @@
 """Entries of the cache: folders of arrays that are there completely or not at all, and are checked before use.
 
 An entry is written beside its place and moved there in one step. A manifest holds the size and checksum of every
-file; an entry that does not agree with its manifest is removed with a warning and computed again.
+file; an entry that does not agree with its manifest is removed with a warning and computed again. Where the cache has
+a mirror (see `harness.mirror`), entries come from there before they are computed, and go there when they are published.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from harness.mirror import mirror_of
+
 MANIFEST = "manifest.json"
+MIRRORED = "mirrored.txt"
+"""File of an entry that is at the mirror, too: the address. It spares asking there."""
 BLOCK = 2**24
 """Bytes read at a time for a checksum."""
 
@@ -89,6 +94,8 @@ class Draft:
             if not self.target.is_dir():
                 raise
             shutil.rmtree(self.folder)
+        else:
+            _save(self.target)
 
 
 def is_whole(target: Path) -> bool:
@@ -120,8 +127,14 @@ def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
 
     Entries of a kind that lie in one folder share a lock, since a study can want more entries than a process may have
     open files.
+
+    Raises:
+        InputError: the cache has a mirror, which does not answer or cannot be written.
     """
-    missing = sorted({target for target in targets if not is_whole(target)})
+    wanted = sorted(set(targets))
+    missing = [target for target in wanted if not is_whole(target)]
+    for target in set(wanted) - set(missing):
+        _save(target)
     with ExitStack() as locks:
         # In one order everywhere, so that two processes never wait for each other.
         for folder in sorted({target.parent for target in missing}):
@@ -129,9 +142,43 @@ def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
         missing = [target for target in missing if not target.is_dir()]
         _clear(missing)  # of a process that died
         try:
+            missing = [target for target in missing if not _fetch(target)]
             yield missing
         finally:
             _clear(missing)  # of this one, if it fails: it may have filled the disk
+
+
+def _fetch(target: Path) -> bool:
+    """Copy an entry from the mirror, if there is one; return whether it is here now."""
+    if (mirror := mirror_of(target)) is None:
+        return False
+    draft = Draft(target).folder
+    if not mirror.fetch(target / MANIFEST, draft / MANIFEST):
+        return False
+    try:
+        status = (draft / MANIFEST).stat()
+        names = json.loads((draft / MANIFEST).read_text())
+        there = all(mirror.fetch(target / name, draft / name) for name in names)
+        if there and _agrees(draft, status.st_ino, status.st_mtime_ns):
+            (draft / MIRRORED).write_text(mirror.url)
+            draft.rename(target)
+            return True
+    except (ValueError, TypeError, AttributeError):
+        pass  # the manifest is damaged
+    warnings.warn(f"{mirror.address(target)} is damaged and is computed again.", stacklevel=3)
+    return False
+
+
+def _save(target: Path) -> None:
+    """Copy an entry to the mirror, if there is one that has not got it from here: the manifest last."""
+    if (mirror := mirror_of(target)) is None:
+        return
+    mark = target / MIRRORED
+    if mark.is_file() and mark.read_text() == mirror.url:
+        return
+    for file in (*sorted(target.glob("*.npy")), target / MANIFEST):
+        mirror.save(file)
+    mark.write_text(mirror.url)
 
 
 def _clear(targets: Iterable[Path]) -> None:

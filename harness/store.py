@@ -15,6 +15,7 @@ from pathlib import Path
 import mlflow
 import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from harness.errors import InputError
 
@@ -41,6 +42,23 @@ def default_uri(runs: Path) -> str:
             "sqlite:////absolute/path.db or the http address of a server, or unset it."
         )
     return uri
+
+
+def artifacts_at(address: str) -> str:
+    """The address, once it has answered: artifacts can be kept there.
+
+    Raises:
+        InputError: MLflow does not know its protocol, lacks a package for it, or gets no answer.
+    """
+    try:
+        get_artifact_repository(address).list_artifacts()
+    except Exception as error:
+        raise InputError(
+            f"The artifacts of runs cannot be kept at {address} ({_first_line(error)}). MLflow wants the package boto3 "
+            "for s3:// and google-cloud-storage for gs://, and the right to read and write there. A tracking server "
+            "keeps artifacts itself: name one in MLFLOW_TRACKING_URI."
+        ) from error
+    return address
 
 
 @functools.cache

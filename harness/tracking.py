@@ -45,8 +45,8 @@ class Tracker:
 
     uri: str
     study: str
-    artifacts: Path | None = None
-    """Folder for artifacts where the store has none of its own (a database); a server brings its own."""
+    artifacts: str | None = None
+    """Address for artifacts where the store has none of its own (a database); a server brings its own."""
     writer: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     """Tells runs of this study's driver and its workers from those of another driver."""
 
@@ -82,7 +82,7 @@ class Tracker:
         """Id of the study. The first call makes a fresh database, so the driver calls before any worker starts."""
         if found := self._client.get_experiment_by_name(self.study):
             return found.experiment_id
-        place = self.artifacts.absolute().as_uri() if self.file and self.artifacts else None
+        place = self.artifacts if self.file else None
         try:
             return self._client.create_experiment(self.study, artifact_location=place)
         except MlflowException:

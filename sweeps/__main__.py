@@ -116,6 +116,7 @@ def _run(
         data=data,
         cache=where.cached,
         runs=where.results,
+        storage=where.url,
         address=where.address,
         sharing=where.sharing,
         lasting=lasting,

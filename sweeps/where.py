@@ -11,6 +11,7 @@ import tyro
 
 from harness.cluster.sharing import Sharing
 from harness.errors import InputError
+from harness.mirror import absolute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,19 +22,17 @@ class Where:
     """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
     sharing: Annotated[Sharing, tyro.conf.arg(name="")] = field(default_factory=Sharing)
     storage: str = "."
-    """Folder that --runs and --cache are in; on a cluster one that all machines see under this path, such as NFS."""
+    """Folder that --runs and --cache are in; on a cluster one that all machines see under this path, such as NFS. Or an
+    address (s3://bucket/folder, gs://, file://): --runs and --cache are here, and features, distances, checkpoints and
+    artifacts there, too, for machines that share nothing else, each with its own driver."""
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")
     """Folder for what can be computed again, and for checkpoints: drawn images, features, distances."""
 
     def __post_init__(self) -> None:
-        if "://" in self.storage:
-            raise InputError(
-                f"--storage {self.storage} is an address, and features are mapped into memory from files. Mount it "
-                "(s3fs, gcsfuse, NFS) at the same path on every machine and give that folder. Results alone can go to "
-                "a server: set MLFLOW_TRACKING_URI."
-            )
+        if self.url:
+            return
         # A folder that is not there would be made on this machine's own disk when a mount is missing.
         if not Path(self.storage).is_dir():
             raise InputError(
@@ -46,11 +45,24 @@ class Where:
             )
 
     @property
+    def url(self) -> str | None:
+        """The storage if it is an address.
+
+        Raises:
+            InputError: see `harness.mirror.absolute`.
+        """
+        return absolute(self.storage) if "://" in self.storage else None
+
+    @property
     def results(self) -> Path:
         """The folder for results, in the storage unless it is absolute."""
-        return self.storage / self.runs
+        return self._folder / self.runs
 
     @property
     def cached(self) -> Path:
         """The folder for what can be computed again, in the storage unless it is absolute."""
-        return self.storage / self.cache
+        return self._folder / self.cache
+
+    @property
+    def _folder(self) -> Path:
+        return Path() if self.url else Path(self.storage)

@@ -8,7 +8,7 @@ from harness.tracking import Tracker
 
 def study_of(experiments, small, folder, **sharing):
     by_key = {experiment.key: experiment for experiment in experiments}
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
     return Plan(
         experiments=by_key,
         names=names(by_key),

@@ -33,7 +33,7 @@ def runs(small, tmp_path_factory):
     detectors = [MemoryDetector(memory=MemoryEnsemble(ratio=ratio)) for ratio in (0.1, 1.0)]
     detectors.append(PlainNetwork(network=NETWORK))
     noisy = [small.experiment(detector, noise=Noise(ratio=0.25)) for detector in detectors]
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "rho", folder / "artifacts")
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "rho", (folder / "artifacts").as_uri())
     digest = small.prepared.data_digest
     parent = tracker.open_study("small", [experiment.key for experiment in noisy], digest)
     for experiment in noisy:

@@ -22,7 +22,7 @@ PLACE = ["key", "readout", "metric", "category"]
 
 def stored(small, folder, ratios, *, failing=None):
     """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
     cells = [
         small.experiment(MemoryDetector(memory=MemoryEnsemble(ratio=ratio)), noise=Noise(ratio=0.3))
         for ratio in (*ratios, *([failing] if failing else []))

@@ -25,7 +25,7 @@ DATA = "d" * 16
 
 @pytest.fixture
 def tracker(tmp_path):
-    return Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "rho", tmp_path / "artifacts")
+    return Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "rho", (tmp_path / "artifacts").as_uri())
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def start(tracker, experiment):
     """Claim an experiment as one process after the other on this machine does."""
     parent = tracker.open_study("laptop", [experiment.key], DATA)
     of_run = {"name": "meds, 20 %", "parent": parent, "data_digest": DATA}
-    lock = tracker.artifacts.with_name("claim.lock")
+    lock = tracker.file.with_name("claim.lock")
     with claimed(tracker, experiment, lock=lock, environment={"git": "abc"}, **of_run) as log:
         return log
 

@@ -1,6 +1,7 @@
 """The training loop: one loop for every phase, repeatable, and defined in every corner."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from baselines.reverse_distillation import ReverseStudent
 from harness.batches import read_batch
-from harness.checkpoints import Checkpoints
+from harness.checkpoints import Checkpoints, digest
 from harness.compute import InProcess, World
 from harness.errors import InputError
 from harness.networks.dinomaly import DinomalyNetwork
@@ -259,3 +260,8 @@ def test_a_damaged_checkpoint_is_named_and_not_used(phase, tmp_path):
     file.write_bytes(file.read_bytes()[:-10] + b"0123456789")
     with pytest.warns(UserWarning, match=file.name):
         assert same(compute.train(run_phase, phase).state, first.state)
+
+
+def test_a_path_counts_by_its_last_part():
+    assert digest(Path("/here/features/ab")) == digest(Path("/there/features/ab"))
+    assert digest(Path("/here/features/ab")) != digest(Path("/here/features/cd"))

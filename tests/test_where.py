@@ -30,9 +30,20 @@ def test_shares_that_cannot_work_are_refused(wrong, text):
 
 
 def test_a_storage_that_is_no_folder_is_refused_before_anything_runs(tmp_path):
-    assert "Mount it" in refused(tmp_path, "--storage", "s3://bucket/studies")
     with pytest.raises(InputError, match="not/mounted is no folder on this machine"):
         Where(storage="not/mounted")
+
+
+def test_an_address_that_nothing_here_can_open_is_refused_before_anything_runs(tmp_path):
+    assert "Protocol not known: nonsense" in refused(tmp_path, "--storage", "nonsense://bucket/x")
+
+
+def test_with_an_address_runs_and_cache_are_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    where = Where(storage="file://remote")
+    assert where.url == (tmp_path / "remote").as_uri()
+    assert (where.results, where.cached) == (Path("runs"), Path("cache"))
+    assert Where().url is None
 
 
 def test_a_storage_without_permission_is_refused(tmp_path):

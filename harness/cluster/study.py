@@ -16,9 +16,10 @@ from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
+from harness.mirror import mirror
 from harness.preparation import read_dataset
 from harness.storage import alone
-from harness.store import default_uri
+from harness.store import artifacts_at, default_uri
 from harness.tracking import Tracker
 
 
@@ -30,6 +31,7 @@ def run_study(
     data: Path,
     cache: Path,
     runs: Path,
+    storage: str | None = None,
     address: str | None = None,
     sharing: Sharing = Sharing(),
     lasting: ExitStack,
@@ -44,6 +46,7 @@ def run_study(
         cache: Folder of features and distances.
         runs: Folder of results; it holds the tracking database unless MLFLOW_TRACKING_URI names
         another store.
+        storage: Address that the cache is mirrored at and that artifacts are kept at, if there is one.
         address: Ray cluster to work on; None for this machine.
         sharing: How the experiments share the cluster.
         lasting: Where the session ends that the first call with work to do begins, and others share.
@@ -53,9 +56,12 @@ def run_study(
         KeyboardInterrupt: the user stopped the study; what was finished stays finished.
     """
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
-    tracker = Tracker(default_uri(runs), study, runs / "artifacts")
+    tracker = Tracker(default_uri(runs), study, f"{storage or runs.as_uri()}/artifacts")
     if tracker.file is None:
         tracker.reach()  # said before images are read
+    elif storage:
+        artifacts_at(f"{storage}/artifacts")
+    mirror(cache, storage)
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, data_digest = read_dataset(dataset, data, cache)
     runs.mkdir(parents=True, exist_ok=True)

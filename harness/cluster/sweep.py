@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -140,7 +139,7 @@ def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
     checkpoints = Checkpoints(plan.checkpoints / key)
     with plan.claim(key) as log:
         found = plan.finished(key) if log is None else _run(log, key, plan, board, checkpoints)
-        shutil.rmtree(checkpoints.folder, ignore_errors=True)
+        checkpoints.clear()
     return found
 
 

@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(dataset=SMALL, encoder=ENCODER, detector=MemoryDetector(
 
 
 def tracker_in(folder: Path) -> Tracker:
-    return Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", folder / "artifacts")
+    return Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
 
 
 def claim(folder: Path, cache: str, **settings):

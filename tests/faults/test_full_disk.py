@@ -43,7 +43,7 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_leaves_the_one_before(small_
 def test_a_tracking_store_that_has_no_room_says_so_without_a_traceback(small_disk, capfd):
     """Injected: the disk of the database is full to the last byte when a study is closed."""
     folder = small_disk("4m")
-    tracker = Tracker(default_uri(folder), "rho", folder / "artifacts")
+    tracker = Tracker(default_uri(folder), "rho", (folder / "artifacts").as_uri())
     parent = tracker.open_study("smoke", [], "digest")
     fill(folder, left=0)
     capfd.readouterr()
