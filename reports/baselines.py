@@ -41,7 +41,7 @@ def draw(results: pd.DataFrame) -> Figure:
 
 def curves(rows: pd.DataFrame) -> Figure:
     """The same of results whose methods are named, in their `order`."""
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(12.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     means = rows[(rows["metric"] == METRIC) & (rows["category"] == "mean")]
     methods = list(means.sort_values("order", kind="stable")["method"].unique())
@@ -56,7 +56,9 @@ def curves(rows: pd.DataFrame) -> Figure:
         axes.set_xticks(sorted(means["noise"].unique()))
         axes.xaxis.set_major_formatter("{x:.0%}")
     panels[0].set_ylabel(METRICS[METRIC])
-    panels[1].legend(fontsize=9)
+    # Beside the panels: many methods would hide their own curves.
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=9)
     return figure
 
 
