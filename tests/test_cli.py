@@ -89,7 +89,7 @@ def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(t
     )
     answer = command("sweeps", "rhombus", cwd=ROOT)
     assert answer.returncode == 2
-    assert "There is no study 'rhombus'. Studies: ablation, baselines," in answer.stderr
+    assert "There is no study 'rhombus'. Studies: ablation, ablation_inp_former," in answer.stderr
     answer = command("sweeps", "rho", "--rho", "much", cwd=ROOT)
     assert answer.returncode == 2
 
