@@ -51,9 +51,11 @@ def draw(results: pd.DataFrame) -> Figure:
     rows = headline(named(results), METRIC)
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    curves = rows.groupby("method", sort=False).filter(lambda group: group["noise"].nunique() > 1)
+    ratios = rows.groupby("method")["noise"].transform("nunique")
+    curves = rows[ratios == ratios.max()]
     methods = list(curves["method"].unique())
-    for method, colour, marker in zip(methods, shades(len(methods)), MARKERS, strict=False):
+    for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+        marker = MARKERS[i % len(MARKERS)]
         draw_curve(left, curves[curves["method"] == method], method, colour, marker)
     left.set_xlabel("noise")
     left.xaxis.set_major_formatter("{x:.0%}")

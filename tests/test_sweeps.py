@@ -15,6 +15,7 @@ from harness.meds import MeDS
 from reports.ablation import ROWS
 from reports.ablation import named as ablation_rows
 from reports.baselines import named as methods_of
+from reports.loco import draw as draw_loco
 from reports.loco import named as variants
 from reports.options import named as choices
 from reports.paper import published
@@ -137,6 +138,17 @@ def test_every_variant_of_ad2_has_a_name_of_its_own(results_of, profile):
     assert {name: counts.pop(name) for name in alone + batches} == dict.fromkeys(alone + batches, 3)
     assert (counts == 1).all()
     assert set(rows.loc[rows["method"].isin([*alone, *batches]), "noise"]) == {0.1}
+
+
+@pytest.mark.parametrize("noises", [(0.1,), (0.0, 0.1)], ids=str)
+@pytest.mark.filterwarnings("error")
+def test_ad2_is_drawn_at_one_noise_ratio_or_several(results_of, noises):
+    """What was run at as many ratios as any method has a curve, or a point; all of AD2 has its batch."""
+    results = results_of(cells("loco", replace(MTD, noise_ratios=noises)))
+    left, right = draw_loco(results).axes
+    methods = {"EfficientAD-M", "AD2"} if len(noises) > 1 else set(variants(results)["method"])
+    assert set(left.get_legend_handles_labels()[1]) == methods
+    assert list(right.lines[0].get_xdata()) == list(BATCHES)
 
 
 def usual_batch(profile):
