@@ -58,6 +58,7 @@ def draw(results: pd.DataFrame) -> Figure:
         marker = MARKERS[i % len(MARKERS)]
         draw_curve(left, curves[curves["method"] == method], method, colour, marker)
     left.set_xlabel("noise")
+    left.set_xticks(sorted(curves["noise"].unique()))
     left.xaxis.set_major_formatter("{x:.0%}")
     left.set_ylabel(METRICS[METRIC])
     left.legend(fontsize=9)
