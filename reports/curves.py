@@ -6,26 +6,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.labels import METHODS, METRICS, headline, tidy
+from reports.labels import FIGURE_METRICS, METRICS, headline
 from reports.seeds import over_seeds
 from reports.style import MARKERS, shades
 
 CAPTION = "Mean over categories and training seeds, the band one standard deviation over seeds; all test images."
 
 
-def draw_curves(
-    results: pd.DataFrame, setting: str, label: str, *, metrics: tuple[str, ...], log: bool = False
-) -> Figure:
-    """Draw a panel per metric and method; an infinite setting stands at the right end."""
-    rows = with_axis(results, setting)
-    methods = [name for name in METHODS.values() if name in set(rows["method"].astype(str))]
-    figure = Figure(figsize=(5.5 * len(metrics), 4.2 * len(methods)), layout="constrained")
-    panels = figure.subplots(len(methods), len(metrics), squeeze=False, sharex=True)
+def draw_curves(named: pd.DataFrame, setting: str, label: str, *, log: bool = False) -> Figure:
+    """Draw a panel per metric and method of tidy results; an infinite setting stands at the right end."""
+    rows = with_axis(named, setting)
+    methods = list(rows["method"].cat.remove_unused_categories().cat.categories)
+    figure = Figure(figsize=(5.5 * len(FIGURE_METRICS), 4.2 * len(methods)), layout="constrained")
+    panels = figure.subplots(len(methods), len(FIGURE_METRICS), squeeze=False, sharex=True)
     noises = sorted(rows["noise"].unique())
     ticks = sorted(rows["x"].unique())
     places = dict(zip(ticks, _places(ticks, log=log), strict=True))
     for method, line in zip(methods, panels, strict=True):
-        for metric, axes in zip(metrics, line, strict=True):
+        for metric, axes in zip(FIGURE_METRICS, line, strict=True):
             means = headline(rows[rows["method"] == method], metric)
             for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
                 at = means[means["noise"] == noise].groupby("x")["value"].agg(["mean", "std"])
@@ -41,16 +39,15 @@ def draw_curves(
     return figure
 
 
-def with_axis(results: pd.DataFrame, setting: str) -> pd.DataFrame:
+def with_axis(named: pd.DataFrame, setting: str) -> pd.DataFrame:
     """Tidy results with the setting as a number x; "None" is infinity."""
-    rows = tidy(results)
-    x = rows[setting].astype(str).replace("None", "inf").astype(float)
-    return rows.assign(x=x).sort_values(["method", "x", "noise", "readout"], kind="stable")
+    x = named[setting].astype(str).replace("None", "inf").astype(float)
+    return named.assign(x=x).sort_values(["method", "x", "noise", "readout"], kind="stable")
 
 
-def table_of(results: pd.DataFrame, setting: str, label: str) -> pd.DataFrame:
+def table_of(named: pd.DataFrame, setting: str, label: str) -> pd.DataFrame:
     """Mean and standard deviation over training seeds per method, value of the setting and noise ratio."""
-    return over_seeds(with_axis(results, setting), ["method", "x", "noise"]).rename(
+    return over_seeds(with_axis(named, setting), ["method", "x", "noise"]).rename(
         columns={"x": label}
     )
 

@@ -7,17 +7,21 @@ from matplotlib.figure import Figure
 
 from reports.curves import CAPTION as CURVES
 from reports.curves import draw_curves, table_of
+from reports.labels import tidy
 
 TITLE = "Metrics against the number of memories in the ensemble"
-CAPTION = f"{CURVES} Infinity is the closed form; for finite ensembles the seed is that of the memories' draw."
+CAPTION = (
+    f"{CURVES} Above: the memory ensemble; below: MeDS, which learns from it. Infinity is the closed form; seeds of "
+    "finite ensembles are those of the memories' draw, with MeDS one."
+)
 SETTING, LABEL = "detector.memory.size", "memories B"
 
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw a curve per noise ratio."""
-    return draw_curves(results, SETTING, LABEL, metrics=("image_auroc", "pixel_ap"), log=True)
+    return draw_curves(tidy(results), SETTING, LABEL, log=True)
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """One row per value and noise ratio."""
-    return table_of(results, SETTING, LABEL)
+    return table_of(tidy(results), SETTING, LABEL)

@@ -27,6 +27,8 @@ METRICS = {
 }
 PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
 """Those of the paper's main tables."""
+FIGURE_METRICS = ("image_auroc", "pixel_ap")
+"""Those of the paper's figures: of detection and of localisation."""
 METHODS = {
     "MemoryDetector": "memory ensemble",
     "MeDS": "MeDS",

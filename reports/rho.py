@@ -7,39 +7,42 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.comparison import summarise
-from reports.labels import METRICS, headline, tidy, wide
+from reports.labels import FIGURE_METRICS, METRICS, headline, tidy, wide
 from reports.style import MARKERS, shades
 
-TITLE = "Image AUROC against the memory's subsampling ratio"
-METRIC = "image_auroc"
+TITLE = "Memory and MeDS against the memory's subsampling ratio"
 PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}
 CAPTION = (
     "Left: the memory ensemble alone; right: MeDS after fine-tuning, with the plain network as a dotted line per "
-    "noise ratio. Mean over categories, all test images."
+    "noise ratio. Above: detection, by image; below: localisation, by pixel. Mean over categories, all test images."
 )
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw both panels from the results of the study (see `harness.tracking.Tracker.load`)."""
-    means = headline(tidy(results), METRIC)
-    noises = sorted(means["noise"].unique())
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axes, (method, title) in zip(panels, PANELS.items(), strict=True):
-        for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
-            at_noise = means[means["noise"] == noise]
-            curve = at_noise[at_noise["method"] == method].sort_values("rho")
-            axes.plot(
-                curve["rho"], curve["value"], color=colour, marker=marker, label=f"{noise:.0%}"
-            )
-            if method == "MeDS":
-                for value in at_noise.loc[at_noise["method"] == "plain network", "value"]:
-                    axes.axhline(value, color=colour, linestyle=":", linewidth=1.5)
-        _decorate(axes, title, sorted(means["rho"].dropna().unique()))
-    panels[0].set_ylabel(METRICS[METRIC])
-    panels[1].plot([], [], color="grey", linestyle=":", linewidth=1.5, label="plain")
-    panels[1].legend(title="noise", loc="best")
+    """Draw a row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
+    rows = tidy(results)
+    figure = Figure(figsize=(11, 7.8), layout="constrained")
+    lines = figure.subplots(len(FIGURE_METRICS), len(PANELS), sharex=True, sharey="row")
+    for metric, line in zip(FIGURE_METRICS, lines, strict=True):
+        means = headline(rows, metric)
+        for axes, (method, title) in zip(line, PANELS.items(), strict=True):
+            _draw_curves(axes, means, method)
+            _decorate(axes, title, sorted(means["rho"].dropna().unique()))
+        line[0].set_ylabel(METRICS[metric])
+    lines[0][1].plot([], [], color="grey", linestyle=":", linewidth=1.5, label="plain")
+    lines[0][1].legend(title="noise", loc="best")
     return figure
+
+
+def _draw_curves(axes: Axes, means: pd.DataFrame, method: str) -> None:
+    noises = sorted(means["noise"].unique())
+    for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
+        at_noise = means[means["noise"] == noise]
+        curve = at_noise[at_noise["method"] == method].sort_values("rho")
+        axes.plot(curve["rho"], curve["value"], color=colour, marker=marker, label=f"{noise:.0%}")
+        if method == "MeDS":
+            for value in at_noise.loc[at_noise["method"] == "plain network", "value"]:
+                axes.axhline(value, color=colour, linestyle=":", linewidth=1.5)
 
 
 def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:

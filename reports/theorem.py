@@ -18,9 +18,11 @@ CAPTION = (
     "Above: the gap of Theorem 1 between the expected memory distances of anomalous and normal training "
     "patches (solid: measured exactly, Delta; dashed: its first order, Delta_0; units of the distance), and "
     "the AUROC of single training patches, against the memory's subsampling ratio; mean over categories. "
-    "Below: histograms of one category's training patches by score at the highest noise ratio, normal and "
-    "anomalous each summing to one. The memory is exact, B = infinity. m* is the number of draws at which the "
-    "theorem's weight omega peaks, at the radius at which normal and anomalous patches differ most."
+    "Below: one category's training patches by score, a panel per noise ratio: at every subsampling ratio histograms "
+    "of normal patches to the left and of anomalous ones to the right, each as wide as its fullest cell; through them "
+    "their means (of the histograms), and, on the axis at the right, their AUROC. The memory is exact, B = infinity. "
+    "m* is the number of draws at which the theorem's weight omega peaks, at the radius at which normal and anomalous "
+    "patches differ most."
 )
 READOUT = "training patches"
 COLUMNS = {
@@ -31,7 +33,10 @@ COLUMNS = {
     "best_draws": "m*",
     "patch_auroc": "training-patch AUROC",
 }
-HISTOGRAMS = 4
+GROUPS = {"normal": (-1, "tab:blue", "o"), "anomalous": (1, "tab:red", "s")}
+"""Side of a histogram, colour and marker by the patches that it is of."""
+HALF = 0.42
+"""Width of half a pair of histograms, of the distance from one subsampling ratio to the next."""
 
 
 def training_rows(results: pd.DataFrame) -> pd.DataFrame:
@@ -44,10 +49,10 @@ def draw(results: pd.DataFrame) -> Figure:
     """Draw curves above histograms."""
     rows = training_rows(results)
     means = rows[rows["category"] == "mean"]
-    figure = Figure(figsize=(11, 7.6), layout="constrained")
-    grid = figure.add_gridspec(2, 1, height_ratios=[1.25, 1])
+    figure = Figure(figsize=(11, 8.2), layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 1])
     _curves(figure.add_subfigure(grid[0]), means)
-    _histograms(figure.add_subfigure(grid[1]), rows[rows["noise"] == rows["noise"].max()])
+    _histograms(figure.add_subfigure(grid[1]), rows[rows["category"] == rows["category"].min()])
     return figure
 
 
@@ -68,27 +73,53 @@ def _curves(figure: SubFigure, means: pd.DataFrame) -> None:
     aurocs.legend(title="noise")
 
 
-def _histograms(figure: SubFigure, rows: pd.DataFrame) -> None:
-    """Score histograms of the first category at a few ratios, sparse to full."""
-    of_category = rows[rows["category"] == rows["category"].min()]
-    rhos = sorted(of_category["rho"].unique())
-    places = np.unique(np.linspace(0, len(rhos) - 1, HISTOGRAMS).round().astype(int))
-    chosen = [rhos[place] for place in places]
-    panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
-    for axes, rho in zip(panels, chosen, strict=True):
-        metrics = of_category[of_category["rho"] == rho].set_index("metric")["value"]
-        _histogram(axes, metrics)
-        axes.set_title(f"ρ = {rho:g}, AUROC {metrics['patch_auroc']:.3f}", fontsize=10)
-    panels[0].set_ylabel(f"share of patches, {of_category['category'].iloc[0]}")
-    panels[0].legend()
+def _histograms(figure: SubFigure, of_category: pd.DataFrame) -> None:
+    """Draw a panel per noise ratio: histograms, their means and the AUROC against the subsampling ratio."""
+    noises = sorted(of_category["noise"].unique())
+    panels = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
+    aurocs = [axes.twinx() for axes in panels]
+    for axes, auroc, noise in zip(panels, aurocs, noises, strict=True):
+        table = of_category[of_category["noise"] == noise].pivot_table(
+            index="rho", columns="metric", values="value"
+        )
+        for group in GROUPS:
+            _draw_group(axes, table, group)
+        auroc.plot(table["patch_auroc"].to_numpy(), "^:", color="tab:green", markersize=4)
+        auroc.set_ylim(0, 1.02)
+        auroc.grid(visible=False)
+        last = axes is panels[-1]
+        auroc.tick_params(right=last, labelright=last, colors="tab:green")
+        axes.set_title(f"noise {noise:.0%}", fontsize=10)
+        axes.set_xlabel("subsampling ratio ρ")
+        axes.set_xticks(range(len(table)), [f"{rho:g}" for rho in table.index])
+        axes.tick_params(axis="x", labelsize=8, rotation=90)
+    panels[0].set_ylabel(f"memory score, {of_category['category'].iloc[0]}")
+    panels[0].plot([], [], "^:", color="tab:green", markersize=4, label="AUROC")
+    panels[0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.9))
+    aurocs[-1].set_ylabel("AUROC", color="tab:green")
 
 
-def _histogram(axes: Axes, metrics: pd.Series) -> None:
-    for group, colour in zip(("normal", "anomalous"), shades(2), strict=True):
-        shares = metrics[metrics.index.str.startswith(f"{group}_patches_")].sort_index()
-        edges = np.linspace(0, metrics["largest_score"], len(shares) + 1)
-        axes.stairs(shares, edges, color=colour, fill=True, alpha=0.55, label=group)
-    axes.set_xlabel("memory score")
+def _draw_group(axes: Axes, table: pd.DataFrame, group: str) -> None:
+    """Draw half a pair of histograms per row of the table, and a line through their means."""
+    side, colour, marker = GROUPS[group]
+    cells = sorted(name for name in table if name.startswith(f"{group}_patches_"))
+    means = []
+    for place, (largest, shares) in enumerate(
+        zip(table["largest_score"], table[cells].to_numpy(), strict=True)
+    ):
+        edges = np.linspace(0, largest, len(shares) + 1)
+        ends = place + side * HALF * shares / shares.max()
+        axes.stairs(
+            ends,
+            edges,
+            baseline=place,
+            orientation="horizontal",
+            fill=True,
+            color=colour,
+            alpha=0.4,
+        )
+        means.append(shares @ (edges[:-1] + edges[1:]) / 2)
+    axes.plot(means, color=colour, marker=marker, markersize=4, linewidth=1.2, label=group)
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

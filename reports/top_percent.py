@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.curves import CAPTION as CURVES
 from reports.curves import draw_curves, table_of
+from reports.labels import tidy
 
 TITLE = "Metrics against the share of patches that make an image's training score"
 CAPTION = f"{CURVES} The smallest share is the maximum: one patch."
@@ -15,9 +16,9 @@ SETTING, LABEL = "detector.selection.top_percent", "top patches, %"
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw a curve per noise ratio."""
-    return draw_curves(results, SETTING, LABEL, metrics=("image_auroc", "pixel_ap"), log=True)
+    return draw_curves(tidy(results), SETTING, LABEL, log=True)
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """One row per value and noise ratio."""
-    return table_of(results, SETTING, LABEL)
+    return table_of(tidy(results), SETTING, LABEL)

@@ -40,7 +40,8 @@ def results():
 
 
 def test_the_figure_has_a_curve_per_noise_ratio_in_both_panels(results):
-    left, right = rho.draw(results).axes
+    left, right, below, _ = rho.draw(results).axes
+    assert [axes.get_ylabel() for axes in (left, below)] == ["image AUROC", "pixel AP"]
     labelled = [line for line in left.lines if not line.get_label().startswith("_")]
     assert [line.get_label() for line in labelled] == ["0%", "20%"]
     assert list(labelled[1].get_xdata()) == [0.1, 1.0]
@@ -80,10 +81,13 @@ def test_the_gain_is_a_mean_with_its_spread_over_seeds(results):
     assert sorted(axes.lines[0].get_ydata()) == pytest.approx([0.9, 0.91, 0.92])
 
 
-def test_the_theorem_is_drawn_with_both_terms_and_a_histogram_per_ratio(results):
+def test_the_theorem_is_drawn_with_both_terms_and_a_panel_of_histograms_per_noise_ratio(results):
     measured = {name: float(i) for i, name in enumerate(theorem.COLUMNS)} | {"largest_score": 2.0}
     measured |= {
-        f"{group}_patches_{cell:02}": 0.5 for group in ("normal", "anomalous") for cell in (0, 1)
+        "normal_patches_00": 0.75,
+        "normal_patches_01": 0.25,
+        "anomalous_patches_00": 0.0,
+        "anomalous_patches_01": 1.0,
     }
     row = results.iloc[0].to_dict()
     rows = [
@@ -95,12 +99,18 @@ def test_the_theorem_is_drawn_with_both_terms_and_a_histogram_per_ratio(results)
         for metric, value in measured.items()
     ]
     everything = pd.concat([results, pd.DataFrame(rows)], ignore_index=True)
-    gaps, aurocs, *histograms = theorem.draw(everything).axes
+    gaps, aurocs, *panels = theorem.draw(everything).axes
     assert [line.get_linestyle() for line in gaps.lines] == ["-", "--"] * 2
     assert len(aurocs.lines) == 2
-    assert len(histograms) == 3
-    assert all("AUROC 5.000" in axes.get_title() for axes in histograms)
-    assert histograms[0].patches[0].get_data().edges.tolist() == [0, 1, 2]
+    assert [axes.get_title() for axes in panels[:2]] == ["noise 10%", "noise 40%"]
+    for axes, auroc in zip(panels[:2], panels[2:], strict=True):
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["0.05", "0.2", "1"]
+        normal, anomalous = axes.patches[1].get_data(), axes.patches[4].get_data()
+        assert normal.edges.tolist() == anomalous.edges.tolist() == [0, 1, 2]
+        assert normal.values == pytest.approx([1 - theorem.HALF, 1 - theorem.HALF / 3])
+        assert anomalous.values == pytest.approx([1, 1 + theorem.HALF])
+        assert [line.get_ydata()[0] for line in axes.lines[:2]] == [0.75, 1.5]
+        assert list(auroc.lines[0].get_ydata()) == [5.0] * 3
     table = theorem.table(everything)
     assert len(table) == 2 * 3 * 2
     assert list(table.columns[4:]) == list(theorem.COLUMNS.values())

@@ -52,6 +52,8 @@ def test_studies_share_their_cells():
     assert of["rho"] & of["ablation"]
     assert of["critical_value"] & of["rho"]
     assert of["top_percent"] & of["ablation"]
+    assert of["iterations"] & of["rho"]
+    assert of["ensemble_size"] & of["rho"]
 
 
 def test_the_ablation_has_every_row_of_the_paper(results_of):
@@ -162,6 +164,20 @@ def test_every_system_is_compared_over_seeds_beside_the_baselines(results_of):
     assert {name for name, count in counts.items() if count == 12} == seeded
     assert {name for name, count in counts.items() if count == 4} == set(counts.index) - seeded
     assert {e.key for e in cells("baselines", MTD)} <= {e.key for e in cells("systems", MTD)}
+
+
+@pytest.mark.parametrize(
+    ("study", "above"), [("ensemble_size", "memory ensemble"), ("iterations", "distilled model")]
+)
+def test_the_final_model_is_drawn_below_what_it_learns_from(results_of, study, above):
+    """Figs. 4 and 5, at the same values of the setting."""
+    results = results_of(cells(study, MTD))
+    panels = importlib.import_module(f"reports.{study}").draw(results).axes
+    assert [axes.get_title() for axes in panels] == [above] * 2 + ["MeDS"] * 2
+    first, last = panels[0].lines, panels[2].lines
+    assert len(first) == len(last) == len(MTD.noise_ratios)
+    assert len(first[0].get_xdata()) > 4
+    assert list(first[0].get_xdata()) == list(last[0].get_xdata())
 
 
 def test_iterations_need_a_distillation():
