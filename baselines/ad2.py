@@ -52,7 +52,8 @@ from baselines.student_training import StudentScorer, fit_students
 from harness.compute import Compute
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.teachers import Teacher
+from harness.named_file import NamedFile
+from harness.teachers import TeacherSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +91,11 @@ class AD2:
             )
 
     @property
-    def teacher(self) -> str | Teacher:
+    def teacher(self) -> TeacherSource:
         """The student's."""
         return self.student.teacher
 
-    def taught_by(self, file: str) -> AD2:
+    def taught_by(self, file: NamedFile) -> AD2:
         """The same with this file as teacher."""
         return replace(self, student=self.student.taught_by(file))
 

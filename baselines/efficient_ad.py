@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -22,8 +21,9 @@ from harness.compute import Compute
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.maps import MapRule
+from harness.named_file import NamedFile
 from harness.patch_description import CHANNELS, WIDTH, random_weights, read_weights
-from harness.teachers import Teacher
+from harness.teachers import Teacher, TeacherSource
 
 MAPS = MapRule(upsampling="centres", blur_at="input", radius=0, image="map")
 """No blur; the score of an image is its map's maximum."""
@@ -45,9 +45,8 @@ class HardFeatures:
 class EfficientAD:
     """A student that differs from its teacher, and from an autoencoder, where something is unusual."""
 
-    teacher: str | Teacher = "teacher.pt"
-    """The teacher: a file of weights, as `python -m harness pretrain-teacher` makes them; how one is made of drawn
-    textures when it is first wanted; or `random` (tests)."""
+    teacher: TeacherSource = None
+    """The teacher; without one there is no fitting. `python -m harness pretrain-teacher` makes files of weights."""
     penalty: str | None = None
     """Folder of images of anything else, ImageNet as published, on which the student is to say nothing."""
     image_size: int = 256
@@ -84,7 +83,7 @@ class EfficientAD:
         """Train; `seed` decides split, initialisation, order, jitter, dropout and foreign images."""
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
-    def taught_by(self, file: str) -> EfficientAD:
+    def taught_by(self, file: NamedFile) -> EfficientAD:
         """The same with this file as teacher."""
         return replace(self, teacher=file)
 
@@ -92,8 +91,14 @@ class EfficientAD:
         """Weights of the teacher.
 
         Raises:
-            InputError: it was not made, or the file is not there or holds something else.
+            InputError: there is none, it was not made, or the file is not there or holds something else.
         """
+        if self.teacher is None:
+            raise InputError(
+                "EfficientAD and AD2 learn from a teacher, and there is none. Make one with `python -m harness "
+                "pretrain-teacher --out teacher.pt`, or take a published one (EfficientAD, size M); then name its "
+                "file: --teacher teacher.pt."
+            )
         if self.teacher == "random":
             return random_weights(self.width * CHANNELS // WIDTH, self.width)
         if isinstance(self.teacher, Teacher):
@@ -101,4 +106,4 @@ class EfficientAD:
                 "The teacher is not made yet: an experiment does that (`harness.teachers.make_teachers`), a detector "
                 "by itself wants a file of weights."
             )
-        return read_weights(Path(self.teacher))
+        return read_weights(self.teacher.checked())

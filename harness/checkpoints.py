@@ -34,8 +34,9 @@ def _parts(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         yield type(value).__name__.encode()
         for field in dataclasses.fields(value):
-            yield field.name.encode()
-            yield from _parts(getattr(value, field.name))
+            if field.compare:
+                yield field.name.encode()
+                yield from _parts(getattr(value, field.name))
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()

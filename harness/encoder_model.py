@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from harness.compute import default_device
 from harness.errors import InputError
+from harness.named_file import NamedFile
 
 if TYPE_CHECKING:
     from harness.encoders import Encoder
@@ -50,7 +51,7 @@ def load_model(encoder: Encoder) -> Any:
                 "with network access and give the file as the encoder's weights."
             ) from error
     if encoder.weights not in ("hub", "random"):
-        _load_weights(model, _weights_file(encoder))
+        _load_weights(model, _weights_file(encoder.name, encoder.weights))
     if timm.get_pretrained_cfg(encoder.name).fixed_input_size:
         _set_input_size(model, encoder)
     return (
@@ -58,22 +59,25 @@ def load_model(encoder: Encoder) -> Any:
     )
 
 
-def _weights_file(encoder: Encoder) -> Path:
-    if encoder.weights != "package":
-        return Path(encoder.weights)
-    if encoder.name not in PACKAGED:
+def _weights_file(name: str, weights: str | NamedFile) -> Path:
+    if isinstance(weights, NamedFile):
+        return weights.checked()
+    if weights != "package":
         raise InputError(
-            f"No package ships weights of {encoder.name}; packaged: {', '.join(PACKAGED)}. "
+            f"The weights of {name} cannot be {weights!r}: they are package, hub, random, or a file, "
+            f"Encoder(weights=named_file({weights!r}))."
+        )
+    if name not in PACKAGED:
+        raise InputError(
+            f"No package ships weights of {name}; packaged: {', '.join(PACKAGED)}. "
             "Set the encoder's weights to `hub` or to a file."
         )
-    package, file = PACKAGED[encoder.name]
+    package, file = PACKAGED[name]
     return Path(str(resources.files(package).joinpath(file)))
 
 
 def _load_weights(model: Any, file: Path) -> None:
     """Load a file of weights: timm's own, DINOv2's own, or one whose names differ but not the order and shapes."""
-    if not file.is_file():
-        raise InputError(f"The encoder's weights file {file} does not exist.")
     given = torch.load(file, map_location="cpu", weights_only=True)
     if "register_tokens" in given or "mask_token" in given:
         from timm.models.vision_transformer import checkpoint_filter_fn

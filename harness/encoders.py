@@ -31,6 +31,7 @@ from harness.encoder_model import Positions, load_model
 from harness.errors import InputError
 from harness.identity import added, identity
 from harness.images import read_rgb
+from harness.named_file import NamedFile
 from harness.patch_features import Levels, PatchFeatures, fuse, watched
 
 
@@ -40,7 +41,7 @@ class Encoder:
 
     name: str = "tf_efficientnet_lite0"
     """Name of a timm model."""
-    weights: str = "package"
+    weights: str | NamedFile = "package"
     """`package` (shipped by a dependency), `hub` (timm's, downloaded once), `random` (tests of shapes), or a file."""
     image_size: int = 256
     """Images are resized to this square, bilinear and antialiased, ignoring their aspect ratio."""

@@ -1,7 +1,8 @@
 """What a value is, as text: what the keys of experiments and of the cache are digests of.
 
 Equal values have equal texts on every machine, and in later versions, too: a setting that was added after results had
-been made is left out while it has its default, so that an upgrade leaves what is finished finished.
+been made is left out while it has its default, so that an upgrade leaves what is finished finished. What equality
+leaves out (`field(compare=False)`), such as the place of a file, is left out here, too.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def identity(value: Any) -> str:
     settings = [
         f"{field.name}={identity(getattr(value, field.name))}"
         for field in dataclasses.fields(value)
-        if not (field.metadata.get(ADDED) and getattr(value, field.name) == field.default)
+        if field.compare
+        and not (field.metadata.get(ADDED) and getattr(value, field.name) == field.default)
     ]
     return f"{type(value).__qualname__}({', '.join(settings)})"

@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
+from harness.identity import added
+from harness.named_file import NamedFile
 from harness.published_lists import published_injections
 
 
@@ -64,8 +66,8 @@ PROTOCOLS = {
     "softpatch_overlap": Protocol(rounding="floor", shortage="error"),
     "imiad": Protocol(rounding="floor", shortage="three_quarters", overlap=False),
 }
-LIST = "list:"
-"""A protocol that starts so names a CSV file, or a comma-free path to one, with the training images to use."""
+LIST = "list"
+"""The protocol that has its training images from a file of the user's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +79,22 @@ class Noise:
     seed: int = 0
     """Seed of the draw. With `meds`, seeds 0, 10, 20 and 30 are the authors' own lists where they published one."""
     protocol: str = "meds"
-    """meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE for a CSV with a column `filename`."""
+    """meds, meds_paper, softpatch, softpatch_overlap, imiad, or list."""
     nested: bool = False
     """Whether the images of a smaller ratio are among those of a larger one: fewer differences between ratios."""
+    listed: NamedFile | None = added(None)
+    """Of the protocol list, a CSV file whose column `filename` names the training images, relative to the data root."""
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS and not self.protocol.startswith(LIST):
+        if self.protocol not in (*PROTOCOLS, LIST):
             raise InputError(
-                f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, {LIST}FILE."
+                f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, and {LIST} with a "
+                f"file: --protocol {LIST}:FILE."
+            )
+        if (self.protocol == LIST) != (self.listed is not None):
+            raise InputError(
+                f"The protocol {LIST}, and no other, goes with a file of training images: --protocol {LIST}:FILE, or "
+                f'Noise(protocol="{LIST}", listed=named_file(FILE)).'
             )
         if not 0 <= self.ratio < 1:
             raise InputError(
@@ -139,13 +149,9 @@ def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
     """
     train = samples[samples["split"] == "train"]
     test = samples[samples["split"] == "test"]
-    injected = (
-        _listed(train, test, noise)
-        if noise.protocol.startswith(LIST)
-        else _drawn(train, test, noise)
-    )
+    injected = _listed(train, test, noise.listed) if noise.listed else _drawn(train, test, noise)
     joined = samples[samples.index.isin(train.index) | samples["image"].isin(injected)]
-    if noise.protocol.startswith(LIST):
+    if noise.listed:
         joined = joined[joined["image"].isin(injected)]
     if not noise.rule.overlap:
         test = test[~test["image"].isin(injected)]
@@ -229,13 +235,9 @@ def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str)
     return [renamed[stem] for stem in stems]
 
 
-def _listed(train: pd.DataFrame, test: pd.DataFrame, noise: Noise) -> set[str]:
+def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: NamedFile) -> set[str]:
     """Images named by a CSV of the user: the whole training set, normal and injected."""
-    file = Path(noise.protocol.removeprefix(LIST))
-    if not file.is_file():
-        raise InputError(
-            f"The training list {file} does not exist. Give list:FILE with a CSV that has a column filename."
-        )
+    file = listed.checked()
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     if not rows or "filename" not in rows[0]:

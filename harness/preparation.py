@@ -23,8 +23,9 @@ from harness.features import CategoryFeatures, CategoryImages, FeatureStore, Ima
 from harness.images import ImageIndex
 from harness.memory import MemoryEnsemble
 from harness.memory_stage import ScoreRequest, fill_scores, requests_for
+from harness.named_file import NamedFile, named_file
 from harness.noise import Noise, contaminate
-from harness.teachers import Teacher
+from harness.teachers import Teacher, TeacherSource
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Prepared:
         """The detector, with the file of its teacher if that was made."""
         teacher = teacher_of(detector)
         return (
-            cast(Taught, detector).taught_by(str(self.teachers[teacher])) if teacher else detector
+            cast(Taught, detector).taught_by(named_file(self.teachers[teacher]))
+            if teacher
+            else detector
         )
 
     def images(self, samples: pd.DataFrame) -> ImageSet:
@@ -125,10 +128,10 @@ class Taught(Detector, Protocol):
     """A detector that learns from a teacher."""
 
     @property
-    def teacher(self) -> str | Teacher:
-        """A file of weights, or how they are made."""
+    def teacher(self) -> TeacherSource:
+        """Where its teacher comes from."""
 
-    def taught_by(self, file: str) -> Detector:
+    def taught_by(self, file: NamedFile) -> Detector:
         """The same with this file as teacher."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from harness.datasets.textures import Textures
 from harness.encoders import Encoder, encode_pixels
 from harness.errors import InputError
 from harness.images import read_rgb
+from harness.named_file import NamedFile
 from harness.patch_description import WIDTH, PatchDescription, standardised
 from harness.storage import alone
 
@@ -76,6 +77,11 @@ class Teacher:
             raise InputError(
                 f"A teacher's image_size must be a multiple of 4, at least 36, got {self.image_size}."
             )
+
+
+TeacherSource = NamedFile | Teacher | Literal["random"] | None
+"""Where a detector's teacher comes from: a file of weights; how one is made of drawn textures when it is first wanted;
+`random` (tests); or nowhere yet."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
-from harness.noise import Noise
+from harness.named_file import named_file
+from harness.noise import LIST, Noise
 from sweeps.profile import Profile
 
 
@@ -20,7 +21,8 @@ class Choice:
     noise: tuple[float, ...] | None = None
     """Only these noise ratios, instead of the profile's."""
     protocol: str = "meds"
-    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE."""
+    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE, a CSV file whose
+    column `filename` names the training images."""
     noise_seed: int = 0
     """Seed of the contamination."""
     rho: tuple[float, ...] | None = None
@@ -35,6 +37,8 @@ class Choice:
     limit: int | None = None
     """At most so many experiments, the first of the study."""
 
+    weights: str | None = None
+    """File of weights of the profile's encoder, where no hub can be reached: timm's, or DINOv2's own."""
     teacher: str | None = None
     """File of weights of EfficientAD-M's and AD2's teacher, instead of the profile's (see `pretrain-teacher`)."""
     penalty: str | None = None
@@ -44,15 +48,14 @@ class Choice:
         """The profile with fewer values on its axes.
 
         Raises:
-            InputError: the dataset has no categories to choose from.
+            InputError: the dataset has no categories to choose from, or a file is not there.
         """
-        profile = replace(profile, noise=Noise(protocol=self.protocol, seed=self.noise_seed))
+        profile = replace(profile, noise=self._noise())
         if self.noise is not None:
             profile = replace(profile, noise_ratios=self.noise)
         if self.rho is not None:
             profile = replace(profile, rhos=self.rho, meds_rhos=self.rho)
-        students = {"teacher": self.teacher, "penalty": self.penalty}
-        profile = profile.with_students(**{k: v for k, v in students.items() if v is not None})
+        profile = self._with_files(profile)
         if self.category is not None:
             dataset: Any = profile.dataset
             if "categories" not in {field.name for field in dataclasses.fields(dataset)}:
@@ -63,6 +66,20 @@ class Choice:
             dataset = replace(dataset, categories=self.category)
             profile = replace(profile, dataset=dataset, several_categories=several)
         return profile
+
+    def _noise(self) -> Noise:
+        if not self.protocol.startswith(f"{LIST}:"):
+            return Noise(protocol=self.protocol, seed=self.noise_seed)
+        listed = named_file(self.protocol.removeprefix(f"{LIST}:"))
+        return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
+
+    def _with_files(self, profile: Profile) -> Profile:
+        if self.weights:
+            encoder = replace(profile.encoder, weights=named_file(self.weights))
+            profile = replace(profile, encoder=encoder)
+        if self.teacher:
+            profile = profile.with_students(teacher=named_file(self.teacher))
+        return profile.with_students(penalty=self.penalty) if self.penalty else profile
 
     def pick(self, experiments: Sequence[Experiment]) -> list[Experiment]:
         """The experiments to run, in the study's order.

@@ -12,6 +12,7 @@ from harness.errors import InputError, UsageError
 from harness.experiment import prepare
 from harness.forecast import forecast
 from harness.memory import MemoryEnsemble
+from harness.named_file import named_file
 from harness.noise import Noise
 from harness.preparation import candidates_of
 from sweeps.choice import Choice
@@ -76,14 +77,30 @@ def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
         Choice(limit=0).pick(cells)
 
 
-def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them():
-    chosen = Choice(teacher="mine.pt", penalty="photographs").narrow(LOCO)
+def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them(tmp_path):
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"weights")
+    chosen = Choice(teacher=str(file), penalty="photographs").narrow(LOCO)
     students = [chosen.efficient_ad.detector, chosen.ad2.detector.student]
     for student, before in zip(
         students, [LOCO.efficient_ad.detector, LOCO.ad2.detector.student], strict=True
     ):
-        assert student == replace(before, teacher="mine.pt", penalty="photographs")
+        assert student == replace(before, teacher=named_file(file), penalty="photographs")
     assert Choice().narrow(LOCO) == LOCO
+
+
+def test_files_are_named_on_the_command_line(tmp_path):
+    file = tmp_path / "given"
+    file.write_text("content")
+    assert Choice(weights=str(file)).narrow(LOCO).encoder.weights == named_file(file)
+    noise = Choice(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
+    assert noise == Noise(protocol="list", listed=named_file(file), seed=3)
+    for option in ({"weights": "gone"}, {"teacher": "gone"}, {"protocol": "list:gone"}):
+        with pytest.raises(InputError, match="gone does not exist"):
+            Choice(**option).narrow(LOCO)
+    for protocol in ("list", "meds:gone"):
+        with pytest.raises(InputError, match="--protocol list:FILE"):
+            Choice(protocol=protocol).narrow(LOCO)
 
 
 def test_axes_and_categories_narrow_the_profile():

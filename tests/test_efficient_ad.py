@@ -17,6 +17,7 @@ from harness.checkpoints import Checkpoints
 from harness.compute import InProcess
 from harness.errors import InputError
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
+from harness.named_file import named_file
 from harness.patch_description import PatchDescription, random_weights, standardised
 
 SHORT = EfficientAD(teacher="random", image_size=64, width=16, steps=4, batch_size=2)
@@ -235,10 +236,11 @@ def test_what_cannot_work_is_refused(small, tmp_path):
         EfficientAD(steps=0)
     images = some(small.train_images, 2)
     with pytest.raises(InputError, match="pretrain-teacher --out"):
-        EfficientAD(teacher=str(tmp_path / "none.pt")).fit(images, seed=0, compute=InProcess())
+        EfficientAD().fit(images, seed=0, compute=InProcess())
     (tmp_path / "text.pt").write_text("not weights")
+    text = named_file(tmp_path / "text.pt")
     with pytest.raises(InputError, match="cannot be used as a teacher"):
-        EfficientAD(teacher=str(tmp_path / "text.pt")).fit(images, seed=0, compute=InProcess())
+        EfficientAD(teacher=text).fit(images, seed=0, compute=InProcess())
     with pytest.raises(InputError, match="has no images in it"):
         replace(SHORT, penalty=str(small.cache)).fit(images, seed=0, compute=InProcess())
     blind = CategoryImages(CategoryFeatures(tmp_path), np.arange(2))
@@ -250,6 +252,6 @@ def test_a_published_teacher_may_name_its_layers_otherwise(tmp_path):
     weights = random_weights(24, 16)
     renamed = {f"conv{i}": torch.from_numpy(value) for i, value in enumerate(weights.values())}
     torch.save(renamed, tmp_path / "teacher.pt")
-    found = EfficientAD(teacher=str(tmp_path / "teacher.pt")).teacher_weights()
+    found = EfficientAD(teacher=named_file(tmp_path / "teacher.pt")).teacher_weights()
     for mine, theirs in zip(weights.values(), found.values(), strict=True):
         np.testing.assert_array_equal(mine, theirs)

@@ -12,6 +12,7 @@ from harness import encoder_model
 from harness.encoder_model import load_model, resample
 from harness.encoders import Encoder, encode, unfold
 from harness.errors import InputError
+from harness.named_file import named_file
 
 TINY_VIT = Encoder(
     name="test_vit2", weights="random", image_size=96, crop_size=80, groups=((1, 2), (3, 4))
@@ -117,7 +118,7 @@ def test_the_digest_follows_settings_and_weights_and_not_where_they_lie(tmp_path
     file = tmp_path / "weights.pth"
     torch.save(load_model(Encoder()).state_dict(), file)
     digest = Encoder().digest()
-    assert Encoder(weights=str(file)).digest() == digest
+    assert Encoder(weights=named_file(file)).digest() == digest
     assert Encoder(image_size=128).digest() != digest
     assert Encoder(weights="random").digest() != digest
 
@@ -127,11 +128,13 @@ def test_what_cannot_be_loaded_says_what_can(tmp_path):
         load_model(Encoder(name="tf_efficientnet_lite9"))
     with pytest.raises(InputError, match="No package ships weights of resnet18; packaged: tf_eff"):
         load_model(Encoder(name="resnet18"))
-    with pytest.raises(InputError, match=r"missing\.pth does not exist"):
-        load_model(Encoder(weights=str(tmp_path / "missing.pth")))
+    with pytest.raises(
+        InputError, match=r"cannot be 'missing\.pth': they are package, hub, random, or a file"
+    ):
+        load_model(Encoder(weights="missing.pth"))
     torch.save({"a": torch.ones(2)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="does not hold the weights of EfficientNet"):
-        load_model(Encoder(weights=str(tmp_path / "other.pth")))
+        load_model(Encoder(weights=named_file(tmp_path / "other.pth")))
     with pytest.raises(InputError, match=r"crop_size must lie in 1..image_size=256, got 300"):
         Encoder(crop_size=300)
 
@@ -212,7 +215,7 @@ def test_weights_in_the_format_of_dinov2_are_understood(tmp_path):
     theirs["cls_token"] = own["cls_token"] - of_class
     file = tmp_path / "dinov2.pth"
     torch.save(theirs, file)
-    loaded = load_model(replace(PAPER, weights=str(file), image_size=518, crop_size=None))
+    loaded = load_model(replace(PAPER, weights=named_file(file), image_size=518, crop_size=None))
     load_model.cache_clear()
     for key, value in loaded.state_dict().items():
         torch.testing.assert_close(value, own[key])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from harness.named_file import named_file
 from harness.noise import PROTOCOLS, Noise, contaminate
 from harness.published_lists import published_injections
 from tests.tables import mvtec_like, table, visa_like
@@ -221,7 +222,7 @@ def test_a_list_is_the_whole_training_set(tmp_path):
     file.write_text(
         "filename,clsname\na/train/good/001.png,a\na/train/good/003.png,a\na/test/bad/002.png,a\n"
     )
-    split = contaminate(samples, Noise(protocol=f"list:{file}"))
+    split = contaminate(samples, Noise(protocol="list", listed=named_file(file)))
     assert split.train["image"].tolist() == [
         "a/test/bad/002.png",
         "a/train/good/001.png",
@@ -235,7 +236,6 @@ def test_a_list_is_the_whole_training_set(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, r"training list .*train.csv does not exist"),
         ("a,b\n1,2\n", r"needs a header with a column `filename`"),
         ("filename\nx/y.png\n", r"names x/y.png and 0 more images that are neither"),
         ("filename\na/test/good/000.png\n", r"names a/test/good/000.png"),
@@ -243,10 +243,9 @@ def test_a_list_is_the_whole_training_set(tmp_path):
 )
 def test_lists_that_do_not_fit_are_refused(tmp_path, content, text):
     file = tmp_path / "train.csv"
-    if content:
-        file.write_text(content)
+    file.write_text(content)
     with pytest.raises(InputError, match=text):
-        contaminate(table({"a": (5, 2, 4)}), Noise(protocol=f"list:{file}"))
+        contaminate(table({"a": (5, 2, 4)}), Noise(protocol="list", listed=named_file(file)))
 
 
 def test_anomalies_that_a_dataset_trains_on_by_itself_count_as_injected():

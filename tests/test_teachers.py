@@ -16,6 +16,7 @@ from harness.compute import InProcess
 from harness.encoders import Encoder, encode
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare, run_prepared
+from harness.named_file import named_file
 from harness.patch_description import PatchDescription, described_by, standardised
 from harness.patch_features import LocallyAware
 from harness.teachers import Distillation, Teacher, run_distillation
@@ -133,8 +134,8 @@ def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path, c
         folder=folder, out=tmp_path / "small.pt", cache=tmp_path / "cache", steps=2, **sizes
     )
     assert made.run() == 0
-    assert "after 2 steps. Use it as EfficientAD(teacher=" in capsys.readouterr().out
-    weights = EfficientAD(teacher=str(tmp_path / "small.pt")).teacher_weights()
+    assert "after 2 steps. Use it with --teacher " in capsys.readouterr().out
+    weights = EfficientAD(teacher=named_file(tmp_path / "small.pt")).teacher_weights()
     assert [described_by(weights).channels, len(weights)] == [12, 12]
     assert len(list((tmp_path / "cache" / "teachers").glob("*.checkpoint"))) == 1
     assert made.run() == 0

@@ -68,18 +68,21 @@ class PretrainTeacher:
             compute = InProcess(report=bars, checkpoints=checkpoints)
             weights = compute.train(run_distillation, Distillation(self._teacher(), seen))
         write_weights(weights, self.out)
-        print(f"{self.out}: {bars.text}. Use it as EfficientAD(teacher={str(self.out)!r}).")
+        print(f"{self.out}: {bars.text}. Use it with --teacher {self.out}.")
         return 0
 
     def _teacher(self) -> Teacher:
         from harness.encoders import Encoder
+        from harness.named_file import named_file
         from harness.patch_features import LocallyAware
         from harness.teachers import Teacher
 
         aware = LocallyAware(modules=self.modules, dimensions=self.channels)
         encoder = Encoder(
             name=self.encoder,
-            weights=self.weights,
+            weights=self.weights
+            if self.weights in ("package", "hub")
+            else named_file(self.weights),
             image_size=self.encoder_size,
             memory=aware if self.modules else None,
         )
