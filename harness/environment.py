@@ -56,15 +56,9 @@ def prepare_environment(address: str | None = None) -> None:
 
 
 def describe_environment() -> dict[str, str]:
-    """Versions of Python and of the packages that decide numbers, the source revision, and the processor."""
+    """Versions of Python and of the packages that decide numbers, and the source revision."""
     found = {f"version.{name}": metadata.version(name) for name in PACKAGES}
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {
-        **found,
-        "version.python": platform.python_version(),
-        "git": git_revision(),
-        "machine": machine,
-    }
+    return {**found, "version.python": platform.python_version(), "git": git_revision()}
 
 
 def git_revision() -> str:

@@ -39,8 +39,9 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
     """
     results, runs = tracker.load(profile), tracker.runs(profile)
     finished = runs[runs["status"] == "FINISHED"].set_index("key")["run_id"]
-    records = {key: tracker.record(run_id) for key, run_id in finished.items()}
-    splits = {key: _digest(tracker.split(run_id)) for key, run_id in finished.items()}
+    stored = {key: tracker.run(run_id) for key, run_id in finished.items()}
+    records = {key: run.record() for key, run in stored.items()}
+    splits = {key: _digest(run.split()) for key, run in stored.items()}
     manifest = {
         "study": tracker.study,
         "profile": profile,

@@ -1,4 +1,4 @@
-"""MLflow, both ways: runs in, finished keys and tables out. What knows MLflow, with `run_log`, `run_tables`, `store`.
+"""MLflow, both ways: runs in, finished keys and tables out. What knows MLflow, with `run_log`, `stored_run`, `store`.
 
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -25,16 +24,24 @@ from mlflow.exceptions import MlflowException
 
 from harness.errors import InputError, NoResultError
 from harness.records import to_record
-from harness.run_log import ALIVE, BATCH, LOCK, SAMPLES, RunLog
-from harness.run_tables import DATA, KEY, WRITER, row_of, settings_of, values_of
+from harness.run_log import ALIVE, BATCH, LOCK, RunLog
 from harness.store import client_of, must_answer
+from harness.stored_run import (
+    DATA,
+    KEY,
+    RECORD,
+    WRITER,
+    StoredRun,
+    read_artifact,
+    row_of,
+    settings_of,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
 
 PROFILE, PARENT = "meds.profile", "mlflow.parentRunId"
-RECORD = "experiment.json"
-"""Artifact of a run: its key, its settings, and what makes its experiment again."""
 KEYS_FILE = "keys.json"
 """Artifact of a parent run: the keys of its experiments."""
 
@@ -205,43 +212,15 @@ class Tracker:
         failed = [run for run in self._search(of_parent) if run.data.tags[KEY] not in finished]
         return pd.DataFrame([row_of(run) for run in (*finished.values(), *failed)])
 
-    def record(self, run_id: str) -> Any:
-        """What a run's experiment is, see `harness.records`.
+    def run(self, run_id: str) -> StoredRun:
+        """A run, to read.
 
         Raises:
-            InputError: there is no such run, or it was stored before experiments were stored so.
+            InputError: there is no such run.
         """
-        self._run(run_id)
-        value = json.loads(self._read_artifact(run_id, RECORD))["value"]
-        if not isinstance(value, dict):
-            raise InputError(
-                f"Run {run_id} was stored by a version that did not store what makes its experiment again. Run the "
-                "study anew in another folder: --runs."
-            )
-        return value
-
-    def values(self, run_id: str) -> pd.DataFrame:
-        """All numbers of a finished run: columns readout, metric, category, value."""
-        return pd.DataFrame(values_of(self._run(run_id)))
-
-    def split(self, run_id: str) -> str:
-        """Training images of a run, as CSV: image, category, digest, injected."""
-        return self._read_artifact(run_id, "train.csv").decode()
-
-    def samples(self, run_id: str) -> bytes | None:
-        """Sample maps of a run as JPEG (see `harness.samples`); None if it was stored before there were any."""
-        if SAMPLES not in {file.path for file in self._client.list_artifacts(run_id)}:
-            return None
-        return self._read_artifact(run_id, SAMPLES)
-
-    def data_of(self, run_id: str) -> str:
-        """Digest of the data that a run used."""
-        return str(self._run(run_id).data.tags[DATA])
-
-    def _run(self, run_id: str) -> Run:
         try:
             if self.is_there:
-                return self._client.get_run(run_id)
+                return StoredRun(self._client, self._client.get_run(run_id))
             raise MlflowException("it does not exist")
         except MlflowException as error:
             raise InputError(
@@ -256,7 +235,7 @@ class Tracker:
                 f"{self.uri} has no study {self.study!r} on profile {profile!r}.",
                 f"make sweep-{self.study} PROFILE={profile}",
             )
-        keys = set(json.loads(self._read_artifact(parent.info.run_id, KEYS_FILE)))
+        keys = set(json.loads(read_artifact(self._client, parent.info.run_id, KEYS_FILE)))
         finished = self._finished(parent.data.tags[DATA])
         return {key: run for key, run in finished.items() if key in keys}
 
@@ -293,7 +272,3 @@ class Tracker:
             runs += page
             if not (token := page.token):
                 return runs
-
-    def _read_artifact(self, run_id: str, name: str) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from harness.compute import Compute
+from harness.environment import describe_environment
 from harness.errors import InputError
 from harness.experiment import Experiment, run
+from harness.hardware import describe_hardware
 from harness.records import from_record
 from harness.tracking import Tracker
 
@@ -24,6 +27,8 @@ class Verified:
     experiment: Experiment
     values: pd.DataFrame
     """Columns readout, metric, category, stored, again, difference."""
+    surroundings: Mapping[str, tuple[str, str]]
+    """What it was computed with and on then and now, by name, as far as that is known and not the same."""
 
     @property
     def largest(self) -> float:
@@ -37,14 +42,20 @@ def verify(tracker: Tracker, run_id: str, *, data: Path, cache: Path, compute: C
     Raises:
         InputError: there is no such run, this version cannot make its experiment, or the data is not the same.
     """
-    experiment = from_record(tracker.record(run_id))
-    stored = tracker.values(run_id).rename(columns={"value": "stored"})
+    before = tracker.run(run_id)
+    experiment = from_record(before.record())
+    stored = before.values().rename(columns={"value": "stored"})
     result = run(experiment, data=data, cache=cache, compute=compute)
-    if result.data_digest != tracker.data_of(run_id):
+    if result.data_digest != before.data:
         raise InputError(
             f"The images in {data} are not those of run {run_id}: digest {result.data_digest} instead of "
-            f"{tracker.data_of(run_id)}. Give the folder that it ran on."
+            f"{before.data}. Give the folder that it ran on."
         )
     again = result.metrics.rename(columns={"value": "again"})
     values = stored[stored["readout"] != "data"].merge(again, on=PLACE, how="outer")
-    return Verified(experiment, values.assign(difference=values["again"] - values["stored"]))
+    then, now = before.environment, {**describe_environment(), **describe_hardware()}
+    return Verified(
+        experiment,
+        values.assign(difference=values["again"] - values["stored"]),
+        {name: (then[name], now[name]) for name in now if then.get(name, now[name]) != now[name]},
+    )

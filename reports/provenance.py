@@ -38,7 +38,8 @@ def trace(tracker: Tracker, profile: str, results: pd.DataFrame) -> Provenance:
     found = runs_behind(tracker, profile)
     names = found.runs.set_index("run_id")["name"]
     shown = _shown(results)
-    samples = [(names[run], sheet) for run in shown if (sheet := tracker.samples(run)) is not None]
+    sheets = {run_id: tracker.run(run_id).samples() for run_id in shown}
+    samples = [(names[run_id], sheet) for run_id, sheet in sheets.items() if sheet is not None]
     return replace(found, samples=tuple(samples))
 
 

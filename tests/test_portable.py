@@ -11,6 +11,7 @@ from harness.compute import InProcess
 from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.experiment import run_prepared
+from harness.hardware import describe_hardware
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.records import from_record
@@ -100,7 +101,10 @@ def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
     name = "all/image_auroc/mean"
     value = tracker._client.get_run(run_id).data.metrics[name]
     tracker._client.log_metric(run_id, name, value - 0.125)
-    assert verify(tracker, run_id, **places).largest == pytest.approx(0.125)
+    other = verify(tracker, run_id, **places)
+    assert other.largest == pytest.approx(0.125)
+    assert other.surroundings["machine"] == ("two cores", describe_hardware()["machine"])
+    assert other.surroundings["git"][0] == "abc"
     with pytest.raises(InputError, match="has no run 'nothing'"):
         verify(tracker, "nothing", **places)
     with pytest.raises(InputError, match="no run"):

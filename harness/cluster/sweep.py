@@ -22,6 +22,7 @@ from harness.cluster.progress import HEADLINE, Summary, Watcher
 from harness.cluster.session import seats
 from harness.cluster.sharing import Sharing
 from harness.experiment import Experiment, run_prepared
+from harness.hardware import describe_hardware
 from harness.preparation import Prepared
 from harness.run_log import LossCurve, RunLog
 from harness.store import must_answer
@@ -64,7 +65,7 @@ class Plan:
             name=self.names[key],
             parent=self.parent,
             data_digest=self.prepared[key].data_digest,
-            environment=self.environment,
+            environment={**self.environment, **describe_hardware()},
         )
 
 

@@ -75,7 +75,7 @@ class Verify:
         from harness.verify import verify
 
         tracker = Tracker(default_uri(self.runs), "verify")
-        tracker.record(self.run_id)  # before Ray starts
+        tracker.run(self.run_id).record()  # before Ray starts
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as scratch, session(), hire() as crew:
             compute = OnRay(Path(scratch), crew=crew)
@@ -86,4 +86,6 @@ class Verify:
         if len(off):
             order = off["difference"].abs().sort_values(ascending=False).index
             print(off.loc[order].head(SHOWN).to_markdown(index=False, floatfmt=".6f"))
+            for name, (then, now) in found.surroundings.items():
+                print(f"{name} was {then}, is {now}")
         return int(bool(len(off)))

@@ -33,13 +33,16 @@ def main(
     if unknown := sorted(set(names) - set(there)):
         raise UsageError(f"There is no benchmark {unknown[0]!r}. Benchmarks: {', '.join(there)}.")
     prepare_environment()
+    from harness.hardware import describe_hardware
+
+    made_with = {**describe_environment(), **describe_hardware()}
     out.mkdir(parents=True, exist_ok=True)
     for name in names or there:
         module = importlib.import_module(f"tests.bench.{name}")
         if name not in names and getattr(module, "ON_REQUEST", False):
             continue
         rows = module.run()
-        record = {"about": module.__doc__, "rows": rows, "environment": describe_environment()}
+        record = {"about": module.__doc__, "rows": rows, "environment": made_with}
         (out / f"{name}.json").write_text(json.dumps(record, indent=2))
         print(
             f"\n{module.__doc__}\n\n{pd.DataFrame(rows).to_markdown(index=False, floatfmt='.3g')}\n"
