@@ -8,7 +8,6 @@ Legend: N images, P patches, S pixels of a thumbnail.
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 from collections.abc import Sequence
@@ -130,23 +129,6 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["metric", "value", "floor"])
 
 
-def read_list(file: Path) -> list[str]:
-    """Images that a CSV file lists in its column `image`.
-
-    Raises:
-        InputError: there is no such file, or it has no such column.
-    """
-    if not file.is_file():
-        raise InputError(f"There is no file {file.absolute()}.")
-    with file.open(newline="") as text:
-        rows = list(csv.DictReader(text))
-    if not rows or COLUMN not in rows[0]:
-        raise InputError(
-            f"{file} must be a CSV file with a column {COLUMN!r} and at least one row: save it from the ranking's page."
-        )
-    return [row[COLUMN] for row in rows]
-
-
 def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = False) -> int:
     """Make a folder of all images but the listed ones; return how many it has. Nothing is deleted or changed.
 
@@ -168,12 +150,16 @@ def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = Fa
         )
     kept = [name for name in names if name not in set(removed)]
     draft = target.with_name(f"{target.name}.{os.getpid()}")
-    for name in kept:
-        place = draft / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if copy:
-            shutil.copy2(folder / name, place)
-        else:
-            place.symlink_to((folder / name).absolute())
-    draft.rename(target)
+    try:
+        for name in kept:
+            place = draft / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if copy:
+                shutil.copy2(folder / name, place)
+            else:
+                place.symlink_to((folder / name).absolute())
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)  # of links it removes the links
+        raise
     return len(kept)

@@ -9,7 +9,6 @@ Legend: n normal training images of a category, A its defective test images, r t
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.identity import added
+from harness.image_lists import read_list
 from harness.named_file import NamedFile
 from harness.published_lists import published_injections
 
@@ -238,13 +238,7 @@ def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str)
 def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: NamedFile) -> set[str]:
     """Images named by a CSV of the user: the whole training set, normal and injected."""
     file = listed.checked()
-    with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or "filename" not in rows[0]:
-        raise InputError(
-            f"{file} is not a training list: it needs a header with a column `filename` and a row per image."
-        )
-    names = {row["filename"] for row in rows}
+    names = set(read_list(file, "filename"))
     known = set(train["image"]) | set(test.loc[test["defect"] != "good", "image"])
     if unknown := sorted(names - known):
         raise InputError(

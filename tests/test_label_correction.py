@@ -1,5 +1,6 @@
 """Label correction: rankings of unlabelled folders, the page to tick on, and folders without what was ticked."""
 
+import errno
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,8 +14,9 @@ from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.experiment import run_prepared
+from harness.image_lists import read_list
 from harness.inspection import AUPRC, DEPTH
-from harness.label_correction import Ranking, clean, find_images, quality, rank, read_list
+from harness.label_correction import Ranking, clean, find_images, quality, rank
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
@@ -154,3 +156,25 @@ def test_without_injected_images_there_is_no_ranking_to_measure(small):
     clean = small.experiment(MemoryDetector(), evaluation=Evaluation(size=64, ranking=True))
     result = run_prepared(clean, small.prepared, data=small.data, compute=InProcess())
     assert set(result.metrics["readout"]) == {"all"}
+
+
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
+    """With a mark before the first byte and Windows' ends of lines."""
+    (tmp_path / "list.csv").write_bytes("\ufeffimage,note\r\nbrück/1.png,a\r\n".encode())
+    assert read_list(tmp_path / "list.csv") == ["brück/1.png"]
+
+
+def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeypatch):
+    names, copied = find_images(folder), []
+
+    def full(source, place):
+        copied.append(place)
+        place.write_bytes(source.read_bytes())
+        if len(copied) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(place))
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(OSError, match="No space left"):
+        clean(folder, names[:1], tmp_path / "clean", copy=True)
+    assert list(tmp_path.iterdir()) == []
+    assert find_images(folder) == names

@@ -236,7 +236,7 @@ def test_a_list_is_the_whole_training_set(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("a,b\n1,2\n", r"needs a header with a column `filename`"),
+        ("a,b\n1,2\n", "must be a CSV file with a header, a column 'filename'"),
         ("filename\nx/y.png\n", r"names x/y.png and 0 more images that are neither"),
         ("filename\na/test/good/000.png\n", r"names a/test/good/000.png"),
     ],

@@ -38,9 +38,10 @@ class Rank:
     def run(self) -> int:
         """Rank or apply; return the exit code."""
         from harness import label_correction, ranking_page
+        from harness.image_lists import read_list
 
         if self.apply:
-            removed = label_correction.read_list(self.apply)
+            removed = read_list(self.apply)
             left = label_correction.clean(self.folder, removed, self.cleaned, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
             print(
@@ -49,7 +50,7 @@ class Rank:
             return 0
         if self.steps < 4:
             raise UsageError(f"--steps is a number from 4 on, got {self.steps}.")
-        known = label_correction.read_list(self.known) if self.known else []
+        known = read_list(self.known) if self.known else []
         prepare_environment()
         from harness.cluster.ranking import rank_on_ray
 
