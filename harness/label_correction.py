@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from harness.compute import Compute
-from harness.datasets import IMAGE_SUFFIXES
+from harness.datasets import IMAGE_SUFFIXES, images_below
 from harness.encoders import Encoder
 from harness.errors import InputError
 from harness.features import CategoryImages, FeatureStore, ImageSet
-from harness.images import ImageFacts, ImageIndex, natural_key
+from harness.images import ImageFacts, ImageIndex
 from harness.inspection import AUPRC, DEPTH, quality_of
 from harness.maps import anomaly_maps
 from harness.meds import MeDS
@@ -61,21 +61,13 @@ def find_images(folder: Path) -> list[str]:
     Raises:
         InputError: there is no such folder, or it has too few images.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"There is no folder {folder.absolute()}. Give the folder with your training images."
-        )
-    found = [
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    ]
+    found = [file.relative_to(folder).as_posix() for file in images_below(folder)]
     if len(found) < LEAST:
         raise InputError(
             f"{folder.absolute()} has {len(found)} images ({', '.join(IMAGE_SUFFIXES)}), and it takes at least {LEAST} "
             "to say what is usual among them. Give the folder with your training images."
         )
-    return sorted(found, key=natural_key)
+    return found
 
 
 def rank(
@@ -120,13 +112,25 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
     Raises:
         InputError: a listed image is not in the folder.
     """
-    if strange := sorted(set(contaminated) - set(ranking.images)):
-        raise InputError(f"{strange[0]} is listed, but is not an image of {ranking.folder}.")
+    check_listed(contaminated, ranking.images, ranking.folder)
     injected_N = np.isin(ranking.images, list(contaminated))
     share = injected_N.mean()
     found = quality_of(injected_N, ranking.scores_N)
     rows = [("AUPRC", found[AUPRC], share), ("inspection depth", found[DEPTH], share)]
     return pd.DataFrame(rows, columns=["metric", "value", "floor"])
+
+
+def check_listed(listed: Sequence[str], there: Sequence[str], folder: Path) -> None:
+    """Refuse a list that names what is not there.
+
+    Raises:
+        InputError: a listed image is not one of the folder's.
+    """
+    if strange := sorted(set(listed) - set(there)):
+        raise InputError(
+            f"{strange[0]} is listed, but is not an image of {folder.absolute()}: was the list made for another "
+            "folder? Its paths are relative to the folder, with forward slashes."
+        )
 
 
 def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = False) -> int:
@@ -144,10 +148,7 @@ def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = Fa
     names = find_images(folder)
     if target.exists():
         raise InputError(f"{target.absolute()} exists already. Name a folder that does not.")
-    if strange := sorted(set(removed) - set(names)):
-        raise InputError(
-            f"{strange[0]} is listed, but is not an image of {folder.absolute()}: was the list made for another folder?"
-        )
+    check_listed(removed, names, folder)
     kept = [name for name in names if name not in set(removed)]
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     try:

@@ -25,13 +25,15 @@ def write(document: Document, path: Path) -> list[str]:
     document.tables[-1].frame.to_csv(path.with_suffix(".csv"), index=False)
     printed = [table for table in document.tables if not table.listing]
     texts = [_markdown(table) for table in printed]
-    path.with_suffix(".md").write_text("\n\n".join([f"# {document.title}", *texts]) + "\n")
+    path.with_suffix(".md").write_text(
+        "\n\n".join([f"# {document.title}", *texts]) + "\n", encoding="utf-8"
+    )
     latex = [
         to_latex(table.frame, f"{document.title}. {table.caption}", table.footnotes)
         for table in printed
     ]
-    path.with_suffix(".tex").write_text("\n".join(latex))
-    path.with_suffix(".html").write_text(page)
+    path.with_suffix(".tex").write_text("\n".join(latex), encoding="utf-8")
+    path.with_suffix(".html").write_text(page, encoding="utf-8")
     drawn = [".png", ".svg"] if document.figure is not None else []
     return [".html", *drawn, ".csv", ".md", ".tex"]
 

@@ -40,6 +40,7 @@ SUPPORT = (
     "profile",
     "profiles",
     "rounds",
+    "weights",
     "where",
 )
 """Files of this folder that are not studies."""
@@ -52,8 +53,8 @@ class Options:
     study: Annotated[str, tyro.conf.Positional]
     """Which study: the name of a file in sweeps/."""
     profile: str | None = None
-    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), mtd (magnetic tiles), or
-    mvtec_ad, visa, real_iad as in the paper; by default the study's own, else laptop."""
+    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), folder (images of yours), mtd
+    (magnetic tiles), or mvtec_ad, visa, real_iad, loco as in the papers; by default the study's own, else laptop."""
     data: Path | None = None
     """Root folder of the dataset; the laptop profile makes its own."""
     choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
@@ -135,12 +136,17 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     """What was asked for, the profile narrowed to the values that were.
 
     Raises:
-        InputError: there is no such study or profile, or the profile needs data.
+        InputError: there is no such study or profile, no part of it can be chosen, or the profile needs data.
     """
     studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
     if options.study not in studies:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
     study = importlib.import_module(f"sweeps.{options.study}")
+    if hasattr(study, "rounds") and (options.choice.method or options.choice.seed):
+        raise UsageError(
+            f"The study {options.study} decides by what its rounds found of MeDS with its own seed: leave out --method "
+            "and --seed."
+        )
     name = options.profile or getattr(study, "PROFILE", "laptop")
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")

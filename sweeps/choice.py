@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.detectors import MemoryDetector
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.named_file import named_file
 from harness.noise import LIST, Noise
 from sweeps.profile import Profile
+from sweeps.weights import with_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,13 @@ class Choice:
     """Only these methods: memory, meds, plain, patchcore, softpatch, inreach, fun_ad, reverse_distillation, uniad,
     efficient_ad, ad2."""
     seed: tuple[int, ...] | None = None
-    """Only these training seeds."""
+    """These training seeds instead of the study's; memory ensembles have none."""
     limit: int | None = None
     """At most so many experiments, the first of the study."""
 
-    weights: str | None = None
-    """File of weights of the profile's encoder, where no hub can be reached: timm's, or DINOv2's own."""
+    weights: tuple[str, ...] = ()
+    """Files of weights of encoders, where no hub can be reached: NAME=FILE for all that timm calls NAME; timm's files,
+    or DINOv2's own."""
     teacher: str | None = None
     """File of weights of EfficientAD-M's and AD2's teacher, instead of the profile's (see `pretrain-teacher`)."""
     penalty: str | None = None
@@ -74,9 +77,7 @@ class Choice:
         return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
 
     def _with_files(self, profile: Profile) -> Profile:
-        if self.weights:
-            encoder = replace(profile.encoder, weights=named_file(self.weights))
-            profile = replace(profile, encoder=encoder)
+        profile = with_weights(profile, self.weights)
         if self.teacher:
             profile = profile.with_students(teacher=named_file(self.teacher))
         return profile.with_students(penalty=self.penalty) if self.penalty else profile
@@ -88,18 +89,28 @@ class Choice:
             UsageError: the study has none of them.
         """
         chosen = list(experiments)
-        for axis, wanted, value in (
-            ("method", self.method, lambda e: e.detector.name),
-            ("seed", self.seed, lambda e: e.seed),
-        ):
-            there = list(dict.fromkeys(map(value, experiments)))
-            if wanted is None:
-                continue
-            if unknown := [each for each in wanted if each not in there]:
+        if self.method is not None:
+            there = list(dict.fromkeys(experiment.detector.name for experiment in chosen))
+            if unknown := [each for each in self.method if each not in there]:
                 raise UsageError(
-                    f"The study has no experiment of {axis} {unknown[0]}. There: {', '.join(map(str, there))}."
+                    f"The study has no experiment of method {unknown[0]}. There: {', '.join(there)}."
                 )
-            chosen = [experiment for experiment in chosen if value(experiment) in wanted]
+            chosen = [e for e in chosen if e.detector.name in self.method]
+        if self.seed is not None:
+            chosen = _with_seeds(chosen, self.seed)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit is a number from 1 on, got {self.limit}.")
+        if not chosen:
+            raise UsageError(
+                "With these options the study has no experiment. Some have none without noise, or of some methods: "
+                "change --noise, --rho or --method, or leave them out."
+            )
         return chosen[: self.limit]
+
+
+def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:
+    """Each experiment with each of the training seeds, in place of the study's; a memory, which has none, once."""
+    seedless = [e for e in experiments if isinstance(e.detector, MemoryDetector)]
+    others = [e for e in experiments if not isinstance(e.detector, MemoryDetector)]
+    seeded = [replace(experiment, seed=seed) for seed in seeds for experiment in others]
+    return list(dict.fromkeys([*seedless, *seeded]))

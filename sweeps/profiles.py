@@ -11,6 +11,7 @@ from baselines.inreach import InReaCh
 from baselines.presets import Released
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.uniad import UniAD, UniADTransformer
+from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
 from harness.detectors import PlainNetwork
@@ -163,6 +164,10 @@ MTD = Profile(
     several_categories=False,
 )
 
+FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, self_made=False)
+"""A user's own images with the lengths of a laptop."""
+
 PROFILES = {
-    profile.name: profile for profile in (LAPTOP, SMOKE, MTD, MVTEC_AD, VISA, REAL_IAD, LOCO)
+    profile.name: profile
+    for profile in (LAPTOP, SMOKE, FOLDER, MTD, MVTEC_AD, VISA, REAL_IAD, LOCO)
 }

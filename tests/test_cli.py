@@ -84,7 +84,7 @@ def test_values_outside_their_range_are_refused(tmp_path, arguments, text):
 def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(tmp_path):
     text = refused(tmp_path, "--profile", "desktop", code=2)
     assert (
-        "There is no profile 'desktop'. Profiles: laptop, smoke, mtd, mvtec_ad, visa, real_iad, loco."
+        "There is no profile 'desktop'. Profiles: laptop, smoke, folder, mtd, mvtec_ad, visa, real_iad, loco."
         in text
     )
     answer = command("sweeps", "rhombus", cwd=ROOT)

@@ -1,5 +1,6 @@
 """Dry runs and parts of studies: what they say is what the study would do, and they leave nothing behind."""
 
+import itertools
 import time
 from dataclasses import replace
 
@@ -17,9 +18,11 @@ from harness.noise import Noise
 from harness.preparation import candidates_of
 from sweeps.choice import Choice
 from sweeps.dry_run import as_text, dry_run
-from sweeps.paper_profiles import LOCO
+from sweeps.main_table import experiments as main_table
+from sweeps.paper_profiles import LOCO, MVTEC_AD
 from sweeps.profiles import LAPTOP, MTD, SMOKE
 from sweeps.rho import experiments as rho_study
+from sweeps.theorem import experiments as theorem_study
 from sweeps.where import Where
 from tests.small import NETWORK
 from tests.test_cli import command
@@ -69,10 +72,19 @@ def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
     assert {e.detector.name for e in plain} == {"plain"}
     assert Choice(limit=3).pick(cells) == cells[:3]
     assert Choice(seed=(0,)).pick(cells) == cells
+    seeded = Choice(seed=(1, 2)).pick(cells)
+    assert {(e.detector.name, e.seed) for e in seeded} == {
+        ("memory", 0),
+        *itertools.product(("meds", "plain"), (1, 2)),
+    }
+    networks = sum(e.detector.name != "memory" for e in cells)
+    assert len(seeded) == len(cells) + networks
     with pytest.raises(
         UsageError, match=r"no experiment of method gan\. There: memory, meds, plain"
     ):
         Choice(method=("gan",)).pick(cells)
+    with pytest.raises(UsageError, match="With these options the study has no experiment"):
+        Choice().pick(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
     with pytest.raises(UsageError, match="from 1 on, got 0"):
         Choice(limit=0).pick(cells)
 
@@ -92,15 +104,32 @@ def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_fro
 def test_files_are_named_on_the_command_line(tmp_path):
     file = tmp_path / "given"
     file.write_text("content")
-    assert Choice(weights=str(file)).narrow(LOCO).encoder.weights == named_file(file)
     noise = Choice(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
     assert noise == Noise(protocol="list", listed=named_file(file), seed=3)
-    for option in ({"weights": "gone"}, {"teacher": "gone"}, {"protocol": "list:gone"}):
+    for option in (
+        {"weights": (f"{LOCO.encoder.name}=gone",)},
+        {"teacher": "gone"},
+        {"protocol": "list:gone"},
+    ):
         with pytest.raises(InputError, match="gone does not exist"):
             Choice(**option).narrow(LOCO)
     for protocol in ("list", "meds:gone"):
         with pytest.raises(InputError, match="--protocol list:FILE"):
             Choice(protocol=protocol).narrow(LOCO)
+
+
+def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
+    """The profile's own, and those of networks and methods beside it."""
+    file = tmp_path / "dinov2.pth"
+    file.write_bytes(b"weights")
+    name, before = MVTEC_AD.encoder.name, main_table(MVTEC_AD)
+    after = main_table(Choice(weights=(f"{name}={file}",)).narrow(MVTEC_AD))
+    assert {e.encoder.name for e in before} > {name}
+    for one, other in zip(before, after, strict=True):
+        given = named_file(file) if one.encoder.name == name else one.encoder.weights
+        assert other == replace(one, encoder=replace(one.encoder, weights=given))
+    with pytest.raises(UsageError, match=rf"'resnet18' is none\. There: .*{name}"):
+        Choice(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
 
 
 def test_axes_and_categories_narrow_the_profile():

@@ -24,6 +24,7 @@ from harness.optimizer import Training
 from harness.ranking_page import render
 from harness.selection import robust_max
 from tests.small import ENCODER, NETWORK
+from tests.test_cli import command
 
 SHORT = Training(steps=30, batch_size=8)
 DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
@@ -113,9 +114,9 @@ def test_a_cleaned_folder_has_all_other_images_and_nothing_is_lost(folder, tmp_p
 
 def test_what_cannot_be_done_is_said(folder, tmp_path):
     names = find_images(folder)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         find_images(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="has 0 images"):
+    with pytest.raises(InputError, match="has no images in it"):
         find_images(tmp_path)
     with pytest.raises(InputError, match="made for another folder"):
         clean(folder, ["z.png"], tmp_path / "clean")
@@ -178,3 +179,12 @@ def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeyp
         clean(folder, names[:1], tmp_path / "clean", copy=True)
     assert list(tmp_path.iterdir()) == []
     assert find_images(folder) == names
+
+
+def test_a_mistyped_list_of_known_images_is_refused_before_anything_is_trained(folder, tmp_path):
+    (tmp_path / "known.csv").write_text("image\nz.png\n")
+    places = [f"--{name}={tmp_path / name}" for name in ("out", "cache")]
+    answer = command("harness", "rank", str(folder), f"--known={tmp_path / 'known.csv'}", *places)
+    assert answer.returncode == 1
+    assert "z.png is listed, but is not an image of" in " ".join(answer.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["known.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,7 @@ class Rank:
         if self.steps < 4:
             raise UsageError(f"--steps is a number from 4 on, got {self.steps}.")
         known = read_list(self.known) if self.known else []
+        label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
         prepare_environment()
         from harness.cluster.ranking import rank_on_ray
 
@@ -58,12 +60,12 @@ class Rank:
         quality = label_correction.quality(ranking, known) if known else None
         self.out.mkdir(parents=True, exist_ok=True)
         ranking.table().to_csv(self.out / "ranking.csv", index=False)
-        (self.out / "ranking.html").write_text(ranking_page.render(ranking))
+        (self.out / "ranking.html").write_text(ranking_page.render(ranking), encoding="utf-8")
         print(ranking.table().head(10).to_markdown(index=False, floatfmt=".4f"))
         if quality is not None:
             print(f"\n{quality.to_markdown(index=False, floatfmt='.3f')}")
         print(
             f"\nAll {len(ranking.images)}: {self.out}/ranking.html (tick, save the list) and ranking.csv. Then: "
-            f"python -m harness rank {self.folder} --apply remove.csv"
+            f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --apply remove.csv"
         )
         return 0

@@ -77,7 +77,11 @@ def images_below(folder: Path) -> list[Path]:
     Raises:
         InputError: there is no such folder, or no image in it.
     """
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    ]
     if not found:
         why = "has no images in it" if folder.is_dir() else "does not exist"
         raise InputError(
