@@ -75,6 +75,8 @@ def main(options: Options) -> int:
     prepare_environment(where.address)
     if options.dry_run:
         dry_run(options.study, profile.name, first, data=data, where=where)
+        if hasattr(study, "rounds"):
+            print("That is the first round; those after it go on from what it finds, fewer and longer.")
         return 0
     try:
         with ExitStack() as lasting:
