@@ -30,6 +30,7 @@ from harness.preparation import (
     score_requests,
     teacher_of,
 )
+from harness.stored_run import steps_of
 from harness.teachers import file_of
 
 ENCODED, COMPARED = 4, 16
@@ -57,19 +58,19 @@ class Forecast:
     """Experiments that are not finished, by key."""
     steps: tuple[Step, ...]
     seconds: Mapping[str, float]
-    """What one experiment takes on one device, by kind of detector; kinds that were never run are not in it."""
+    """What experiments take on one device, by key; without those whose kind of detector was never run."""
 
     @property
     def unknown(self) -> list[str]:
         """Kinds of detectors of which no duration is known."""
-        kinds = {experiment.detector.name for experiment in self.missing.values()}
-        return sorted(kinds - set(self.seconds))
+        return sorted(
+            {e.detector.name for key, e in self.missing.items() if key not in self.seconds}
+        )
 
     def total(self, devices: int, at_once: int | None = None) -> float:
         """Seconds on so many devices, of what is known, with at most so many experiments at once."""
-        alone = [self.seconds.get(e.detector.name, 0.0) for e in self.missing.values()]
         shared = sum(step.seconds for step in self.steps)
-        return shared / devices + sum(alone) / (at_once or devices)
+        return shared / devices + sum(self.seconds.values()) / (at_once or devices)
 
 
 def forecast(
@@ -78,7 +79,7 @@ def forecast(
     data: Path,
     cache: Path,
     finished: set[str],
-    seconds: Mapping[str, float],
+    rates: Mapping[str, float],
 ) -> Forecast:
     """Look at what is in the store and in the cache, and measure the rates of what is not.
 
@@ -87,7 +88,7 @@ def forecast(
         data: Root of the dataset.
         cache: Folder of features and distances.
         finished: Keys of finished experiments.
-        seconds: What experiments took, by kind of detector.
+        rates: Seconds that a step took, by the class of a detector (see `harness.tracking.Tracker.rates`).
 
     Raises:
         InputError: the data or an encoder cannot be used.
@@ -107,6 +108,11 @@ def forecast(
         )
         steps.append(_encoding(samples, entries, probe))
         steps += _memories(Prepared(samples, features, digest), group, probe)
+    seconds = {
+        key: rates[kind] * steps_of(experiment.params)
+        for key, experiment in missing.items()
+        if (kind := type(experiment.detector).__name__) in rates
+    }
     return Forecast(missing, (*_teachers(missing.values(), cache), *steps), seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,12 @@ def settings_of(run: Run, key: str) -> dict[str, Any]:
     """What all numbers of a run have in common: what ran, with which settings, and how long an image took to score."""
     timed = {"milliseconds": run.data.metrics.get("milliseconds")}
     return {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
+
+
+def steps_of(params: Mapping[str, Any]) -> int:
+    """Optimizer steps of an experiment with these settings, a teacher's aside; 1 where nothing is trained in steps."""
+    names = (n for n in params if n.startswith("detector.") and ".teacher." not in n)
+    return sum(int(params[name]) for name in names if name.endswith(".steps")) or 1
 
 
 def row_of(run: Run) -> dict[str, Any]:

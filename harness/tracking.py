@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,7 @@ from harness.stored_run import (
     read_artifact,
     row_of,
     settings_of,
+    steps_of,
     values_of,
 )
 
@@ -134,14 +136,16 @@ class Tracker:
         runs = self.attempts(key, data_digest)
         return next((dict(r.data.metrics) for r in runs if r.info.status == "FINISHED"), None)
 
-    def durations(self, data_digest: str) -> dict[str, float]:
-        """Mean seconds that finished experiments on this data took, by the class of their detector."""
-        seconds: dict[str, list[float]] = {}
+    def rates(self, data_digest: str) -> dict[str, float]:
+        """Seconds per step (see `steps_of`) of finished experiments on this data, by the class of their detector."""
+        seconds: dict[str, float] = defaultdict(float)
+        steps: dict[str, int] = defaultdict(int)
         for run in self._finished(data_digest).values():
             if "seconds" in run.data.metrics:
                 kind = run.data.params["detector"]
-                seconds.setdefault(kind, []).append(run.data.metrics["seconds"])
-        return {kind: sum(values) / len(values) for kind, values in seconds.items()}
+                seconds[kind] += run.data.metrics["seconds"]
+                steps[kind] += steps_of(run.data.params)
+        return {kind: seconds[kind] / steps[kind] for kind in seconds}
 
     def attempts(self, key: str, data_digest: str) -> list[Run]:
         """Runs of an experiment on this data in all studies, whatever became of them."""

@@ -76,7 +76,9 @@ def main(options: Options) -> int:
     if options.dry_run:
         dry_run(options.study, profile.name, first, data=data, where=where)
         if hasattr(study, "rounds"):
-            print("That is the first round; those after it go on from what it finds, fewer and longer.")
+            print(
+                "That is the first round; those after it go on from what it finds, fewer and longer."
+            )
         return 0
     try:
         with ExitStack() as lasting:

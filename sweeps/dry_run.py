@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,23 +33,13 @@ def dry_run(
     _, digest = read_dataset(dataset, data, cache)
     tracker = Tracker(default_uri(where.results), study)
     finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
-    seconds = tracker.durations(digest) if tracker.is_there else {}
-    found = forecast(
-        by_key, data=data, cache=cache, finished=finished, seconds=_by_name(by_key, seconds)
-    )
+    rates = tracker.rates(digest) if tracker.is_there else {}
+    found = forecast(by_key, data=data, cache=cache, finished=finished, rates=rates)
     for key, name in names(by_key).items():
         print(f"{'finished' if key in finished else 'to run  '}  {name}")
     counts = f"{len(by_key)} experiments, {len(finished)} finished, {len(found.missing)} to run"
     print(f"\n{study} on {profile}: {counts}")
     print(as_text(found, cache, where.sharing))
-
-
-def _by_name(
-    experiments: Mapping[str, Experiment], seconds: Mapping[str, float]
-) -> dict[str, float]:
-    """Durations by the name of a detector instead of its class."""
-    kinds = {type(e.detector).__name__: e.detector.name for e in experiments.values()}
-    return {kinds[kind]: value for kind, value in seconds.items() if kind in kinds}
 
 
 def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
@@ -67,11 +57,10 @@ def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
         ]
     )
     lines = ["", steps.to_markdown(index=False), ""] if len(steps) else [""]
-    alone = pd.Series([e.detector.name for e in found.missing.values()], dtype=object)
-    for kind, count in alone.value_counts(sort=False).items():
-        each = found.seconds.get(str(kind))
-        takes = f"{duration(each)} each" if each else "none was run on this data yet: time unknown"
-        lines.append(f"{count} x {kind}: {takes}")
+    kinds: dict[str, list[str]] = {}
+    for key, experiment in found.missing.items():
+        kinds.setdefault(experiment.detector.name, []).append(key)
+    lines += [f"{len(keys)} x {kind}: {_takes(keys, found)}" for kind, keys in kinds.items()]
     count, what = devices()
     partly = f", without {', '.join(found.unknown)}" if found.unknown else ""
     free = shutil.disk_usage(next(p for p in (cache, *cache.absolute().parents) if p.exists())).free
@@ -82,6 +71,15 @@ def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
     lines.append(f"In all about {total} on {count} {what}{limit}{partly}.")
     lines.append(f"Disk: {wanted:.1f} GB in {cache}, where {free / 1e9:.0f} GB are free.")
     return "\n".join(lines)
+
+
+def _takes(keys: Sequence[str], found: Forecast) -> str:
+    """What experiments of one kind take each."""
+    known = sorted(found.seconds[key] for key in keys if key in found.seconds)
+    if not known:
+        return "none was run on this data yet: time unknown"
+    ends = dict.fromkeys((duration(known[0]), duration(known[-1])))
+    return f"{' to '.join(ends)} each"
 
 
 def devices() -> tuple[int, str]:

@@ -12,10 +12,13 @@ from harness.distance_tables import TableRequest, _blocks
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare
 from harness.forecast import forecast
+from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.named_file import named_file
 from harness.noise import Noise
+from harness.optimizer import Training
 from harness.preparation import candidates_of
+from harness.stored_run import steps_of
 from sweeps.choice import Choice
 from sweeps.dry_run import as_text, dry_run
 from sweeps.main_table import experiments as main_table
@@ -43,7 +46,7 @@ def study(small):
 
 def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
     places = {"data": small.data, "cache": tmp_path}
-    before = forecast(study, **places, finished=set(), seconds={"memory": 2.0})
+    before = forecast(study, **places, finished=set(), rates={"MemoryDetector": 2.0})
     encoding, comparing, reading = before.steps
     tables = [
         TableRequest(features, columns_M, "cosine", "exact")
@@ -58,12 +61,25 @@ def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
     prepare(study.values(), **places, compute=InProcess())
     disk = sum(file.stat().st_size for file in tmp_path.rglob("*.npy"))
     assert sum(step.gigabytes for step in before.steps) == pytest.approx(disk / 1e9, rel=0.01)
-    after = forecast(study, **places, finished=set(list(study)[:4]), seconds={})
+    after = forecast(study, **places, finished=set(list(study)[:4]), rates={})
     assert [step.missing for step in after.steps] == [0]
     assert list(after.missing) == list(study)[4:]
     text = as_text(after, tmp_path)
     assert "2 x plain: none was run on this data yet" in text
     assert "without plain" in text
+
+
+def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
+    """By its steps: in all phases, and without those of a teacher that is made once."""
+    half, whole = (MeDS(network=NETWORK, distillation=Training(steps=s)) for s in (100, 200))
+    cells = {e.key: e for e in (small.experiment(half), small.experiment(whole))}
+    places = {"data": small.data, "cache": tmp_path}
+    found = forecast(cells, **places, finished=set(), rates={"MeDS": 0.5})
+    steps = [s + half.finetuning.steps for s in (100, 200)]
+    assert [found.seconds[key] for key in cells] == [0.5 * count for count in steps]
+    assert "2 x meds: 84 min to 85 min each" in as_text(found, tmp_path)
+    assert steps_of(SMOKE.experiment(SMOKE.ad2.detector, 0.0).params) == 10
+    assert steps_of(small.experiment(MemoryDetector()).params) == 1
 
 
 def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():

@@ -156,6 +156,7 @@ def test_values_of_what_is_finished_are_found_by_key(tracker, experiment):
     values = elsewhere.finished_values(experiment.key, DATA)
     assert (values["all/image_auroc/mean"], values["seconds"]) == (0.7, 1.5)
     assert set(tracker.load("laptop")["milliseconds"]) == {2.5}
+    assert tracker.rates(DATA) == {type(experiment.detector).__name__: 1.5}
     assert tracker.finished_values(experiment.key, "e" * 16) is None
 
 
