@@ -18,14 +18,15 @@ from baselines.pool import Scope
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD
+from harness.datasets import training_images
+from harness.datasets.mvtec_ad import MVTecAD
 from harness.detectors import Detector
 from harness.encoders import Encoder
 from harness.evaluation import Evaluation
 from harness.optimizer import Training
 from harness.patch_features import LocallyAware, WithClass
 
-MVTEC_AD = 3629
-"""Training images of MVTec AD."""
+MVTEC_AD = training_images(MVTecAD())
 WIDE_RESNET = "wide_resnet50_2.tv_in1k"
 INREACH_MODULES = (
     *(f"layer1.{i}" for i in range(3)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from baselines import presets as releases
 from baselines.fun_ad import FunAD
 from harness import presets
+from harness.datasets import training_images
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
@@ -25,7 +26,10 @@ MVTEC_AD = Profile(
     encoder=_DINOMALY.encoder,
     plain=_DINOMALY.plain,
     meds=_DINOMALY.meds,
-    others=(presets.inp_former(3629), presets.hvq(3629)),
+    others=(
+        presets.inp_former(training_images(MVTecAD())),
+        presets.hvq(training_images(MVTecAD())),
+    ),
     released=_POOLED,
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=_PAPER_RHOS,
@@ -40,10 +44,10 @@ VISA = replace(
     MVTEC_AD,
     name="visa",
     dataset=VisA(),
-    others=(presets.inp_former(8659), presets.hvq(8659)),
+    others=(presets.inp_former(training_images(VisA())), presets.hvq(training_images(VisA()))),
     noise_ratios=(0.0, 0.02, 0.05, 0.1),
-    reverse_distillation=releases.reverse_distillation(images=8659),
-    uniad=releases.uniad(images=8659),
+    reverse_distillation=releases.reverse_distillation(images=training_images(VisA())),
+    uniad=releases.uniad(images=training_images(VisA())),
 )
 LOCO = replace(
     MVTEC_AD,
@@ -52,12 +56,13 @@ LOCO = replace(
     others=(),
     released=(releases.patchcore(), releases.softpatch(), releases.inreach()),
     noise_ratios=(0.0, 0.1, 0.2, 0.3, 0.4),
-    reverse_distillation=releases.reverse_distillation(images=1772),
-    uniad=releases.uniad(images=1772),
+    reverse_distillation=releases.reverse_distillation(images=training_images(MVTecLOCO())),
+    uniad=releases.uniad(images=training_images(MVTecLOCO())),
 )
 _SINGLE = Training(steps=2500)
-_SINGLE_RD = releases.reverse_distillation(images=1215)
-_SINGLE_UNIAD = releases.uniad(images=1215)
+_OF_CATEGORY = training_images(RealIAD()) // len(RealIAD().expected)
+_SINGLE_RD = releases.reverse_distillation(images=_OF_CATEGORY)
+_SINGLE_UNIAD = releases.uniad(images=_OF_CATEGORY)
 REAL_IAD = replace(
     MVTEC_AD,
     name="real_iad",

@@ -52,6 +52,11 @@ class Dataset(Protocol):
         """
 
 
+def training_images(dataset: Dataset) -> int:
+    """Training images of all categories together, as published: what an epoch of one network for all is made of."""
+    return sum(training for training, *_ in dataset.expected.values())
+
+
 def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Make a sample table from rows, sorted by image path; `object` and `mask` may be left out of a row."""
     frame = pd.DataFrame(rows).assign(dataset=dataset)
