@@ -48,11 +48,12 @@ def training_rows(results: pd.DataFrame) -> pd.DataFrame:
 def draw(results: pd.DataFrame) -> Figure:
     """Draw curves above histograms."""
     rows = training_rows(results)
-    means = rows[rows["category"] == "mean"]
+    is_mean = rows["category"] == "mean"
+    first = rows.loc[~is_mean, "category"].min()
     figure = Figure(figsize=(11, 8.2), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1, 1])
-    _curves(figure.add_subfigure(grid[0]), means)
-    _histograms(figure.add_subfigure(grid[1]), rows[rows["category"] == rows["category"].min()])
+    _curves(figure.add_subfigure(grid[0]), rows[is_mean])
+    _histograms(figure.add_subfigure(grid[1]), rows[rows["category"] == first])
     return figure
 
 

@@ -116,6 +116,19 @@ def test_the_theorem_is_drawn_with_both_terms_and_a_panel_of_histograms_per_nois
     assert list(table.columns[4:]) == list(theorem.COLUMNS.values())
 
 
+def test_histograms_of_the_theorem_are_of_a_category_whatever_its_name(results):
+    row = results.iloc[0].to_dict()
+    shares = {f"{group}_patches_00": 1.0 for group in theorem.GROUPS}
+    measured = dict.fromkeys(theorem.COLUMNS, 0.5) | {"largest_score": 2.0} | shares
+    rows = [
+        {**row, "category": category, "readout": "training", "metric": metric, "value": value}
+        for category in ("tile", "wood", "mean")
+        for metric, value in measured.items()
+    ]
+    axes = theorem.draw(pd.DataFrame(rows)).axes
+    assert axes[2].get_ylabel() == "memory score, tile"
+
+
 def test_label_correction_has_a_bar_per_method_and_noise_above_the_contamination(results):
     row = results.query("detector != 'MemoryDetector'").drop_duplicates("detector")
     values = {"label_auprc": 0.9, "inspection_depth": 0.3}
