@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.categories import lacking
+from reports.labels import tidy
+
 ORACLE = (
     "Read-out oracle is all test images, too, at every category's epoch that is best on them: no result, but "
     "what the release reports. "
@@ -18,7 +21,8 @@ def how_measured(results: pd.DataFrame) -> str:
     size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
     return (
         f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio, the "
-        f"share of anomalies that the training images have is {_contamination(results)}. {_seeds(results)}. "
+        f"share of anomalies that the training images have is {_contamination(results)}. "
+        f"{_seeds(results)}.{_fewer(results)} "
         "Read-out all is every test image, injected ones included where the protocol keeps them; unseen leaves out "
         f"the anomalies that were trained on. {ORACLE if (results['readout'] == 'oracle').any() else ''}"
         f"Maps and masks are compared at {size} x {size} pixels, a pixel being defective when {MASK_RULES[rule]}. "
@@ -29,7 +33,7 @@ def how_measured(results: pd.DataFrame) -> str:
 def in_short(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
     """For a figure or table that may be shown without its page; `mode` says how its metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
-    return f"{_dataset(results)}; {measured}; {_seeds(results)}."
+    return f"{_dataset(results)}; {measured}; {_seeds(results)}.{_fewer(results)}"
 
 
 def _contamination(results: pd.DataFrame) -> str:
@@ -58,3 +62,14 @@ def _dataset(results: pd.DataFrame) -> str:
 def _seeds(results: pd.DataFrame) -> str:
     training, noise = results["seed"].nunique(), results["noise.seed"].nunique()
     return f"{training} training seed{'s'[: training > 1]}, {noise} noise seed{'s'[: noise > 1]}"
+
+
+def _fewer(results: pd.DataFrame) -> str:
+    """Which means are of fewer categories than others, as where experiments on single categories failed."""
+    rows = tidy(lacking(results[results["readout"] == "all"]))
+    counts = rows.groupby(["method", "noise"], observed=True)[["count", "most"]].min()
+    said = [
+        f"{method} at noise {noise:.0%} ({count} of {most})"
+        for (method, noise), (count, most) in counts.iterrows()
+    ]
+    return f" Means of fewer categories: {', '.join(said)}." if said else ""

@@ -98,7 +98,7 @@ def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
             table.append(
                 {"noise": f"{noise:.0%}", "read-out": readout, "method": method}
                 | numbers
-                | {"seeds": runs}
+                | {"runs": runs}
             )
     return pd.DataFrame(table)
 

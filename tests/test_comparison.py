@@ -94,7 +94,7 @@ def test_the_best_the_best_baseline_and_ties_are_marked(named):
         Number("81.0 ± 1.0", best_baseline=True, tie=True),
         Number("81.0", tie=True),
     ]
-    assert table["seeds"].iloc[0] == Runs(("MeDS-0", "MeDS-1", "MeDS-2"))
+    assert table["runs"].iloc[0] == Runs(("MeDS-0", "MeDS-1", "MeDS-2"))
 
 
 def test_only_what_has_the_same_noise_and_readout_is_compared(named):

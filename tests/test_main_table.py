@@ -1,9 +1,12 @@
 """The paper's main tables: every method by name, and categories that were trained apart taken together."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from reports import main_table
+from reports.captions import how_measured, in_short
 from reports.categories import joined
 from sweeps.paper_profiles import MVTEC_AD, REAL_IAD
 from sweeps.profiles import SMOKE
@@ -19,6 +22,7 @@ def tracked(experiments, value):
         values["mean"] = sum(values.values()) / len(values)
         params = {name: str(setting) for name, setting in experiment.params.items()}
         of_run = {**params, "run_id": str(number), "key": experiment.key, "readout": "all"}
+        of_run["milliseconds"] = 2 + number / 1000  # differs per run
         for metric in ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap"):
             rows += [
                 {**of_run, "metric": metric, "category": name, "value": each}
@@ -49,6 +53,29 @@ def test_the_mean_of_categories_that_were_trained_apart_is_over_all_of_them():
     assert means["value"].to_numpy() == pytest.approx(sum(worth.values()) / 30)
     kept = joined(results).query("category != 'mean'")
     assert len(kept) == len(results.query("category != 'mean'"))
+
+
+def test_categories_that_were_trained_apart_are_no_seeds_of_each_other():
+    results = tracked(cells("real_iad", REAL_IAD), lambda e, name: len(name) / 100)
+    table = main_table.summary(joined(results))
+    assert set(map(str, table["runs"])) == {"30"}
+    assert not table["image AUROC, %"].map(str).str.contains("±").any()
+
+
+def test_a_mean_says_which_categories_it_is_of():
+    of_pair = [replace(e, categories=("zipper", "bottle")) for e in cells("mvtec_ad", MVTEC_AD)]
+    means = joined(tracked(of_pair, lambda e, name: 0.5)).query("category == 'mean'")
+    assert set(means["categories"]) == {"('bottle', 'zipper')"}
+
+
+def test_captions_say_of_how_many_categories_a_mean_is_that_lacks_some():
+    results = tracked(cells("real_iad", REAL_IAD), lambda e, name: 0.5)
+    assert "fewer" not in in_short(joined(results), "all")
+    of_uniad = results.query("detector == 'UniAD' and `noise.ratio` == '0.4'")
+    finished = results[~results["run_id"].isin(of_uniad["run_id"].unique()[:2])]
+    said = "Means of fewer categories: UniAD at noise 40% (28 of 30)."
+    assert said in in_short(joined(finished), "all")
+    assert said in how_measured(joined(finished))
 
 
 def test_experiments_on_all_categories_stay_as_they_are():

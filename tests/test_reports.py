@@ -189,7 +189,7 @@ def test_the_methods_are_summed_up_in_the_papers_columns(results):
     for_all = rows[rows["detector"] == "PatchCore"].assign(**{"detector.scope": "all"})
     table = baselines.summary(pd.concat([rows, for_all, rows.assign(readout="unseen")]))
     metrics = ["image AUROC, %", "image AP, %", "pixel AUPRO, %", "pixel AP, %"]
-    assert list(table.columns) == ["noise", "read-out", "method", *metrics, "seeds"]
+    assert list(table.columns) == ["noise", "read-out", "method", *metrics, "runs"]
     assert list(table["method"].unique()) == [
         "MeDS",
         "plain network",
