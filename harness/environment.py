@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import platform
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -32,6 +34,10 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
+ROOT = Path(__file__).parents[1]
+"""Of the source tree."""
+SOURCES = ("harness", "baselines", "sweeps")
+"""Where a new file that git does not know yet decides numbers; data that lies about elsewhere is not read for it."""
 
 
 def prepare_environment(address: str | None = None) -> None:
@@ -62,16 +68,28 @@ def describe_environment() -> dict[str, str]:
 
 
 def git_revision() -> str:
-    """Revision of this source tree, with `-dirty` where files differ from it; `unknown` outside a checkout."""
-    folder = Path(__file__).parent
+    """Revision of this source tree; with `-dirty.` and a digest where files differ; `unknown` outside a checkout."""
     try:
-        revision = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        revision = _git("rev-parse", "HEAD").strip()
+        # Names alone: how git prints what differs depends on its user's settings.
+        changed = _git("diff", "HEAD", "--name-only", "--no-renames", "--relative", "-z")
+        new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return revision + ("-dirty" if changed else "")
+    names = sorted(filter(None, (changed + new).split("\0")))
+    return f"{revision}-dirty.{_digest(names)}" if names else revision
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+def _digest(names: Iterable[str]) -> str:
+    """Twelve digits of what files of the source tree hold; one may be gone."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(os.fsencode(name) + b"\0")
+        if (file := ROOT / name).is_file():
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return os.fsdecode(subprocess.run(command, check=True, capture_output=True).stdout)
