@@ -21,8 +21,8 @@ figure-% table-%: $(VENV)/installed  ## draw a report from results, computing no
 figures: $(VENV)/installed  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
 	@$(RUN) -m reports $(ON) $(ARGS)
 
-compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=baselines [PROFILE=mtd]
-	@$(RUN) -m reports.paper $(STUDY) $(ON) $(ARGS)
+compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
+	@$(RUN) -m reports.differences $(STUDY) $(ON) $(ARGS)
 
 bench: $(VENV)/installed-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Annotated
 
 import tyro
 
-import reports
 from harness.environment import prepare_environment
 from harness.errors import InputError, NoResultError, UsageError, exit_on_input_error
 from harness.store import default_uri
@@ -24,29 +22,8 @@ from reports.files import write
 from reports.numbered import Results
 from reports.numbered import make as make_numbered
 from reports.provenance import runs_behind
+from reports.studies import STUDIES, own_profile
 
-SUPPORT = (
-    "__main__",
-    "captions",
-    "catalogue",
-    "categories",
-    "cells",
-    "comparison",
-    "curves",
-    "document",
-    "files",
-    "labels",
-    "layout",
-    "main_table",
-    "numbered",
-    "page",
-    "paper",
-    "provenance",
-    "seeds",
-    "style",
-)
-"""Files of this folder that are not studies."""
-STUDIES = [m.name for m in pkgutil.iter_modules(reports.__path__) if m.name not in SUPPORT]
 NUMBERED = (*FIGURES, *TABLES)
 
 
@@ -144,8 +121,7 @@ class Drawing:
     def profile_of(self, name: str) -> str:
         """The profile that was asked for, else the own one of the study, or of the first study of a table."""
         study = TABLES[name].studies[0] if name in TABLES else name
-        module = importlib.import_module(f"reports.{study}")
-        return str(self.options.profile or getattr(module, "PROFILE", "laptop"))
+        return self.options.profile or own_profile(study)
 
     def _load(self, profile: str, study: str) -> Results:
         tracker = self._tracker(study)

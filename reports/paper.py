@@ -1,4 +1,4 @@
-"""Published numbers of the papers, and ours beside them.   make compare-paper STUDY=baselines [PROFILE=mtd]
+"""Published numbers of the papers, and our results by the names that these have.
 
 `paper.csv` holds every number of the tables of MeDS, its poster and AD², as printed, with the table, and a note where
 the publications contradict each other.
@@ -7,20 +7,12 @@ the publications contradict each other.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import tyro
 
-from harness.environment import prepare_environment
-from harness.errors import InputError, exit_on_input_error
-from harness.store import default_uri
-from harness.tracking import Tracker
 from reports.comparison import WITH_MEDS
 
 FILE = Path(__file__).parent / "paper.csv"
@@ -64,6 +56,7 @@ CELL = ["dataset", "noise", "metric", "method", "category"]
 """What names a number in both."""
 
 
+@functools.cache
 def published(source: str = "paper") -> pd.DataFrame:
     """All numbers of a source (paper, poster or ad2) with columns as in the file; values in their printed unit.
 
@@ -134,68 +127,3 @@ def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
         category=results["category"].mask(is_kind, kind),
         metric=results["metric"].mask(is_kind, "image_auroc"),
     )
-
-
-def ours(results: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Our numbers as the papers name them (`named`): per cent, mean and deviation over seeds."""
-    rows = named(results, setting)
-    groups = rows.assign(value=100 * rows["value"]).groupby(CELL)["value"]
-    return groups.agg(ours="mean", spread="std", seeds="count").reset_index()
-
-
-def compare(results: pd.DataFrame) -> pd.DataFrame:
-    """Our numbers beside those of the paper, a row per number that both have.
-
-    Columns: table, dataset, noise, metric, method, category, ours, spread, seeds, published, difference, beyond, note.
-    `beyond` is "yes" where the difference is more than two deviations over our seeds, empty where there is one seed.
-
-    Raises:
-        InputError: the paper has none of these numbers.
-    """
-    plain = published().query("variant == ''").rename(columns={"value": "published"})
-    columns = ["table", *CELL, "published", "note"]
-    both = pd.concat(
-        ours(results, setting).merge(rows[columns], on=CELL)
-        for setting, rows in plain.groupby("setting")
-    )
-    if both.empty:
-        names = ", ".join(sorted(results["dataset"].unique()))
-        raise InputError(
-            f"The paper has no number that this study on {names} has. It has image and pixel metrics on "
-            f"{', '.join(DATASETS)}; run a study on one of these."
-        )
-    difference = both["ours"] - both["published"]
-    beyond = (difference.abs() > 2 * both["spread"]).map({True: "yes", False: "no"})
-    both = both.assign(difference=difference, beyond=beyond.where(both["seeds"] > 1, ""))
-    order = [*CELL, "ours", "spread", "seeds", "published", "difference", "beyond", "note"]
-    return both[["table", *order]].sort_values(["table", *CELL], ignore_index=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Print our results beside the published ones, with their difference; nothing is computed."""
-
-    study: Annotated[str, tyro.conf.Positional] = "baselines"
-    """Which study's results."""
-    profile: str = "laptop"
-    """The profile it ran on."""
-    runs: Path = Path("runs")
-    """Folder for results."""
-
-
-def main(options: Options) -> int:
-    """Print the comparison and write it as CSV; return the exit code."""
-    prepare_environment()
-    results = Tracker(default_uri(options.runs), options.study).load(options.profile)
-    table = compare(results)
-    path = options.runs / options.study / f"{options.profile}-paper.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-    print(table.to_markdown(index=False, floatfmt=".2f"))
-    print(f"\nIn per cent. Also in {path}.")
-    return 0
-
-
-if __name__ == "__main__":
-    with exit_on_input_error():
-        sys.exit(main(tyro.cli(Options)))

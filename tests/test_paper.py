@@ -4,7 +4,11 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError
-from reports.paper import CELL, compare, ours, published
+from reports.catalogue import TABLES
+from reports.differences import compare
+from reports.layout import layout
+from reports.paper import CELL, named, published
+from tests.test_numbered import of_paper, tracked
 
 
 def test_the_file_holds_the_tables_as_printed():
@@ -32,21 +36,77 @@ def results(dataset="MVTecAD"):
 
 
 def test_ours_stand_beside_theirs_with_the_difference():
-    table = compare(results())
-    meds = table[(table["method"] == "Dinomaly+MeDS") & (table["table"] == "T1")].iloc[0]
+    table, left_out = compare("mvtec_ad", results())
+    of_meds = table[(table["method"] == "Dinomaly+MeDS") & (table["table"] == "T1")]
+    assert list(of_meds["source"]) == ["paper", "poster"]
+    meds = of_meds.iloc[0]
     assert meds["published"] == 99.16
     assert meds["ours"] == pytest.approx(98.5)
     assert meds["difference"] == pytest.approx(-0.66)
+    assert meds["seeds"] == 2
     assert meds["beyond"] == "no"  # the seeds differ by more
     soft = table[table["method"] == "SoftPatch"]
     assert list(soft["table"]) == ["T12"]
     assert soft["beyond"].item() == ""
     assert "caption says noise 20" in soft["note"].item()
+    assert left_out == ""
 
 
-def test_a_dataset_without_published_numbers_is_named():
-    with pytest.raises(InputError, match="no number that this study on MagneticTile has"):
-        compare(results("MagneticTile"))
+def test_several_settings_of_a_method_are_no_seeds_and_are_not_compared():
+    rows = results()
+    meds = rows[rows["detector"] == "MeDS"]
+    rhos = [meds.assign(**{"detector.memory.ratio": rho}) for rho in ("0.1", "0.2")]
+    table, left_out = compare("rho", pd.concat([*rhos, rows[rows["detector"] == "SoftPatch"]]))
+    assert set(table["method"]) == {"SoftPatch"}
+    assert "Dinomaly+MeDS in T1, T12 (detector.memory.ratio)." in left_out
+    with pytest.raises(InputError, match=r"with several settings: Dinomaly\+MeDS"):
+        compare("rho", pd.concat(rhos))
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [("ablation", "table-4"), ("ablation_inp_former", "table-5"), ("loco", "table-ad2-3")],
+)
+def test_stages_and_modules_meet_the_table_that_has_them(study, name):
+    table, _ = compare(study, tracked(layout(TABLES[name])))
+    numbers = published(TABLES[name].source)
+    of_dataset = numbers["dataset"] == table["dataset"].iloc[0]
+    wanted = numbers[(numbers["table"] == TABLES[name].table) & of_dataset]
+    own = table[(table["source"] == TABLES[name].source) & (table["table"] == TABLES[name].table)]
+    assert len(own) == len(wanted.query("metric != 'I-AUROC-gap'"))
+    assert own["difference"].abs().max() < 1e-9
+    assert set(own["seeds"]) == {1}
+
+
+def test_ad2_is_compared_with_its_paper_on_every_dataset_in_per_cent():
+    rows = of_paper("table-ad2-4").rows
+    table, _ = compare("loco", rows)
+    assert set(table["source"]) == {"ad2"}
+    row = table.query("table == 'T1' and method == 'AD2' and category == 'logical'").iloc[0]
+    assert row["published"] == pytest.approx(80.9)
+    on_mvtec_ad = rows.query("category == 'mean'").assign(dataset="MVTecAD")
+    table, _ = compare("loco", on_mvtec_ad.query("metric == 'image_auroc'"))
+    assert table.query("table == 'T1' and method == 'AD2'")["published"].item() == pytest.approx(
+        94.7
+    )
+
+
+def test_a_mean_of_a_part_of_the_categories_says_so():
+    every = of_paper("table-7").rows
+    part = every[every["category"] != "zipper"]
+    notes = [
+        compare("mvtec_ad", rows)[0].query("category == 'mean'")["note"] for rows in (every, part)
+    ]
+    assert not notes[0].str.contains("categories").any()
+    assert notes[1].str.contains("ours of 14 categories").all()
+
+
+def test_a_dataset_without_published_numbers_is_named_with_what_can_be_done():
+    with pytest.raises(InputError, match="no number that this study on MagneticTile") as error:
+        compare("baselines", results("MagneticTile"))
+    assert "make compare-paper STUDY=mvtec_ad" in str(error.value)
+    text = str(error.value).partition("metrics on ")[2].partition(".")[0]
+    assert text.split(", ") == ["MVTecAD", "VisA", "Real-IAD", "MVTec-LOCO"]
 
 
 def test_a_method_that_ran_with_both_kinds_of_memory_is_compared_in_the_setting_of_the_table():
@@ -60,9 +120,9 @@ def test_a_method_that_ran_with_both_kinds_of_memory_is_compared_in_the_setting_
         ]
     )
     values = {
-        setting: ours(both, setting).set_index("method")["ours"]
+        setting: named(both, setting).groupby("method")["value"].mean()
         for setting in ("multi-class", "single-class")
     }
-    assert values["multi-class"]["SoftPatch"] == pytest.approx(90)
-    assert values["single-class"]["SoftPatch"] == pytest.approx(70)
+    assert values["multi-class"]["SoftPatch"] == pytest.approx(0.9)
+    assert values["single-class"]["SoftPatch"] == pytest.approx(0.7)
     assert values["multi-class"]["Dinomaly+MeDS"] == values["single-class"]["Dinomaly+MeDS"]
