@@ -24,7 +24,7 @@ from reports.catalogue import TABLES, NumberedTable
 from reports.categories import joined
 from reports.comparison import MEAN
 from reports.layout import categories_of, layout
-from reports.paper import CELL, DATASETS, KINDS, methods, named, published
+from reports.paper import CELL, DATASETS, KINDS, methods, named, other_lists, published
 from reports.studies import STUDIES, own_profile
 
 ORDER = ["source", "table", *CELL]
@@ -43,7 +43,7 @@ def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     Returns:
         Columns source (paper, poster or ad2), table, dataset, noise, metric, method, category, ours, spread, seeds,
         published, difference, beyond, note. `beyond` is "yes" where the difference is more than two deviations over our
-        seeds, empty where there is one seed. And what is left out and why, empty if nothing is.
+        seeds, empty where there is one seed. And remarks: what is left out and why, and whose contamination differs.
 
     Raises:
         InputError: the publications have none of these numbers.
@@ -54,6 +54,7 @@ def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     left_out = _said(both[is_left_out])
     if is_left_out.all():
         raise InputError(left_out or _nothing(results))
+    remarks = " ".join(filter(None, [left_out, other_lists(both)]))
     groups = both[~is_left_out].groupby(ORDER)
     found = groups["value"].agg(ours="mean", spread="std", seeds="count")
     found = found.assign(published=groups["published"].first(), note=groups["note"].max())
@@ -61,7 +62,7 @@ def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     difference = found["ours"] - found["published"]
     beyond = (difference.abs() > 2 * found["spread"]).map({True: "yes", False: "no"})
     found = found.assign(difference=difference, beyond=beyond.where(found["seeds"] > 1, ""))
-    return found[[*ORDER, *VALUES]], left_out
+    return found[[*ORDER, *VALUES]], remarks
 
 
 def _tables(study: str) -> Iterator[NumberedTable]:
@@ -141,14 +142,14 @@ def main(options: Options) -> int:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(STUDIES)}.")
     profile = options.profile or own_profile(options.study)
     results = joined(Tracker(default_uri(options.runs), options.study).load(profile))
-    table, left_out = compare(options.study, results)
+    table, remarks = compare(options.study, results)
     path = options.runs / options.study / f"{profile}-paper.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False)
     print(table.to_markdown(index=False, floatfmt=".2f"))
     print(f"\nIn per cent. Also in {path}.")
-    if left_out:
-        print(left_out)
+    if remarks:
+        print(remarks)
     return 0
 
 

@@ -21,7 +21,7 @@ from reports.cells import NONE, Beside, Number, Runs
 from reports.comparison import MARKS, MEAN, Style, compared, how_compared
 from reports.document import Document, Table
 from reports.layout import AXES, STD, axes, categories_of, footnotes, layout, on_other_data
-from reports.paper import named
+from reports.paper import named, other_lists
 from reports.provenance import Provenance
 
 LOWER = ("inspection-depth",)
@@ -74,6 +74,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
         how_compared(results.rows, PAIRS if table.form.pairs else MARKS),
         _others(every, rows),
         f"Published: {general}." if general else "",
+        other_lists(rows) if published else "",
     ]
     as_in_paper = Table(
         title="As in the paper",

@@ -52,6 +52,8 @@ READOUTS = ("all", "training")
 """Where they come from: all test images; the ranking of the training images."""
 SCOPES = {"multi-class": "all", "single-class": "category"}
 """By the setting of a table, what the memory of a method is made of that can have either."""
+OFFICIAL = {"Real-IAD": "realiad_jsons_fuiad"}
+"""Datasets that were published with noisy training lists of their own, and how these lists are called."""
 CELL = ["dataset", "noise", "metric", "method", "category"]
 """What names a number in both."""
 
@@ -127,3 +129,14 @@ def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
         category=results["category"].mask(is_kind, kind),
         metric=results["metric"].mask(is_kind, "image_auroc"),
     )
+
+
+def other_lists(rows: pd.DataFrame) -> str:
+    """Says so where the published numbers are on a dataset's official noisy lists and ours (`named`) are not."""
+    lists = rows.get("dataset.lists", pd.Series("", index=rows.index)).astype(str)
+    for name, official in OFFICIAL.items():
+        drawn = rows[(rows["dataset"] == name) & ~lists.str.startswith(official)]
+        if len(drawn):
+            protocols = ", ".join(sorted(drawn["noise.protocol"].unique()))
+            return f"Published: on the official noisy lists of {name}; ours: by the protocol {protocols}."
+    return ""

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError
+from reports import differences
 from reports.catalogue import TABLES
 from reports.differences import compare
 from reports.layout import layout
@@ -99,6 +100,25 @@ def test_a_mean_of_a_part_of_the_categories_says_so():
     ]
     assert not notes[0].str.contains("categories").any()
     assert notes[1].str.contains("ours of 14 categories").all()
+
+
+def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lists_differ(
+    tmp_path, monkeypatch, capsys
+):
+    every = tracked(layout(TABLES["table-22"])).query("category != 'mean'")
+    apart = every.assign(
+        categories="('" + every["category"] + "',)",
+        key=every["run_id"],
+        milliseconds=range(len(every)),
+    )
+    monkeypatch.setattr(differences.Tracker, "load", lambda tracker, profile: apart)
+    assert differences.main(differences.Options(study="real_iad", runs=tmp_path)) == 0
+    assert "Published: on the official noisy lists of Real-IAD" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "real_iad" / "real_iad-paper.csv")
+    means = table.query("table == 'T22' and category == 'mean'")
+    assert len(means) == len(layout(TABLES["table-22"]).query("category == 'mean'"))
+    assert set(means["seeds"]) == {1}
+    assert means["difference"].abs().max() < 0.06
 
 
 def test_a_dataset_without_published_numbers_is_named_with_what_can_be_done():
