@@ -1,6 +1,9 @@
 # Verbs only. `make` alone lists them. Everything happens in .venv, made on first use.
 PYTHON ?= python3
 VENV := .venv
+# cpu or gpu; once made with one, an environment stays so until the other is asked for.
+EXTRA ?= $(if $(wildcard $(VENV)/installed-gpu),gpu,cpu)
+INSTALLED := $(VENV)/installed-$(EXTRA)
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 ON = $(if $(PROFILE),--profile $(PROFILE))
@@ -12,45 +15,46 @@ OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 help:  ## list the verbs
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-sweep-%: $(VENV)/installed  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
+sweep-%: $(INSTALLED)  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
 	@$(RUN) -m sweeps $* $(OPTIONS)
 
-figure-% table-%: $(VENV)/installed  ## draw a report from results, computing nothing: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
+figure-% table-%: $(INSTALLED)  ## draw a report from results, computing nothing: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
 	@$(RUN) -m reports $@ $(ON) $(ARGS)
 
-figures: $(VENV)/installed  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
+figures: $(INSTALLED)  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
 	@$(RUN) -m reports $(ON) $(ARGS)
 
-compare-paper: $(VENV)/installed  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
+compare-paper: $(INSTALLED)  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
 	@$(RUN) -m reports.differences $(STUDY) $(ON) $(ARGS)
 
-bench: $(VENV)/installed-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
+bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
 
-test: $(VENV)/installed-dev  ## lint, types, import law, doctests and tests
+test: $(INSTALLED)-dev  ## lint, types, import law, doctests and tests
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(RUN) -m pytest --numprocesses 2 --dist loadfile -m "not faults"
 
-test-faults: $(VENV)/installed-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
+test-faults: $(INSTALLED)-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
 	@$(RUN) -m pytest tests/faults
 
-install: $(VENV)/installed  ## make the environment
+install: $(INSTALLED)  ## make the environment: make install [EXTRA=gpu]
 
 lock: pyproject.toml  ## resolve the newest allowed versions anew and write them down (maintainers)
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(PIP) install --editable '.[cpu,dev]'
 	@$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-)' > requirements/lock.txt
-	@touch $(VENV)/installed $(VENV)/installed-dev
+	@touch $(VENV)/installed-cpu $(VENV)/installed-cpu-dev
 
-$(VENV)/installed: pyproject.toml requirements/lock.txt
+$(INSTALLED): pyproject.toml requirements/lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (a few minutes, once)"
+	@test -e $@ || rm -rf $(VENV)  # torch and faiss of one extra would stay beside those of the other
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --constraint requirements/lock.txt --editable '.[cpu]'
+	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA)]'
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) install --constraint requirements/lock.txt --editable '.[cpu,dev]'
+$(INSTALLED)-dev: $(INSTALLED)
+	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA),dev]'
 	@touch $@

@@ -78,7 +78,7 @@ def gpu() -> str:
     if NVIDIA.exists():
         raise InputError(
             f"There is an NVIDIA GPU, but torch {torch.__version__} cannot use it: it is a CPU build, or the "
-            "driver is too old. Install the extra `gpu` in place of `cpu`: .venv/bin/pip install --editable '.[gpu]'."
+            "driver is too old. Make the environment anew with the extra `gpu`: make install EXTRA=gpu."
         )
     return f"none; everything runs on {os.cpu_count()} cores"
 
