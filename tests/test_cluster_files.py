@@ -1,8 +1,11 @@
 """Files for clusters: as far as they can be checked without one, they are what their programs read."""
 
+import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,41 @@ def test_the_ray_job_runs_a_study_on_one_image_everywhere():
     assert cluster["rayVersion"] == locked[1]
 
 
+def test_the_ray_job_has_what_kuberay_asks_for_and_ends():
+    spec = yaml.safe_load((FOLDER / "rayjob.yaml").read_text())["spec"]
+    assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["activeDeadlineSeconds"] > 3600
+    assert spec["ttlSecondsAfterFinished"] >= 0
+    assert isinstance(yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"], dict)
+    cluster = spec["rayClusterSpec"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    head, workers = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    for group in workers:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+        assert group["groupName"]
+    for group in (head, *workers):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        for container in group["template"]["spec"]["containers"]:
+            assert container["name"]
+            assert {"cpu", "memory"} <= set(container["resources"]["limits"])
+
+
+def test_the_cluster_of_machines_is_guarded_by_a_token_that_only_its_owner_reads(tmp_path):
+    config = yaml.safe_load((FOLDER / "ray-up.yaml").read_text())
+    for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
+        guarded = "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=/shared/ray-token " in command
+        assert guarded == (" start " in command)
+    (making,) = config["head_setup_commands"]
+    making = making.replace("/shared", str(tmp_path))
+    tokens = []
+    for _ in range(2):
+        subprocess.run(["bash", "-c", making], check=True)
+        tokens.append((tmp_path / "ray-token").read_text())
+    assert re.fullmatch("[0-9a-f]{64}", tokens[0])
+    assert tokens[0] == tokens[1]
+    assert (tmp_path / "ray-token").stat().st_mode & 0o077 == 0
+
+
 def test_the_cluster_of_machines_is_one_that_ray_accepts():
     config = yaml.safe_load((FOLDER / "ray-up.yaml").read_text())
     validate_config(prepare_config(config))
@@ -55,10 +93,62 @@ def test_the_slurm_script_is_sound_and_its_command_runs_a_study():
     subprocess.run(["bash", "-n", script], check=True)
     text = script.read_text().replace("\\\n", " ")
     command = next(line for line in text.splitlines() if "-m sweeps" in line)
-    options = studied(shlex.split(command.replace('"$study"', "rho")))
+    options = studied(shlex.split(command.replace('"$study"', "rho").removesuffix(" &")))
     assert options.study == "rho"
     requests = re.findall(r"^#SBATCH --([a-z-]+)=\S+$", text, re.M)
     assert {"nodes", "time", "signal"} <= set(requests)
+
+
+PRETEND = {
+    "scontrol": "echo first; echo second",
+    "srun": 'while [[ $1 == --* ]]; do shift; done; [[ $1 == hostname ]] && echo 10.0.0.1 || exec "$@"',
+    "sleep": "exit",
+    ".venv/bin/ray": 'echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN $*" >> started; exec /bin/sleep 60',
+    ".venv/bin/python": """
+if [[ $1 == -c ]]; then
+  echo >> asked
+  (($(wc -l < asked) % 3 == 0)) && wc -l < started || exit 1
+else
+  echo "$(wc -l < started) $*" > driver
+  exec /usr/bin/env python3 -c '
+import time
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    raise SystemExit(130)'
+fi""",
+}
+"""Slurm, Ray and the driver, as far as the script meets them; only every third time the cluster answers."""
+
+
+def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver(tmp_path):
+    for name, body in PRETEND.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/bash\n{body}\n")
+        file.chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "x", "SLURM_CPUS_PER_TASK": "1"}
+    environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["bash", FOLDER / "slurm.sh", "rho", "mtd", "/shared/data"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True) as job:
+        try:
+            until(lambda: (tmp_path / "driver").exists() and (tmp_path / "driver").read_text())
+            time.sleep(1)  # until what pretends to be the driver has begun
+            job.send_signal(signal.SIGINT)
+            assert job.wait(20) == 130
+        finally:
+            os.killpg(job.pid, signal.SIGTERM)  # what pretends to be Ray is in its group
+    assert (tmp_path / "driver").read_text().startswith("2 -m sweeps rho --profile mtd")
+    started = [line.split() for line in (tmp_path / "started").read_text().splitlines()]
+    assert {tuple(words[:2]) for words in started} == {("token", started[0][1])}
+    assert re.fullmatch("[0-9a-f]{64}", started[0][1])
+
+
+def until(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_the_image_copies_what_is_there_and_installs_from_the_lock():
@@ -68,6 +158,13 @@ def test_the_image_copies_what_is_there_and_installs_from_the_lock():
     for extra in ("cpu", "gpu"):
         assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
     assert "--constraint requirements/lock.txt" in text
+
+
+def test_the_image_leaves_out_what_git_leaves_out_and_git_itself():
+    ignored = {line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] != "#"}
+    assert {".git", ".venv", "cache", "runs"} <= ignored
+    for line in (ROOT / ".gitignore").read_text().splitlines():
+        assert ignored & {line.rstrip("/"), f"**/{line.rstrip('/')}"}, line
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)

@@ -6,30 +6,54 @@
 # 3. Ray's head starts on the first node, a worker on each of the others; the driver runs beside the head.
 # 4. Cache and results go to ./cache and ./runs of the checkout; with several such jobs at once use a tracking server
 #    (MLFLOW_TRACKING_URI) in place of the database file.
-# 5. When the time is over the job ends; submit it again, and it goes on with what is not finished.
+# 5. Two minutes before the time is over the driver is told to stop, and it alone; submit the job again, and it goes on
+#    with what is not finished.
+# 6. A token made for this job guards its Ray; the nodes get it with their environment, and no file holds it.
 #SBATCH --job-name=meds
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=1
 #SBATCH --cpus-per-task=8
 #SBATCH --time=12:00:00
-#SBATCH --signal=INT@120
+#SBATCH --signal=B:INT@120
 set -euo pipefail
 
 study=${1:?study, e.g. rho} profile=${2:?profile, e.g. mtd} data=${3:?folder of the dataset}
 bin=$PWD/.venv/bin
-export RAY_USAGE_STATS_ENABLED=0
+RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-head=${nodes[0]}
+head=${nodes[0]}  # this script runs on it
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):6379
+
+joined() {
+  "$bin/python" -c '
+import sys, ray
+from harness.cluster.session import session
+with session(sys.argv[1]):
+    print(sum(node["Alive"] for node in ray.nodes()))' "$address" 2>/dev/null || echo 0
+}
+
+wait_for() {  # so many machines; a study counts once how many experiments have room
+  for _ in {1..60}; do
+    if (($(joined) >= $1)); then return; fi
+    sleep 5
+  done
+  echo "Of ${#nodes[@]} nodes, $(joined) have joined Ray; the output above says why others have not." >&2
+  exit 1
+}
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
   "$bin/ray" start --head --port=6379 --num-cpus="$SLURM_CPUS_PER_TASK" --block &
-sleep 20
+wait_for 1
 if ((${#nodes[@]} > 1)); then
   srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --exclude="$head" \
     "$bin/ray" start --address="$address" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
-  sleep 20
+  wait_for "${#nodes[@]}"
 fi
-srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
-  "$bin/python" -m sweeps "$study" --profile "$profile" --data "$data" --address "$address"
+
+set -m  # else what runs in the background ignores INT
+"$bin/python" -m sweeps "$study" --profile "$profile" --data "$data" --address "$address" &
+driver=$!
+trap 'kill -INT "$driver"' INT
+wait "$driver" || wait "$driver"  # the first wait ends with the trap
