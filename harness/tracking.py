@@ -3,7 +3,7 @@
 Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
 counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
 nothing and is removed when its experiment starts again. Studies are MLflow experiments; a study on a profile has
-one parent run, which lists the keys that belong to it, whichever driver runs them.
+one parent run, beside which the keys are listed that belong to it, whichever driver runs them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from harness import key_lists
 from harness.errors import InputError, NoResultError
+from harness.key_lists import Scope
 from harness.records import to_record
 from harness.run_log import ALIVE, BATCH, LOCK, RunLog
 from harness.store import client_of, must_answer
@@ -33,7 +35,6 @@ from harness.stored_run import (
     RECORD,
     WRITER,
     StoredRun,
-    read_artifact,
     row_of,
     settings_of,
     steps_of,
@@ -43,9 +44,7 @@ from harness.stored_run import (
 if TYPE_CHECKING:
     from harness.experiment import Experiment
 
-PROFILE, PARENT = "meds.profile", "mlflow.parentRunId"
-KEYS_FILE = "keys.json"
-"""Artifact of a parent run: the keys of its experiments."""
+PROFILE, VARIANT, PARENT = "meds.profile", "meds.variant", "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,10 @@ class Tracker:
                 return found.experiment_id  # another driver was first
             raise
 
-    def open_study(self, profile: str, keys: Iterable[str], data_digest: str) -> str:
-        """Make or find the parent run of the study on a profile, record its keys; return its run id.
+    def open_study(
+        self, profile: str, keys: Iterable[str], data_digest: str, scope: Scope = Scope()
+    ) -> str:
+        """Make or find the parent run of the study on a profile, list keys beside it; return its run id.
 
         Raises:
             InputError: the store cannot be written.
@@ -111,9 +112,12 @@ class Tracker:
                 self._client.create_run(self._experiment, tags=tags)
             parent = self._parent(profile)  # another driver may have been first
             assert parent is not None
-            self._client.set_tag(parent.info.run_id, DATA, data_digest)
-            self._client.log_text(parent.info.run_id, json.dumps(sorted(keys)), KEYS_FILE)
-            return parent.info.run_id
+            run_id = parent.info.run_id
+            key_lists.add(self._client, run_id, set(keys), data_digest, scope)
+            # What reports are about: the last command's.
+            self._client.set_tag(run_id, DATA, data_digest)
+            self._client.set_tag(run_id, VARIANT, scope.variant)
+            return run_id
 
     def close_study(self, parent: str, *, complete: bool) -> None:
         """Give the parent run its status; mark children of this driver killed that nobody writes any more.
@@ -126,6 +130,16 @@ class Tracker:
             for run in self._search(mine):
                 self._client.set_terminated(run.info.run_id, "KILLED")
             self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
+
+    def keys(self, profile: str) -> set[str]:
+        """Keys of the experiments that the study on a profile is about, see `harness.key_lists`.
+
+        Raises:
+            NoResultError: the store has no such study.
+        """
+        parent = self._opened(profile)
+        tags = parent.data.tags
+        return key_lists.listed(self._client, parent.info.run_id, tags[DATA], tags.get(VARIANT, ""))
 
     def finished_keys(self, data_digest: str) -> set[str]:
         """Keys of the experiments that are finished on this data, whichever study ran them."""
@@ -194,10 +208,7 @@ class Tracker:
         for key, run in self._of_study(profile).items():
             rows += [{**settings_of(run, key), **value} for value in values_of(run)]
         if not rows:
-            raise NoResultError(
-                f"No experiment of study {self.study!r} on profile {profile!r} is finished in {self.uri}.",
-                f"make sweep-{self.study} PROFILE={profile}",
-            )
+            raise self._nothing(profile)
         return pd.DataFrame(rows)
 
     def runs(self, profile: str) -> pd.DataFrame:
@@ -207,13 +218,16 @@ class Tracker:
         environment that it ran in (git, machine, version.torch, ...).
 
         Raises:
-            NoResultError: see `load`.
+            NoResultError: there is none.
         """
         finished = self._of_study(profile)
-        parent = self._parent(profile)
-        assert parent is not None
+        parent, missing = self._opened(profile), self.keys(profile) - set(finished)
         of_parent = f"tags.`{PARENT}` = '{parent.info.run_id}' AND attributes.status = 'FAILED'"
-        failed = [run for run in self._search(of_parent) if run.data.tags[KEY] not in finished]
+        on_data = f"tags.`{DATA}` = '{parent.data.tags[DATA]}'"
+        failed = self._search(f"{of_parent} AND {on_data}")
+        failed = [run for run in failed if run.data.tags[KEY] in missing]
+        if not (finished or failed):
+            raise self._nothing(profile)
         return pd.DataFrame([row_of(run) for run in (*finished.values(), *failed)])
 
     def run(self, run_id: str) -> StoredRun:
@@ -233,15 +247,25 @@ class Tracker:
 
     def _of_study(self, profile: str) -> dict[str, Run]:
         """Finished runs of the study's experiments on a profile, by key."""
+        finished = self._finished(self._opened(profile).data.tags[DATA])
+        keys = self.keys(profile)
+        return {key: run for key, run in finished.items() if key in keys}
+
+    def _nothing(self, profile: str) -> NoResultError:
+        return NoResultError(
+            f"No experiment of study {self.study!r} on profile {profile!r} is finished in {self.uri}.",
+            f"make sweep-{self.study} PROFILE={profile}",
+        )
+
+    def _opened(self, profile: str) -> Run:
+        """The parent run, which must be there."""
         parent = self._parent(profile)
         if parent is None:
             raise NoResultError(
                 f"{self.uri} has no study {self.study!r} on profile {profile!r}.",
                 f"make sweep-{self.study} PROFILE={profile}",
             )
-        keys = set(json.loads(read_artifact(self._client, parent.info.run_id, KEYS_FILE)))
-        finished = self._finished(parent.data.tags[DATA])
-        return {key: run for key, run in finished.items() if key in keys}
+        return parent
 
     def _parent(self, profile: str) -> Run | None:
         # Asking a store for runs would make its database, and the study in it.

@@ -124,6 +124,7 @@ def _run(
         storage=where.url,
         address=where.address,
         sharing=where.sharing,
+        scope=options.choice.scope,
         lasting=lasting,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.detectors import MemoryDetector
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
+from harness.key_lists import Scope
 from harness.named_file import named_file
 from harness.noise import LIST, Noise
 from sweeps.profile import Profile
@@ -46,6 +47,26 @@ class Choice:
     """File of weights of EfficientAD-M's and AD2's teacher, instead of the profile's (see `pretrain-teacher`)."""
     penalty: str | None = None
     """Folder of images of anything else for these two, ImageNet as published; without it there is no penalty."""
+
+    @property
+    def scope(self) -> Scope:
+        """What of a study this is: all, a part or a repetition that goes beside the rest, or a variant of it.
+
+        Raises:
+            InputError: a file is not there.
+        """
+        axes = (self.noise, self.rho, self.method, self.seed, self.limit)
+        whole = not self.noise_seed and all(axis is None for axis in axes)
+        noise = self._noise()
+        settings = {
+            "protocol": noise.protocol if noise.protocol != Noise().protocol else None,
+            "list": noise.listed and noise.listed.digest,
+            "weights": ", ".join(map(_with_digest, self.weights)),
+            "teacher": self.teacher and named_file(self.teacher).digest,
+            "penalty": self.penalty,
+        }
+        words = [f"{name} {value}" for name, value in settings.items() if value]
+        return Scope(whole=whole, variant=", ".join(words))
 
     def narrow(self, profile: Profile) -> Profile:
         """The profile with fewer values on its axes.
@@ -106,6 +127,12 @@ class Choice:
                 "change --noise, --rho or --method, or leave them out."
             )
         return chosen[: self.limit]
+
+
+def _with_digest(pair: str) -> str:
+    """NAME=FILE, as NAME= and what is in the file."""
+    name, _, file = pair.partition("=")
+    return f"{name}={named_file(file).digest}"
 
 
 def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:

@@ -12,6 +12,7 @@ from harness.distance_tables import TableRequest, _blocks
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare
 from harness.forecast import forecast
+from harness.key_lists import Scope
 from harness.meds import MeDS
 from harness.memory import MemoryEnsemble
 from harness.named_file import named_file
@@ -161,6 +162,19 @@ def test_axes_and_categories_narrow_the_profile():
     assert narrow.noise.protocol == "imiad"
     with pytest.raises(InputError, match="categories of magnetic_tile cannot be chosen"):
         Choice(category=("blowhole",)).narrow(MTD)
+
+
+def test_what_leaves_cells_out_is_part_of_a_study_and_what_changes_all_is_a_variant(tmp_path):
+    for option in ("noise", "rho", "method", "seed"):
+        assert Choice(**{option: (0,)}).scope == Scope(whole=False)
+    assert Choice(limit=1).scope == Choice(noise_seed=10).scope == Scope(whole=False)
+    assert Choice().scope == Scope()
+    file = tmp_path / "list.csv"
+    file.write_text("filename\na.png\n")
+    digest = named_file(file).digest
+    assert Choice(protocol="softpatch").scope == Scope(variant="protocol softpatch")
+    listed = Choice(protocol=f"list:{file}", weights=str(file), limit=1).scope
+    assert listed == Scope(whole=False, variant=f"protocol list, list {digest}, weights {digest}")
 
 
 def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):

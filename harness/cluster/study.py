@@ -16,6 +16,7 @@ from harness.cluster.sharing import Sharing
 from harness.cluster.sweep import Plan, sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
+from harness.key_lists import Scope
 from harness.mirror import mirror
 from harness.preparation import read_dataset
 from harness.storage import alone
@@ -34,6 +35,7 @@ def run_study(
     storage: str | None = None,
     address: str | None = None,
     sharing: Sharing = Sharing(),
+    scope: Scope = Scope(),
     lasting: ExitStack,
 ) -> Summary:
     """Run every experiment that is not finished yet.
@@ -49,6 +51,7 @@ def run_study(
         storage: Address that the cache is mirrored at and that artifacts are kept at, if there is one.
         address: Ray cluster to work on; None for this machine.
         sharing: How the experiments share the cluster.
+        scope: What of the study they are.
         lasting: Where the session ends that the first call with work to do begins, and others share.
 
     Raises:
@@ -69,7 +72,7 @@ def run_study(
     database = tracker.file or runs / "mlflow.db"
     # Two processes at once would each begin to make it.
     with alone(database.with_name("opening.lock"), "opens a study"):
-        parent = tracker.open_study(profile, by_key, data_digest)
+        parent = tracker.open_study(profile, by_key, data_digest, scope)
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
     done = len(finished)
