@@ -115,8 +115,8 @@ class Drawing:
             document = make(module, self._tracker(name), profile)
         path = self.options.runs / name / profile
         page, *others = write(document, path)
-        runs = len(document.provenance.runs)
-        return f"{path}{page} (also {', '.join(others)}), {runs} runs"
+        also = f" (also {', '.join(others)})" if others else ", failures alone"
+        return f"{path}{page}{also}, {len(document.provenance.runs)} runs"
 
     def profile_of(self, name: str) -> str:
         """The profile that was asked for, else the own one of the study, or of the first study of a table."""

@@ -10,11 +10,12 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.errors import NoResultError
 from harness.tracking import Tracker
 from reports.captions import how_measured, in_short
 from reports.categories import joined
 from reports.comparison import how_compared
-from reports.provenance import Provenance, trace
+from reports.provenance import Provenance, runs_behind, trace
 from reports.style import STYLE, add_footnote
 
 IN_COLUMN = "as in its column"
@@ -43,6 +44,7 @@ class Document:
     caption: str
     figure: Figure | None
     tables: tuple[Table, ...]
+    """None where nothing is finished."""
     provenance: Provenance
 
 
@@ -55,9 +57,12 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         profile: What it ran on.
 
     Raises:
-        NoResultError: see `harness.tracking.Tracker.load`.
+        NoResultError: the store has neither a result of this study on this profile nor a run that failed.
     """
-    results = joined(tracker.load(profile))
+    try:
+        results = joined(tracker.load(profile))
+    except NoResultError:
+        return _of_failures(study, tracker, profile)
     readout = getattr(study, "READOUT", "all")
     tables = []
     if hasattr(study, "summary"):
@@ -80,4 +85,19 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         figure=figure,
         tables=tuple(tables),
         provenance=trace(tracker, profile, results),
+    )
+
+
+def _of_failures(study: ModuleType, tracker: Tracker, profile: str) -> Document:
+    """What there is to say of a study of which nothing is finished.
+
+    Raises:
+        NoResultError: nothing failed either.
+    """
+    return Document(
+        title=f"{study.TITLE} ({profile})",
+        caption="No experiment of this study is finished. Why is below.",
+        figure=None,
+        tables=(),
+        provenance=runs_behind(tracker, profile),
     )

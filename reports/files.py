@@ -15,13 +15,15 @@ from reports.style import STYLE, save
 def write(document: Document, path: Path) -> list[str]:
     """Write a report beside `path`, which has no suffix; return the suffixes: of the page first, then all others.
 
-    A page, CSV, Markdown and LaTeX; with a figure PNG and SVG, too.
+    A page, CSV, Markdown and LaTeX; with a figure PNG and SVG, too; without tables the page alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         if document.figure is not None:
             save(document.figure, path)
-        page = render(document)
+        path.with_suffix(".html").write_text(render(document), encoding="utf-8")
+    if not document.tables:
+        return [".html"]
     document.tables[-1].frame.to_csv(path.with_suffix(".csv"), index=False)
     printed = [table for table in document.tables if not table.listing]
     texts = [_markdown(table) for table in printed]
@@ -33,7 +35,6 @@ def write(document: Document, path: Path) -> list[str]:
         for table in printed
     ]
     path.with_suffix(".tex").write_text("\n".join(latex), encoding="utf-8")
-    path.with_suffix(".html").write_text(page, encoding="utf-8")
     drawn = [".png", ".svg"] if document.figure is not None else []
     return [".html", *drawn, ".csv", ".md", ".tex"]
 

@@ -97,7 +97,7 @@ def main(options: Options) -> int:
         return 130
     for name, reason in summary.failures:
         print(f"failed: {name} ({reason})", file=sys.stderr)
-    if summary.finished_before + summary.finished == 0:
+    if summary.finished_before + summary.finished == 0 and not summary.failures:
         return 1
     command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
     report = subprocess.run([*command, "--runs", str(where.results)], check=False)

@@ -11,14 +11,16 @@ import pytest
 
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector, PlainNetwork
+from harness.errors import NoResultError
 from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.store import default_uri
 from harness.tracking import Tracker
-from reports import rho
+from reports import gain, rho
 from reports.__main__ import NUMBERED, STUDIES
 from reports.document import make
+from reports.files import write
 from reports.page import render
 from tests.commands import as_a_user
 from tests.small import NETWORK
@@ -154,6 +156,21 @@ def test_failed_experiments_are_listed_with_their_reasons(document):
     runs = document.provenance.runs
     sound = replace(document.provenance, runs=runs[runs["status"] == "FINISHED"])
     assert "Failed experiments" not in render(replace(document, provenance=sound))
+
+
+def test_a_study_whose_experiments_all_failed_has_a_page_that_says_why(runs, small, tmp_path):
+    tracker = Tracker(default_uri(runs), "gain", (runs / "artifacts").as_uri())
+    digest = small.prepared.data_digest
+    experiment = small.experiment(PlainNetwork(network=NETWORK), noise=Noise(ratio=0.3))
+    parent = tracker.open_study("other", [experiment.key], digest)
+    with pytest.raises(NoResultError, match="make sweep-gain PROFILE=other"):
+        make(gain, tracker, "other")
+    of_run = {"name": "the one", "parent": parent, "data_digest": digest, "environment": {}}
+    tracker.start(experiment, **of_run).fail(REASON)
+    assert write(make(gain, tracker, "other"), tmp_path / "small") == [".html"]
+    text = (tmp_path / "small.html").read_text()
+    assert "No experiment of this study is finished" in text
+    assert "<summary>ValueError: more &lt;memory&gt; wanted</summary>" in text
 
 
 def test_maps_of_every_finished_run_are_shown(document):
