@@ -1,7 +1,8 @@
 """A study's results as a folder: to carry, to publish, to read without MLflow, and to merge with others of the kind.
 
 results.parquet and results.csv have one row per experiment, category and metric; runs.csv one per run, failed ones with
-their reason; experiments.json what each key stands for (see `harness.records`); manifest.json what all was made with.
+their reason; experiments.json what each key stands for (see `harness.records`); manifest.json what all was made with
+and on, and digests, also of the exact versions to install, which lie beside it (lock-*.txt).
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from harness.environment import describe_environment
+from harness.environment import ROOT, describe_environment
 from harness.errors import InputError
 from harness.tracking import Tracker
 
@@ -26,9 +29,24 @@ RESULTS, RUNS, EXPERIMENTS, MANIFEST = (
     "experiments.json",
     "manifest.json",
 )
-LOCK = Path("requirements/lock.txt")
+LOCK = ROOT / "requirements" / "lock.txt"
+OF_RUN = ["run_id", "key", "name", "status", "failure", "seconds", "data"]
+"""Columns of runs that are about the run itself; the others are about where it ran."""
+KIND = ("study", "profile", "data")
+"""What folders that are merged have in common."""
 VALUE = ["key", "readout", "metric", "category"]
 """What names a value."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Exported folders, put together."""
+
+    folder: Path
+    differing: int
+    """Experiments that had other numbers in a later folder."""
+    largest: float
+    """By how much at most."""
 
 
 def export(tracker: Tracker, profile: str, out: Path) -> Path:
@@ -41,16 +59,19 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
     finished = runs[runs["status"] == "FINISHED"].set_index("key")["run_id"]
     stored = {key: tracker.run(run_id) for key, run_id in finished.items()}
     records = {key: run.record() for key, run in stored.items()}
-    splits = {key: _digest(run.split()) for key, run in stored.items()}
+    splits = {key: _digest(run.split().encode()) for key, run in stored.items()}
+    lock = [LOCK.read_bytes()] if LOCK.is_file() else []
+    locks = {f"lock-{_digest(text)[:12]}.txt": text for text in lock}
     manifest = {
         "study": tracker.study,
         "profile": profile,
         "data": sorted(runs["data"].unique()),
         "splits": splits,
-        "lock": _digest(LOCK.read_text()) if LOCK.is_file() else None,
+        "made with": _made_with(runs),
+        "locks": {name: _digest(text) for name, text in locks.items()},
         "exported with": describe_environment(),
     }
-    return _write(out, results, runs, records, manifest)
+    return _write(out, results, runs, records, manifest, locks)
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -66,45 +87,109 @@ def read(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / RESULTS)
 
 
-def merge(folders: Sequence[Path], out: Path) -> Path:
-    """Put exported folders of one study together into a new one; return it.
+def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> Merged:
+    """Put exported folders of one study together into a new one.
+
+    Args:
+        folders: The exported folders.
+        out: The new one.
+        keep: Of an experiment that is in several, keep the numbers of the folder named first; None: they must be equal.
 
     Raises:
         InputError: they are of different studies or data, or an experiment has other numbers in one than in another.
     """
     parts = [read(folder) for folder in folders]
     manifests = [json.loads((folder / MANIFEST).read_text()) for folder in folders]
-    for name in ("study", "profile", "data"):
+    _refuse_other_kinds(manifests)
+    spans = _spans(parts)
+    if keep is None:
+        _refuse(spans)
+    differing, largest = spans[spans > 0].index.unique("key"), float(spans.max())
+    results = _together(parts, differing)
+    records, splits, locks = _first_of_each(folders, manifests)
+    runs = _runs_behind(results, [pd.read_csv(folder / RUNS, dtype=str) for folder in folders])
+    manifest = {
+        **{name: manifests[0][name] for name in KIND},
+        "splits": splits,
+        "made with": _made_with(runs),
+        "locks": {name: _digest(text) for name, text in locks.items()},
+        "differing": {"experiments": len(differing), "largest": largest, "kept": keep},
+        "merged from": manifests,
+    }
+    return Merged(_write(out, results, runs, records, manifest, locks), len(differing), largest)
+
+
+def _refuse_other_kinds(manifests: Sequence[Mapping[str, Any]]) -> None:
+    for name in KIND:
         values = [manifest[name] for manifest in manifests]
         if any(value != values[0] for value in values):
             raise InputError(
                 f"These folders cannot be merged, as their {name} differs: {values}. Merge what is of one kind."
             )
-    _refuse_conflicts(folders, parts)
-    results = pd.concat(parts, ignore_index=True).drop_duplicates(VALUE, ignore_index=True)
-    runs = pd.concat([pd.read_csv(folder / RUNS, dtype=str) for folder in folders])
+
+
+def _first_of_each(
+    folders: Sequence[Path], manifests: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, bytes]]:
+    """Records and splits by key, of the first folder that has them, and all lock files by name."""
     records: dict[str, Any] = {}
     splits: dict[str, str] = {}
+    locks: dict[str, bytes] = {}
     for folder, manifest in zip(folders, manifests, strict=True):
-        records |= json.loads((folder / EXPERIMENTS).read_text())
-        splits |= manifest["splits"]
-    manifest = {**manifests[0], "splits": splits, "merged from": manifests}
-    return _write(out, results, runs.drop_duplicates("run_id"), records, manifest)
+        records = json.loads((folder / EXPERIMENTS).read_text()) | records
+        splits = manifest["splits"] | splits
+        locks |= {name: (folder / name).read_bytes() for name in manifest.get("locks", ())}
+    return records, splits, locks
 
 
-def _refuse_conflicts(folders: Sequence[Path], parts: Sequence[pd.DataFrame]) -> None:
-    values = pd.concat([part.assign(folder=str(f)) for f, part in zip(folders, parts, strict=True)])
-    spans = values.groupby(VALUE)["value"].agg(lambda group: group.max() - group.min())
+def _spans(parts: Sequence[pd.DataFrame]) -> pd.Series:
+    """How far apart the numbers of a value are, by what names it."""
+    values = pd.concat(parts).groupby(VALUE)["value"]
+    return values.max() - values.min()
+
+
+def _refuse(spans: pd.Series) -> None:
     if (spans > 0).any():
         key, readout, metric, category = spans.idxmax()
         raise InputError(
             f"Experiment {key} has other numbers in one folder than in another: {metric} of {category} ({readout}) "
-            f"differs by {spans.max():.3g}. See with python -m harness verify which is right, and leave the other out."
+            f"differs by {spans.max():.3g}. Networks that were trained on processors of another kind do differ: --keep "
+            "first takes the numbers of the folder that is named first. Whether this machine finds the same again: "
+            "python -m harness verify."
         )
 
 
+def _together(parts: Sequence[pd.DataFrame], differing: pd.Index) -> pd.DataFrame:
+    """All results, each once; of experiments that differ those of the first part that has them, whole."""
+    together = parts[0]
+    for part in parts[1:]:
+        mixed = part["key"].isin(differing) & part["key"].isin(together["key"])
+        together = pd.concat([together, part[~mixed]], ignore_index=True)
+    return together.drop_duplicates(VALUE, ignore_index=True)
+
+
+def _runs_behind(results: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The runs of these results, and those that failed and finished nowhere."""
+    runs = pd.concat(parts, ignore_index=True).drop_duplicates("run_id")
+    failed = (runs["status"] == "FAILED") & ~runs["key"].isin(results["key"])
+    return runs[runs["run_id"].isin(results["run_id"]) | failed]
+
+
+def _made_with(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Where finished runs ran: versions, source revision, machine, processor, GPUs and workers, and how many ran so."""
+    finished = runs[runs["status"] == "FINISHED"].drop(columns=OF_RUN)
+    rows = [row.dropna().sort_index().items() for _, row in finished.iterrows()]
+    counts = Counter(tuple(row) for row in rows)
+    return [{"runs": count, **dict(place)} for place, count in counts.most_common()]
+
+
 def _write(
-    out: Path, results: pd.DataFrame, runs: pd.DataFrame, records: Any, manifest: Any
+    out: Path,
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    records: Any,
+    manifest: Any,
+    locks: Mapping[str, bytes],
 ) -> Path:
     if out.exists():
         raise InputError(f"{out.absolute()} exists already. Name a folder that does not.")
@@ -116,9 +201,11 @@ def _write(
     runs.to_csv(draft / RUNS, index=False)
     (draft / EXPERIMENTS).write_text(json.dumps(records, indent=1, sort_keys=True))
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for name, text in locks.items():
+        (draft / name).write_bytes(text)
     draft.rename(out)
     return out
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,7 +1,9 @@
 """Results outside MLflow: exported, read, merged and run again, they are the same numbers."""
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,7 +23,7 @@ from harness.verify import verify
 PLACE = ["key", "readout", "metric", "category"]
 
 
-def stored(small, folder, ratios, *, failing=None):
+def stored(small, folder, ratios, *, failing=None, machine="two cores"):
     """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
     tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
     cells = [
@@ -36,7 +38,7 @@ def stored(small, folder, ratios, *, failing=None):
             name=experiment.name,
             parent=parent,
             data_digest=digest,
-            environment={"git": "abc", "machine": "two cores"},
+            environment={"git": "abc", "machine": machine, "workers": "2"},
         )
         if experiment.detector.memory.ratio == failing:
             log.fail("Traceback\nZeroDivisionError: no room")
@@ -51,7 +53,8 @@ def sorted_values(frame):
     return frame.sort_values(PLACE, ignore_index=True)[[*PLACE, "value"]]
 
 
-def test_an_exported_study_is_read_without_its_store(small, tmp_path):
+def test_an_exported_study_is_read_without_its_store(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the versions are those of this source tree, wherever it is called
     tracker, cells = stored(small, tmp_path, (0.1, 0.5), failing=1.0)
     folder = portable.export(tracker, "small", tmp_path / "out")
     pd.testing.assert_frame_equal(
@@ -67,28 +70,67 @@ def test_an_exported_study_is_read_without_its_store(small, tmp_path):
     assert manifest["data"] == [small.prepared.data_digest]
     assert set(manifest["splits"]) == {e.key for e in cells[:2]}
     assert len(set(manifest["splits"].values())) == 1  # both memories had the same training images
+    assert manifest["made with"] == [
+        {"runs": 2, "git": "abc", "machine": "two cores", "workers": "2"}
+    ]
+    ((lock, digest),) = manifest["locks"].items()
+    content = (folder / lock).read_bytes()
+    assert content == (Path(__file__).parents[1] / "requirements" / "lock.txt").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == digest
     with pytest.raises(InputError, match="exists already"):
         portable.export(tracker, "small", folder)
 
 
-def test_folders_of_one_study_are_merged(small, tmp_path):
+@pytest.fixture
+def two(small, tmp_path):
+    """Two exported folders, made on two machines: 0.5 is in both, 1.0 failed on the first."""
     folders = []
-    for name, ratios in (("a", (0.1, 0.5)), ("b", (0.5, 1.0))):
+    for name, ratios, failing in (("a", (0.1, 0.5), 1.0), ("b", (0.5, 1.0), None)):
         (tmp_path / name).mkdir()
-        tracker, _ = stored(small, tmp_path / name, ratios)
+        tracker, _ = stored(small, tmp_path / name, ratios, failing=failing, machine=name)
         folders.append(portable.export(tracker, "small", tmp_path / name / "out"))
-    merged = portable.read(portable.merge(folders, tmp_path / "merged"))
-    both = pd.concat([portable.read(folder) for folder in folders]).drop_duplicates(PLACE)
+    return folders
+
+
+def test_folders_of_one_study_are_merged(two, tmp_path):
+    with (two[1] / portable.MANIFEST).open() as file:
+        second = json.load(file)
+    (two[1] / "lock-0.txt").write_text("numpy==1.0\n")
+    second["locks"]["lock-0.txt"] = "of another version"
+    (two[1] / portable.MANIFEST).write_text(json.dumps(second))
+    folder = portable.merge(two, tmp_path / "merged").folder
+    merged = portable.read(folder)
+    both = pd.concat([portable.read(folder) for folder in two]).drop_duplicates(PLACE)
     pd.testing.assert_frame_equal(sorted_values(merged), sorted_values(both))
     assert merged["key"].nunique() == 3
-    results = portable.read(folders[1])
-    results.loc[results["metric"] == "image_auroc", "value"] += 0.25
-    results.to_parquet(folders[1] / portable.RESULTS)
-    with pytest.raises(InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25"):
-        portable.merge(folders, tmp_path / "conflict")
-    assert not (tmp_path / "conflict").exists()
+    runs = pd.read_csv(folder / portable.RUNS)
+    assert set(runs["run_id"]) == set(merged["run_id"])  # what failed on one finished on the other
+    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    made_with = {made["machine"]: made["runs"] for made in manifest["made with"]}
+    assert made_with == {"a": 2, "b": 1}
+    assert len(manifest["locks"]) == 2
+    assert (folder / "lock-0.txt").read_text() == "numpy==1.0\n"
     with pytest.raises(InputError, match="is no exported study"):
         portable.read(tmp_path)
+
+
+def test_other_numbers_are_refused_or_those_of_the_first_folder_kept(two, tmp_path):
+    results = portable.read(two[1])
+    results.loc[results["metric"] == "image_auroc", "value"] += 0.25
+    results.to_parquet(two[1] / portable.RESULTS)
+    with pytest.raises(
+        InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25.*--keep first"
+    ):
+        portable.merge(two, tmp_path / "conflict")
+    assert not (tmp_path / "conflict").exists()
+    first, second = portable.read(two[0]), portable.read(two[1])
+    merged = portable.merge(two, tmp_path / "merged", keep="first")
+    new = second[~second["key"].isin(first["key"])]
+    expected = sorted_values(pd.concat([first, new]))
+    pd.testing.assert_frame_equal(sorted_values(portable.read(merged.folder)), expected)
+    assert (merged.differing, merged.largest) == (1, 0.25)
+    manifest = json.loads((merged.folder / portable.MANIFEST).read_text())
+    assert manifest["differing"] == {"experiments": 1, "largest": 0.25, "kept": "first"}
 
 
 def test_a_stored_run_is_run_again_and_compared(small, tmp_path):

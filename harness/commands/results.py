@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -46,11 +46,19 @@ class Merge:
     """The exported folders."""
     out: Path
     """The folder for all; it must not exist yet."""
+    keep: Literal["first"] | None = None
+    """Of an experiment with other numbers in one folder than in another, keep those of the folder named first, as for
+    networks that were trained on processors of several kinds; by default such folders are refused."""
 
     def run(self) -> int:
         """Merge; return the exit code."""
         prepare_environment()
-        print(portable.merge(self.folders, self.out))
+        merged = portable.merge(self.folders, self.out, self.keep)
+        if merged.differing:
+            print(
+                f"{merged.differing} experiments differ, by {merged.largest:.3g} at most: the folder named first counts"
+            )
+        print(merged.folder)
         return 0
 
 
