@@ -1,7 +1,12 @@
-"""Run a stored experiment again and say how far the numbers are from those that were stored."""
+"""Run a stored experiment again and say how far the numbers are from those that were stored.
+
+Everything is computed again, from the images on: features, distances and scores that the cache holds are those that the
+numbers were made of, and would be read again whatever is wrong with them.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +44,21 @@ class Verified:
 def verify(tracker: Tracker, run_id: str, *, data: Path, cache: Path, compute: Compute) -> Verified:
     """Run the experiment of a stored run again, and compare all its numbers.
 
+    Args:
+        tracker: Where it is stored.
+        run_id: Which run.
+        data: Root of its dataset.
+        cache: Folder with room for a new cache, which is gone afterwards.
+        compute: Who computes.
+
     Raises:
         InputError: there is no such run, this version cannot make its experiment, or the data is not the same.
     """
     before = tracker.run(run_id)
     experiment = from_record(before.record())
     stored = before.values().rename(columns={"value": "stored"})
-    result = run(experiment, data=data, cache=cache, compute=compute)
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=cache) as fresh:
+        result = run(experiment, data=data, cache=Path(fresh), compute=compute)
     if result.data_digest != before.data:
         raise InputError(
             f"The images in {data} are not those of run {run_id}: digest {result.data_digest} instead of "
@@ -53,7 +66,8 @@ def verify(tracker: Tracker, run_id: str, *, data: Path, cache: Path, compute: C
         )
     again = result.metrics.rename(columns={"value": "again"})
     values = stored[stored["readout"] != "data"].merge(again, on=PLACE, how="outer")
-    then, now = before.environment, {**describe_environment(), **describe_hardware()}
+    here = {**describe_environment(), **describe_hardware()}
+    then, now = before.environment, {**here, "workers": "0"}  # it trains in one process
     return Verified(
         experiment,
         values.assign(difference=values["again"] - values["stored"]),

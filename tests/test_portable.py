@@ -12,7 +12,7 @@ from harness import portable
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector
 from harness.errors import InputError
-from harness.experiment import run_prepared
+from harness.experiment import run, run_prepared
 from harness.hardware import describe_hardware
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
@@ -147,8 +147,29 @@ def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
     assert other.largest == pytest.approx(0.125)
     assert other.surroundings["machine"] == ("two cores", describe_hardware()["machine"])
     assert other.surroundings["git"][0] == "abc"
+    assert other.surroundings["workers"] == ("2", "0")
     with pytest.raises(InputError, match="has no run 'nothing'"):
         verify(tracker, "nothing", **places)
     with pytest.raises(InputError, match="no run"):
         verify(replace(tracker, uri=f"sqlite:///{tmp_path / 'none.db'}"), run_id, **places)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_nothing_that_was_computed_before_is_read_when_a_run_is_verified(
+    small, tmp_path, monkeypatch
+):
+    """The cache of the store's own numbers would confirm them whatever is wrong with it."""
+    tracker, _ = stored(small, tmp_path, (0.5,))
+    (run_id,) = tracker.runs("small")["run_id"]
+    before, seen = sorted(small.cache.iterdir()), []
+
+    def watched(experiment, *, data, cache, compute):
+        seen.append((cache, list(cache.iterdir())))
+        return run(experiment, data=data, cache=cache, compute=compute)
+
+    monkeypatch.setattr("harness.verify.run", watched)
+    found = verify(tracker, run_id, data=small.data, cache=small.cache, compute=InProcess())
+    assert found.largest == 0
+    assert [files for _, files in seen] == [[]]
+    assert not seen[0][0].exists()
+    assert sorted(small.cache.iterdir()) == before

@@ -73,7 +73,7 @@ class Verify:
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")
-    """Folder for what can be computed again."""
+    """Folder with room for what is computed meanwhile: nothing that lies there is read, and nothing stays."""
 
     def run(self) -> int:
         """Verify; return the exit code."""
