@@ -173,8 +173,10 @@ def test_what_leaves_cells_out_is_part_of_a_study_and_what_changes_all_is_a_vari
     file.write_text("filename\na.png\n")
     digest = named_file(file).digest
     assert Choice(protocol="softpatch").scope == Scope(variant="protocol softpatch")
-    listed = Choice(protocol=f"list:{file}", weights=str(file), limit=1).scope
-    assert listed == Scope(whole=False, variant=f"protocol list, list {digest}, weights {digest}")
+    listed = Choice(protocol=f"list:{file}", weights=(f"net={file}",), limit=1).scope
+    assert listed == Scope(
+        whole=False, variant=f"protocol list, list {digest}, weights net={digest}"
+    )
 
 
 def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
