@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness import doctor
-from harness.cluster.health import ray_works
+from harness.cluster.session import session
 from harness.errors import InputError
 from harness.store import default_uri
 from harness.tracking import Tracker
@@ -49,7 +49,7 @@ def test_a_gpu_that_torch_cannot_use(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "version").touch()
     monkeypatch.setattr(doctor, "NVIDIA", tmp_path / "version")
-    with pytest.raises(InputError, match=r"NVIDIA GPU, but torch .* Install the extra `gpu`"):
+    with pytest.raises(InputError, match=r"NVIDIA GPU, but torch .* make install EXTRA=gpu"):
         doctor.gpu()
 
 
@@ -90,14 +90,19 @@ def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
     answer = command("harness", "doctor", "--workers", many, *places)
     assert answer.returncode == 1
     text = " ".join(answer.stdout.split())
-    assert f"FAULT ray {many} workers per training were asked for" in text
+    assert f"FAULT seats {many} workers per training were asked for" in text
+    assert "ok dashboard answers on the head" in text
+    assert "ok folders 1 machines see" in text
     assert "1 faults." in text
 
 
 @pytest.mark.ray
 def test_an_address_where_no_cluster_answers():
-    with pytest.raises(InputError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
-        ray_works("127.0.0.1:9", 0)
+    with (
+        pytest.raises(InputError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"),
+        session("127.0.0.1:9"),
+    ):
+        pass
 
 
 @pytest.mark.ray

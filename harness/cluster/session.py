@@ -7,7 +7,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import grpc
 import ray
+from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+from ray.exceptions import AuthenticationError
 
 from harness.cluster.sharing import Sharing
 from harness.errors import InputError
@@ -24,7 +27,7 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         cores: For a cluster started here: as if the machine had so many cores.
 
     Raises:
-        InputError: there is no cluster at the address, or none can be started here.
+        InputError: there is no cluster at the address, it wants another token, or none can be started here.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -43,6 +46,13 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         try:
             _knock(address)
             ray.init(address, **quiet)
+        except AuthenticationError as error:
+            mode = os.environ.get("RAY_AUTH_MODE", "not set")
+            raise InputError(
+                f"The Ray cluster at {address} does not let this process in: it asks for a token, and there is none "
+                f"or another (RAY_AUTH_MODE is {mode}). Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's "
+                "token, or RAY_AUTH_TOKEN_PATH to a file with it; all machines of the cluster have the same."
+            ) from error
         except OSError as error:
             raise InputError(
                 f"No Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or "
@@ -60,14 +70,25 @@ def connected() -> bool:
 
 
 def _knock(address: str) -> None:
-    """Open a connection to `host:port`, or `ray://host:port`: Ray itself would try for minutes.
+    """Ask at `host:port`, or `ray://host:port`, to be let in: Ray itself would try for minutes.
 
     Raises:
         OSError: nobody listens there.
+        AuthenticationError: who listens wants a token, and not the one that this process has.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    if not (host and port.isdigit()):
+        return
+    socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    token = get_auth_headers_if_auth_enabled({})
+    question = "RayletDriver/ClusterInfo" if "://" in address else "NodeInfoGcsService/GetClusterId"
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        ask = channel.unary_unary(f"/ray.rpc.{question}")
+        try:
+            ask(b"", metadata=[*token.items()], timeout=PATIENCE)
+        except grpc.RpcError as error:  # of other errors, such as one of TLS, Ray itself knows more
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise AuthenticationError(error.details()) from error
 
 
 PATIENCE = 10

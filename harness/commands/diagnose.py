@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from harness import doctor
 from harness.check import inspect_or_refuse
+from harness.cluster.sharing import Sharing
 from harness.commands.check import known_dataset
 from harness.environment import prepare_environment
 from harness.errors import InputError, paragraph
@@ -27,8 +32,7 @@ class Doctor:
     """Its root folder."""
     address: str | None = None
     """Address of a Ray cluster; by default RAY_ADDRESS, else a session on this machine."""
-    workers: int = 0
-    """Processes that will share the training of a network."""
+    sharing: Annotated[Sharing, tyro.conf.arg(name="")] = field(default_factory=Sharing)
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")
@@ -37,7 +41,8 @@ class Doctor:
     def run(self) -> int:
         """Examine; return the exit code."""
         prepare_environment(self.address)
-        answers = doctor.examine(self._checks())
+        with ExitStack() as lasting:
+            answers = doctor.examine(self._checks(lasting))
         for answer in answers:
             mark = "ok   " if answer.sound else "FAULT"
             print(
@@ -49,21 +54,34 @@ class Doctor:
         print(f"{faults} faults." if faults else "Nothing stands in the way.")
         return int(bool(faults))
 
-    def _checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+    def _checks(self, lasting: ExitStack) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "python", doctor.python
         yield "encoder", doctor.encoder
         yield "gpu", doctor.gpu
         yield "disk", lambda: doctor.disk((self.cache, self.runs))
         yield "limits", doctor.limits
         yield "tracking", lambda: Tracker(default_uri(self.runs), "doctor").reach()
-        yield "ray", self._ray
+        yield "ray", lambda: self._ray(lasting)
+        yield from self._cluster()
         if self.dataset or self.data:
             yield "data", self._data
 
-    def _ray(self) -> str:
+    def _ray(self, lasting: ExitStack) -> str:
         from harness.cluster.health import ray_works
+        from harness.cluster.session import session
 
-        return ray_works(self.address, self.workers)
+        lasting.enter_context(session(self.address))
+        return ray_works(self.address)
+
+    def _cluster(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """What can be asked of a cluster once there is a session."""
+        from harness.cluster import health
+        from harness.cluster.session import connected
+
+        if connected():
+            yield "dashboard", health.dashboard_answers
+            yield "seats", lambda: health.seats_of(self.sharing)
+            yield "folders", lambda: health.folders_are_shared((self.cache, self.runs))
 
     def _data(self) -> str:
         dataset = known_dataset(self.dataset)
