@@ -259,13 +259,9 @@ class Tracker:
 
     def _opened(self, profile: str) -> Run:
         """The parent run, which must be there."""
-        parent = self._parent(profile)
-        if parent is None:
-            raise NoResultError(
-                f"{self.uri} has no study {self.study!r} on profile {profile!r}.",
-                f"make sweep-{self.study} PROFILE={profile}",
-            )
-        return parent
+        if parent := self._parent(profile):
+            return parent
+        raise self._nothing(profile)
 
     def _parent(self, profile: str) -> Run | None:
         # Asking a store for runs would make its database, and the study in it.

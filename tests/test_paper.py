@@ -112,6 +112,7 @@ def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lis
         milliseconds=range(len(every)),
     )
     monkeypatch.setattr(differences.Tracker, "load", lambda tracker, profile: apart)
+    monkeypatch.setattr(differences, "prepare_environment", lambda: None)  # Ray may be imported
     assert differences.main(differences.Options(study="real_iad", runs=tmp_path)) == 0
     assert "Published: on the official noisy lists of Real-IAD" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "real_iad" / "real_iad-paper.csv")
