@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED")
+OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED", "MAKE", "MFLAGS")
 """Settings of this process that a command of a user has not."""
 
 

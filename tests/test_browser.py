@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.label_correction import Ranking, read_list
+from harness.image_lists import read_list
+from harness.label_correction import Ranking
 from harness.ranking_page import render as render_ranking
 from reports.cells import Runs
 from reports.document import Document, Table

@@ -130,7 +130,10 @@ def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver
     slurm = {"SLURM_JOB_NODELIST": "x", "SLURM_CPUS_PER_TASK": "1"}
     environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["bash", FOLDER / "slurm.sh", "rho", "mtd", "/shared/data"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True) as job:
+    # A shell cannot trap what was ignored when it began, as Ctrl-C is in what a script starts in the background.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    job = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **heard)
+    with job:
         try:
             until(lambda: (tmp_path / "driver").exists() and (tmp_path / "driver").read_text())
             time.sleep(1)  # until what pretends to be the driver has begun

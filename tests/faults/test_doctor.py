@@ -13,7 +13,7 @@ import pytest
 from tests.commands import as_a_user
 from tests.test_cli import command
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
 RAY = Path(sys.executable).with_name("ray")
 TOKEN = "a-token-of-forty-letters-or-more-for-tests"
 GUARDED = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
