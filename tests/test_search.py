@@ -125,11 +125,11 @@ def test_no_label_has_a_part_in_the_agreement(small):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
-    """Three settings, then one, then it at full length beside the profile's own; again, and nothing is run."""
+    """Two settings, then one, then it at full length beside the profile's own; again, and nothing is run."""
     refused = command("sweeps", "search", "--profile", "smoke", "--seed", "1")
     assert refused.returncode == 2
     assert "leave out --method and --seed" in " ".join(refused.stderr.split())
-    arguments = ["search", "--profile", "smoke", "--limit", "3", "--storage", str(tmp_path)]
+    arguments = ["search", "--profile", "smoke", "--limit", "2", "--storage", str(tmp_path)]
     answer = command("sweeps", *arguments, timeout=600)
     assert answer.returncode == 0, answer.stderr
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
@@ -139,7 +139,7 @@ def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
     steps = [int(run.data.params["detector.finetuning.steps"]) for run in runs]
     whole = SMOKE.meds.finetuning.steps
     of_round = [steps.count(round(whole / share)) for share in (9, 3, 1)]
-    assert of_round in ([3, 1, 1], [3, 1, 2])
+    assert of_round in ([2, 1, 1], [2, 1, 2])
     assert all(f"training/{METRIC}/mean" in run.data.metrics for run in runs)
     assert (tmp_path / "runs" / "search" / "smoke.html").is_file()
     again = command("sweeps", *arguments, timeout=600)
