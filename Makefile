@@ -35,7 +35,7 @@ test: $(INSTALLED)-dev  ## lint, types, import law, doctests and tests
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) -m pytest --numprocesses 3 --dist loadfile -m "not faults"
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile -m "not faults"
 
 test-faults: $(INSTALLED)-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
 	@$(RUN) -m pytest tests/faults
