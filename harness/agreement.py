@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from harness.evaluation import with_means
 from harness.features import ImageSet
@@ -61,6 +60,9 @@ def _ranked(one_N: np.ndarray, other_N: np.ndarray) -> float:
     >>> _ranked(np.ones(3), np.arange(3.0))
     0.0
     """
-    one_N, other_N = (rankdata(values) - (len(values) + 1) / 2 for values in (one_N, other_N))
+    # Not by scipy.stats, which takes longer to import than a small study to plan.
+    one_N, other_N = (
+        pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2 for values in (one_N, other_N)
+    )
     scale = float(np.sqrt((one_N @ one_N) * (other_N @ other_N)))
     return float(one_N @ other_N) / scale if scale else 0.0
