@@ -1,7 +1,7 @@
 """Studies of the small dataset, as `harness.cluster.study` plans them."""
 
+from harness.cluster.plan import Plan
 from harness.cluster.sharing import Sharing
-from harness.cluster.sweep import Plan
 from harness.experiment import names
 from harness.tracking import Tracker
 

@@ -15,10 +15,8 @@ from ray import tune
 from tqdm import tqdm
 
 from harness.cluster.board import INTERVAL
+from harness.cluster.plan import HEADLINE
 from harness.experiment import Experiment
-
-HEADLINE = "image_auroc"
-"""Metric shown beside every finished experiment."""
 
 
 @dataclass

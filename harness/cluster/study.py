@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.plan import Plan
 from harness.cluster.progress import Summary
 from harness.cluster.session import connected, seats, session
 from harness.cluster.sharing import Sharing
-from harness.cluster.sweep import Plan, sweep
+from harness.cluster.sweep import sweep
 from harness.environment import describe_environment
 from harness.experiment import Experiment, names, prepare
 from harness.key_lists import Scope
