@@ -2,33 +2,11 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests import trees
-from tests.commands import as_a_user
-
-ROOT = Path(__file__).parents[1]
-
-
-def command(*arguments, cwd=None, timeout=120, **environment):
-    place = {**as_a_user(**environment), "cwd": cwd or ROOT}
-    arguments = [sys.executable, "-m", *arguments]
-    return subprocess.run(arguments, capture_output=True, timeout=timeout, **place)
-
-
-def refused(tmp_path, *arguments, code=1):
-    """Run the study in an empty folder; return the one paragraph it answers with."""
-    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
-    answer = command("sweeps", "rho", *arguments, *places)
-    assert answer.returncode == code, answer.stderr
-    assert "Traceback" not in answer.stdout + answer.stderr
-    assert answer.stdout == ""
-    assert "\n\n" not in answer.stderr.strip()
-    assert not (tmp_path / "runs").exists()
-    return " ".join(answer.stderr.split())
+from tests.commands import ROOT, command, refused
 
 
 @pytest.fixture
@@ -87,10 +65,10 @@ def test_an_unknown_profile_or_study_is_a_usage_error_that_lists_what_there_is(t
         "There is no profile 'desktop'. Profiles: laptop, smoke, folder, mtd, mvtec_ad, visa, real_iad, loco."
         in text
     )
-    answer = command("sweeps", "rhombus", cwd=ROOT)
+    answer = command("sweeps", "rhombus")
     assert answer.returncode == 2
     assert "There is no study 'rhombus'. Studies: ablation, ablation_inp_former," in answer.stderr
-    answer = command("sweeps", "rho", "--rho", "much", cwd=ROOT)
+    answer = command("sweeps", "rho", "--rho", "much")
     assert answer.returncode == 2
 
 

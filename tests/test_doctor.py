@@ -11,7 +11,7 @@ from harness.cluster.session import session
 from harness.errors import InputError
 from harness.store import default_uri
 from harness.tracking import Tracker
-from tests.test_cli import command
+from tests.commands import command
 
 
 def test_a_sound_machine_is_called_sound(tmp_path):

@@ -22,7 +22,7 @@ from reports.__main__ import NUMBERED, STUDIES
 from reports.document import make
 from reports.files import write
 from reports.page import render
-from tests.commands import as_a_user
+from tests.commands import command
 from tests.small import NETWORK
 
 REASON = "Traceback (most recent call last):\n  File x\nValueError: more <memory> wanted"
@@ -114,8 +114,7 @@ def test_every_study_with_results_is_drawn_in_one_process_without_torch(runs):
 
 
 def test_a_profile_without_any_results_says_what_to_run(runs):
-    command = [sys.executable, "-m", "reports", "--profile", "mtd", "--runs", str(runs)]
-    answer = subprocess.run(command, capture_output=True, **as_a_user())
+    answer = command("reports", "--profile", "mtd", "--runs", str(runs))
     assert answer.returncode == 1
     assert "make sweep-rho PROFILE=mtd" in " ".join(answer.stderr.split())
 

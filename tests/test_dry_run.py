@@ -28,8 +28,8 @@ from sweeps.profiles import LAPTOP, MTD, SMOKE
 from sweeps.rho import experiments as rho_study
 from sweeps.theorem import experiments as theorem_study
 from sweeps.where import Where
+from tests.commands import command
 from tests.small import NETWORK
-from tests.test_cli import command
 from tests.test_sweeps import STUDIES, cells
 
 

@@ -23,8 +23,8 @@ from harness.noise import Noise, contaminate
 from harness.optimizer import Training
 from harness.ranking_page import render
 from harness.selection import robust_max
+from tests.commands import command
 from tests.small import ENCODER, NETWORK
-from tests.test_cli import command
 
 SHORT = Training(steps=30, batch_size=8)
 DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)

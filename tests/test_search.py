@@ -19,7 +19,7 @@ from harness.selection import robust_max
 from sweeps import search
 from sweeps.paper_profiles import REAL_IAD
 from sweeps.profiles import LAPTOP, MTD, SMOKE
-from tests.test_cli import command, refused
+from tests.commands import command, refused
 
 
 def played(profile, worth, labelled=()):

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from harness.errors import InputError
 from harness.store import client_of
-from tests.test_cli import command
+from tests.commands import command
 
 
 def refusal(uri):

@@ -20,7 +20,7 @@ from harness.named_file import named_file
 from harness.patch_description import PatchDescription, described_by, standardised
 from harness.patch_features import LocallyAware
 from harness.teachers import Distillation, Teacher, run_distillation
-from tests.test_cli import command
+from tests.commands import command
 
 SIZE = 64
 LOCAL = Encoder(image_size=128, memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=8))

@@ -11,7 +11,7 @@ import pytest
 from harness.cluster.sharing import Sharing
 from harness.errors import InputError, UsageError
 from sweeps.where import Where
-from tests.test_cli import ROOT, command, refused
+from tests.commands import ROOT, command, refused
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_runs_and_cache_are_in_the_storage_unless_they_are_absolute(tmp_path):
 
 def test_a_dry_run_looks_into_the_storage_and_counts_what_runs_at_once(tmp_path):
     arguments = ("rho", "--profile", "smoke", "--limit", "1", "--storage", str(tmp_path))
-    answer = command("sweeps", *arguments, "--dry-run", "--max-concurrent", "1", cwd=None)
+    answer = command("sweeps", *arguments, "--dry-run", "--max-concurrent", "1")
     assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "cache" / "textures-smoke").is_dir()
     assert f"GB in {tmp_path / 'cache'}" in answer.stdout
