@@ -30,15 +30,18 @@ compare-paper: $(INSTALLED)  ## print our results beside the published ones: mak
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
 
+# The tests of a file stay in one process, as they share what they prepare.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+
 test: $(INSTALLED)-dev  ## lint, types, import law, doctests and tests
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) -m pytest --numprocesses 2 --dist loadfile -m "not faults"
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "not faults"
 
 test-faults: $(INSTALLED)-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
-	@$(RUN) -m pytest tests/faults
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) tests/faults
 
 install: $(INSTALLED)  ## make the environment: make install [EXTRA=gpu]
 

@@ -19,6 +19,12 @@ settings.register_profile("meds", deadline=None)  # how long an example takes sa
 settings.load_profile("meds")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first, so that no process is at one of them when the others have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Small:
     root = tmp_path_factory.mktemp("small")

@@ -1,9 +1,7 @@
 """Training in worker processes of Ray Train: shared among them, and going on after one of them has died."""
 
 import functools
-import os
 import pickle
-import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.ad2 import AD2
-from baselines.efficient_ad import EfficientAD
 from harness.checkpoints import Checkpoints
 from harness.cluster.on_ray import OnRay
 from harness.cluster.sweep import sweep
@@ -22,6 +18,7 @@ from harness.maps import DINOMALY
 from harness.optimizer import Training
 from harness.phases import NativeLoss, Normal, Phase
 from harness.training import build, patch_scores, run_phase
+from tests.deaths import DieOnce
 from tests.small import NETWORK
 from tests.studies import study_of
 
@@ -38,19 +35,6 @@ def phase_of(images):
         objective=NativeLoss(),
         selector=Normal(reference),
     )
-
-
-@dataclass(frozen=True)
-class DieOnce:
-    """A progress callback that ends its process by force, the first time that it sees a step."""
-
-    at: int
-    marker: Path
-
-    def __call__(self, phase, step, steps, loss):
-        if step == self.at and not self.marker.exists():
-            self.marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_ray_train_gives_the_same_bits_as_this_process(small, ray_cluster, tmp_path):
@@ -126,30 +110,3 @@ def test_workers_of_a_study_select_as_one_and_go_on_after_a_death(small, ray_clu
 
 def outcome(folder):
     return pickle.loads((folder / "outcome").read_bytes())
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """Ray Train, whose worker dies by force after two steps, once."""
-
-    folder: Path
-
-    def train(self, loop, job):
-        return OnRay(self.folder, workers=1).train(die_once, (loop, job, self.folder))
-
-
-def die_once(world, given):
-    loop, job, folder = given
-    checkpoints = Checkpoints(folder / "checkpoints", every=1)
-    report = DieOnce(2, folder / "died")
-    return loop(replace(world, report=report, checkpoints=checkpoints), job)
-
-
-def test_a_student_goes_on_after_its_worker_has_died(small, ray_cluster, tmp_path):
-    category = small.train_images.categories[0]
-    images = replace(small.train_images, categories=(category,))
-    student = EfficientAD(teacher="random", image_size=64, width=16, steps=3, batch_size=4)
-    disturbed = AD2(student=student).fit(images, seed=0, compute=Deadly(tmp_path))
-    assert (tmp_path / "died").exists()
-    undisturbed = AD2(student=student).fit(images, seed=0, compute=InProcess())
-    assert same(disturbed.history["training 0"], undisturbed.history["training 0"])

@@ -1,10 +1,19 @@
 """A worker process of Ray Train that is killed: its training goes on from its last checkpoint, now or the next time."""
 
+import pickle
 import time
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
+from harness.checkpoints import Checkpoints
+from harness.cluster.on_ray import OnRay
+from harness.compute import InProcess
+from tests.deaths import DieOnce
 from tests.faults.processes import PATIENCE, find, titled
 from tests.faults.smoke_study import (
     SmokeStudy,
@@ -79,3 +88,31 @@ def written(study, name):
     (run,) = study.states().values()
     client = MlflowClient(tracking_uri=study.tracker.uri)
     return [point.timestamp for point in client.get_metric_history(run.info.run_id, name)]
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Ray Train, whose worker dies by force after two steps, once."""
+
+    folder: Path
+
+    def train(self, loop, job):
+        return OnRay(self.folder, workers=1).train(die_once, (loop, job, self.folder))
+
+
+def die_once(world, given):
+    loop, job, folder = given
+    checkpoints = Checkpoints(folder / "checkpoints", every=1)
+    report = DieOnce(2, folder / "died")
+    return loop(replace(world, report=report, checkpoints=checkpoints), job)
+
+
+def test_a_student_goes_on_after_its_worker_has_died(small, ray_cluster, tmp_path):
+    category = small.train_images.categories[0]
+    images = replace(small.train_images, categories=(category,))
+    student = EfficientAD(teacher="random", image_size=64, width=16, steps=3, batch_size=4)
+    disturbed = AD2(student=student).fit(images, seed=0, compute=Deadly(tmp_path))
+    assert (tmp_path / "died").exists()
+    undisturbed = AD2(student=student).fit(images, seed=0, compute=InProcess())
+    disturbed, undisturbed = (d.history["training 0"] for d in (disturbed, undisturbed))
+    assert pickle.dumps(disturbed.state) == pickle.dumps(undisturbed.state)
