@@ -10,6 +10,7 @@ import psutil
 
 PATIENCE = 240
 """Seconds to wait for a process."""
+SERVERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
 def find(root: int, title: str, *, but: Container[int] = ()) -> psutil.Process:
@@ -43,7 +44,7 @@ def killing(title: str) -> Callable[[subprocess.Popen], None]:
 def assert_none_left(marker: str) -> None:
     """No process is left that has this variable in its environment, but for this one; Ray's agents end slowly.
 
-    Python's tracker of shared resources ends with the process that has started it.
+    Python's tracker of shared resources and its server of forks end with the process that has started them.
     """
     end = time.monotonic() + PATIENCE
     while left := [process for process in psutil.process_iter() if _has(process, marker)]:
@@ -55,7 +56,7 @@ def _has(process: psutil.Process, marker: str) -> bool:
     try:
         if process.pid == os.getpid() or marker not in process.environ():
             return False
-        return "multiprocessing.resource_tracker" not in " ".join(process.cmdline())
+        return not any(server in " ".join(process.cmdline()) for server in SERVERS)
     except psutil.Error:
         return False
 
