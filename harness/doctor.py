@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.mirror import Mirror, absolute
 
 LEAST_DISK = 5e9
 """Bytes that studies on a laptop may take."""
@@ -103,6 +105,23 @@ def disk(folders: Iterable[Path]) -> str:
             ) from error
         texts.append(f"{folder}: {free / 1e9:.0f} GB free")
     return ", ".join(texts)
+
+
+def storage(url: str) -> str:
+    """That a file can be written at an address, read there and removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        remote = Mirror(Path(folder), absolute(url))
+        file = Path(folder, f"doctor-{secrets.token_hex(8)}")
+        file.write_text(file.name)
+        back = file.with_suffix(".back")
+        remote.save(file)
+        if not remote.fetch(file, back) or back.read_text() != file.name:
+            raise InputError(
+                f"The storage {url} does not give back what was just written there. Name one that does at once, or a "
+                "folder that all machines see."
+            )
+        remote.remove(file)
+    return f"{url}: can be written, read and cleared"
 
 
 def limits() -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import sweeps
+from harness.cluster.where import Where
 from harness.environment import prepare_environment
 from harness.errors import InputError, UsageError, exit_on_input_error
 from harness.experiment import Experiment
@@ -26,7 +27,6 @@ from sweeps.dry_run import dry_run
 from sweeps.profile import Profile
 from sweeps.profiles import PROFILES
 from sweeps.rounds import rounds_of, run_rounds, values_of
-from sweeps.where import Where
 
 if TYPE_CHECKING:
     from harness.cluster.progress import Summary
@@ -41,7 +41,6 @@ SUPPORT = (
     "profiles",
     "rounds",
     "weights",
-    "where",
 )
 """Files of this folder that are not studies."""
 

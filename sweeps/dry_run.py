@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 
 from harness.cluster.sharing import Sharing
+from harness.cluster.where import Where
 from harness.experiment import Experiment, names
 from harness.forecast import Forecast, forecast
 from harness.preparation import read_dataset
 from harness.store import default_uri
 from harness.tracking import Tracker
-from sweeps.where import Where
 
 
 def dry_run(

@@ -20,7 +20,7 @@ WARM.set_forkserver_preload(
         "tyro",
         "sweeps.profiles",
         "sweeps.dry_run",
-        "sweeps.where",
+        "harness.cluster.where",
         "harness.commands.check",
         "harness.commands.rank",
         "harness.commands.teacher",

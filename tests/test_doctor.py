@@ -4,7 +4,9 @@ import os
 import resource
 import sys
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from harness import doctor
 from harness.cluster.session import session
@@ -62,6 +64,25 @@ def test_a_full_disk_and_one_that_cannot_be_written(monkeypatch, tmp_path):
         doctor.disk([tmp_path])
 
 
+class Forgetful(MemoryFileSystem):
+    """A storage that takes files and has none."""
+
+    protocol = "forgetful"
+
+    def put_file(self, lpath, rpath, *args, **kwargs):
+        """Take a file and drop it."""
+
+
+def test_a_storage_that_works_and_those_that_do_not(tmp_path):
+    assert "can be written, read and cleared" in doctor.storage((tmp_path / "remote").as_uri())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    with pytest.raises(InputError, match="may read and write it"):
+        doctor.storage("file:///proc/self/remote")
+    fsspec.register_implementation("forgetful", Forgetful)
+    with pytest.raises(InputError, match="does not give back what was just written"):
+        doctor.storage("forgetful://remote")
+
+
 def test_limits_that_ray_would_break(monkeypatch):
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
@@ -87,13 +108,16 @@ def test_a_tracking_store_that_does_not_answer(tmp_path):
 def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
     places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
     many = str(os.cpu_count() + 1)
-    answer = command("harness", "doctor", "--workers", many, *places)
+    unknown = "memory://remote"  # to MLflow, not to fsspec
+    answer = command("harness", "doctor", "--workers", many, "--storage", unknown, *places)
     assert answer.returncode == 1
     text = " ".join(answer.stdout.split())
     assert f"FAULT seats {many} workers per training were asked for" in text
     assert "ok dashboard answers on the head" in text
     assert "ok folders 1 machines see" in text
-    assert "1 faults." in text
+    assert "ok storage memory:" in text
+    assert "FAULT tracking The artifacts of runs cannot be kept at memory:" in text
+    assert "2 faults." in text
 
 
 @pytest.mark.ray

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.cluster.where import Where
 from harness.compute import InProcess
 from harness.detectors import MemoryDetector, PlainNetwork
 from harness.distance_tables import TableRequest, _blocks
@@ -27,7 +28,6 @@ from sweeps.paper_profiles import LOCO, MVTEC_AD
 from sweeps.profiles import LAPTOP, MTD, SMOKE
 from sweeps.rho import experiments as rho_study
 from sweeps.theorem import experiments as theorem_study
-from sweeps.where import Where
 from tests.commands import command
 from tests.small import NETWORK
 from tests.test_sweeps import STUDIES, cells

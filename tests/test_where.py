@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.sharing import Sharing
+from harness.cluster.where import Where
 from harness.errors import InputError, UsageError
-from sweeps.where import Where
 from tests.commands import ROOT, command, refused
 
 

@@ -13,12 +13,12 @@ import tyro
 
 from harness import doctor
 from harness.check import inspect_or_refuse
-from harness.cluster.sharing import Sharing
+from harness.cluster.where import Where
 from harness.commands.check import known_dataset
 from harness.environment import prepare_environment
 from harness.errors import InputError, paragraph
 from harness.images import ImageIndex
-from harness.store import default_uri
+from harness.store import artifacts_at, default_uri
 from harness.tracking import Tracker
 
 
@@ -30,17 +30,11 @@ class Doctor:
     """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
     data: Path | None = None
     """Its root folder."""
-    address: str | None = None
-    """Address of a Ray cluster; by default RAY_ADDRESS, else a session on this machine."""
-    sharing: Annotated[Sharing, tyro.conf.arg(name="")] = field(default_factory=Sharing)
-    runs: Path = Path("runs")
-    """Folder for results."""
-    cache: Path = Path("cache")
-    """Folder for what can be computed again."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
 
     def run(self) -> int:
         """Examine; return the exit code."""
-        prepare_environment(self.address)
+        prepare_environment(self.where.address)
         with ExitStack() as lasting:
             answers = doctor.examine(self._checks(lasting))
         for answer in answers:
@@ -58,20 +52,33 @@ class Doctor:
         yield "python", doctor.python
         yield "encoder", doctor.encoder
         yield "gpu", doctor.gpu
-        yield "disk", lambda: doctor.disk((self.cache, self.runs))
+        yield "disk", lambda: doctor.disk(self._folders)
+        if url := self.where.url:
+            yield "storage", lambda: doctor.storage(url)
         yield "limits", doctor.limits
-        yield "tracking", lambda: Tracker(default_uri(self.runs), "doctor").reach()
+        yield "tracking", self._tracking
         yield "ray", lambda: self._ray(lasting)
         yield from self._cluster()
         if self.dataset or self.data:
             yield "data", self._data
 
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.where.cached, self.where.results
+
+    def _tracking(self) -> str:
+        tracker = Tracker(default_uri(self.where.results), "doctor")
+        answer = tracker.reach()
+        if self.where.url and tracker.file:  # a server keeps artifacts itself
+            artifacts_at(f"{self.where.url}/artifacts")
+        return answer
+
     def _ray(self, lasting: ExitStack) -> str:
         from harness.cluster.health import ray_works
         from harness.cluster.session import session
 
-        lasting.enter_context(session(self.address))
-        return ray_works(self.address)
+        lasting.enter_context(session(self.where.address))
+        return ray_works(self.where.address)
 
     def _cluster(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """What can be asked of a cluster once there is a session."""
@@ -80,14 +87,14 @@ class Doctor:
 
         if connected():
             yield "dashboard", health.dashboard_answers
-            yield "seats", lambda: health.seats_of(self.sharing)
-            yield "folders", lambda: health.folders_are_shared((self.cache, self.runs))
+            yield "seats", lambda: health.seats_of(self.where.sharing)
+            yield "folders", lambda: health.folders_are_shared(self._folders)
 
     def _data(self) -> str:
         dataset = known_dataset(self.dataset)
         if self.data is None:
             raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
         samples = inspect_or_refuse(
-            dataset, self.data, ImageIndex(self.cache / "images.json")
+            dataset, self.data, ImageIndex(self.where.cached / "images.json")
         ).samples
         return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"
