@@ -96,7 +96,7 @@ def _histograms(figure: SubFigure, of_category: pd.DataFrame) -> None:
         axes.tick_params(axis="x", labelsize=8, rotation=90)
     panels[0].set_ylabel(f"memory score, {of_category['category'].iloc[0]}")
     panels[0].plot([], [], "^:", color="tab:green", markersize=4, label="AUROC")
-    panels[0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.9))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     aurocs[-1].set_ylabel("AUROC", color="tab:green")
 
 

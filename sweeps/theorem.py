@@ -2,7 +2,9 @@
 
 make sweep-theorem. The memory ensemble (exact, B = infinity) over many subsampling ratios, at every noise ratio of the
 profile that injects anything. Expect a gap between anomalous and normal training patches that peaks at a moderate rho,
-at a smaller one the more noise there is, and a first-order term of the theorem with the same peak below it.
+at a smaller one the more noise there is, and a first-order term of the theorem with the same peak below it. Where
+normal patches differ much among themselves, as on the magnetic tiles, that term's weight falls on the few that have
+little near them: it is negative, and the gap does not rise with rho, while the AUROC of patches may.
 """
 
 from __future__ import annotations

@@ -56,7 +56,6 @@ def command(
             process.kill()
             process.join()
             raise TimeoutExpired([module, *arguments], timeout, out.read_text(), err.read_text())
-        assert process.exitcode is not None
         return CompletedProcess(
             [module, *arguments], process.exitcode, out.read_text(), err.read_text()
         )
