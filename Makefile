@@ -25,7 +25,7 @@ figures: $(INSTALLED)  ## draw every study and numbered table that has results: 
 	@$(RUN) -m reports $(ON) $(ARGS)
 
 compare-paper: $(INSTALLED)  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
-	@$(RUN) -m reports.differences $(STUDY) $(ON) $(ARGS)
+	@$(RUN) -m reports.published.compare $(STUDY) $(ON) $(ARGS)
 
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)

@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from baselines.efficient_ad import MAPS, EfficientAD
-from baselines.student_losses import (
+from baselines.student_teacher.losses import (
     HARD,
     Distance,
     common_discrepancy,
@@ -48,12 +48,12 @@ from baselines.student_losses import (
     outlier,
     without_outlier,
 )
-from baselines.student_training import StudentScorer, fit_students
-from harness.compute import Compute
+from baselines.student_teacher.training import StudentScorer, fit_students
+from harness.config.file_ref import NamedFile
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.named_file import NamedFile
-from harness.teachers import TeacherSource
+from harness.features.teacher import TeacherSource
+from harness.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class AD2:
 
 @dataclass(frozen=True)
 class Distrust:
-    """AD2's objective, see `baselines.student_training.Objective`."""
+    """AD2's objective, see `baselines.student_teacher.training.Objective`."""
 
     settings: AD2
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from baselines.student_losses import HARD, hardest
-from baselines.student_training import StudentScorer, fit_students
-from harness.compute import Compute
+from baselines.student_teacher.losses import HARD, hardest
+from baselines.student_teacher.training import StudentScorer, fit_students
+from harness.anomaly_maps import MapRule
+from harness.config.file_ref import NamedFile
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.maps import MapRule
-from harness.named_file import NamedFile
-from harness.patch_description import CHANNELS, WIDTH, random_weights, read_weights
-from harness.teachers import Teacher, TeacherSource
+from harness.features.pdn import CHANNELS, WIDTH, random_weights, read_weights
+from harness.features.teacher import Teacher, TeacherSource
+from harness.runtime.compute import Compute
 
 MAPS = MapRule(upsampling="centres", blur_at="input", radius=0, image="map")
 """No blur; the score of an image is its map's maximum."""
@@ -103,7 +103,7 @@ class EfficientAD:
             return random_weights(self.width * CHANNELS // WIDTH, self.width)
         if isinstance(self.teacher, Teacher):
             raise InputError(
-                "The teacher is not made yet: an experiment does that (`harness.teachers.make_teachers`), a detector "
-                "by itself wants a file of weights."
+                "The teacher has no weights yet. An experiment trains it (`harness.features.teacher.make_teachers`); a "
+                "detector that is used alone needs a file of weights."
             )
         return read_weights(self.teacher.checked())

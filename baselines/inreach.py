@@ -17,12 +17,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from baselines.banks import Bank, BankScorer
-from baselines.pool import TOGETHER, Pool
-from harness.compute import Compute, default_device
+from baselines.patch_bank.banks import Bank, BankScorer
+from baselines.patch_bank.pool import TOGETHER, Pool
+from harness.anomaly_maps import INREACH
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
-from harness.maps import INREACH
+from harness.runtime.compute import Compute, default_device
 
 BLOCK = 65_536
 """Members whose distances are computed at a time."""

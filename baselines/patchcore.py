@@ -12,20 +12,26 @@ from typing import Literal
 
 import numpy as np
 
-from baselines.banks import Bank, BankScorer
-from baselines.coreset import distance_to_all, distance_to_starts, farthest_first, kept, project
-from baselines.pool import Pool, Scope, pools
-from harness.compute import Compute
+from baselines.patch_bank.banks import Bank, BankScorer
+from baselines.patch_bank.coreset import (
+    distance_to_all,
+    distance_to_starts,
+    farthest_first,
+    kept,
+    project,
+)
+from baselines.patch_bank.pool import Pool, Scope, pools
+from harness.anomaly_maps import PATCHCORE
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.maps import PATCHCORE
+from harness.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchCore:
     """A greedy coreset of the training patches, and the distance to it.
 
-    Its authors' features are `harness.patch_features.LocallyAware` of a wide ResNet-50 (`baselines.presets`).
+    Its authors' features are `harness.features.patch_features.LocallyAware` of a wide ResNet-50 (`baselines.presets`).
     """
 
     coreset_ratio: float = 0.1

@@ -13,18 +13,18 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.patch_bank.pool import Scope
 from baselines.patchcore import PatchCore
-from baselines.pool import Scope
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD
 from harness.datasets import training_images
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.detectors import Detector
-from harness.encoders import Encoder
 from harness.evaluation import Evaluation
-from harness.optimizer import Training
-from harness.patch_features import LocallyAware, WithClass
+from harness.features.encoder import Encoder
+from harness.features.patch_features import LocallyAware, WithClass
+from harness.training.optimizer import Training
 
 MVTEC_AD = training_images(MVTecAD())
 WIDE_RESNET = "wide_resnet50_2.tv_in1k"

@@ -26,14 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.anomaly_maps import MapRule
 from harness.detectors import PlainNetwork
-from harness.distance_kernels import Distance
-from harness.encoders import unfold
+from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.maps import MapRule
+from harness.features.encoder import unfold
 from harness.networks import Batch, Inputs, NetworkSettings, Reconstruction, cosine_distances
-from harness.networks.frame import image_distance
-from harness.optimizer import Training
+from harness.networks.projections import image_distance
+from harness.training.optimizer import Training
 
 SMALLEST = 3
 """Side of the smallest grid: half of it, rounded up, must leave batch normalisation more than one number an image."""
@@ -50,7 +50,7 @@ class ReverseStudent:
     """Residual blocks of the decoder's stages, that of the deepest group first; as many as groups, or more."""
     scales: tuple[int, ...] = ()
     """Vectors of each group along the side of a patch, shallow first, each once or twice the next, the last 1: 4, 2, 1
-    for three stages of a ResNet that are folded, see `harness.encoders.Encoder.finer`; () where each has one."""
+    for three stages of a ResNet that are folded (`harness.features.encoder.Encoder.finer`); () where each has one."""
 
     distance: ClassVar[Distance] = "cosine"
     unbounded = False

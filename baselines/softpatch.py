@@ -16,14 +16,18 @@ from typing import Literal
 
 import numpy as np
 
-from baselines.banks import Bank, BankScorer
-from baselines.coreset import distance_to_starts, farthest_first, kept, project
-from baselines.outliers import local_outlier_factors, mahalanobis_distances, nearest_distances
-from baselines.pool import Pool, Scope, pools
-from harness.compute import Compute, one_thread
+from baselines.patch_bank.banks import Bank, BankScorer
+from baselines.patch_bank.coreset import distance_to_starts, farthest_first, kept, project
+from baselines.patch_bank.outliers import (
+    local_outlier_factors,
+    mahalanobis_distances,
+    nearest_distances,
+)
+from baselines.patch_bank.pool import Pool, Scope, pools
+from harness.anomaly_maps import PATCHCORE
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.maps import PATCHCORE
+from harness.runtime.compute import Compute, one_thread
 
 PLACES = 16
 """Places of the grid in an item of work."""
@@ -36,7 +40,10 @@ class SoftPatch:
     coreset_ratio: float = 0.1
     """Size of the coreset as a share of all training patches, kept out or not."""
     weight_method: Literal["lof", "nearest", "gaussian"] = "lof"
-    """How odd a patch is: local outlier factor, distance to the nearest, or to the mean (see `baselines.outliers`)."""
+    """Outlier score of a patch: local outlier factor, distance to the nearest patch, or distance to the mean.
+
+    See `baselines.patch_bank.outliers`.
+    """
     lof_k: int = 6
     """Neighbours of the local outlier factor. The release means 6 and uses 5: its option does not arrive."""
     threshold: float = 0.15

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.anomaly_maps import MapRule
 from harness.detectors import PlainNetwork
-from harness.distance_kernels import Distance
+from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.maps import MapRule
 from harness.networks import Batch, Inputs, NetworkSettings, Reconstruction
-from harness.networks.frame import check_sizes
+from harness.networks.projections import check_sizes
 from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
-from harness.optimizer import Training
+from harness.training.optimizer import Training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,12 @@ from typing import Any
 
 import tyro
 
-from harness.commands.check import Check
-from harness.commands.diagnose import Doctor
-from harness.commands.rank import Rank
-from harness.commands.results import Export, Merge, Verify
-from harness.commands.teacher import PretrainTeacher
+from harness.cli.check import Check
+from harness.cli.doctor import Doctor
+from harness.cli.export import Export, Merge
+from harness.cli.pretrain_teacher import PretrainTeacher
+from harness.cli.rank import Rank
+from harness.cli.verify import Verify
 from harness.errors import exit_on_input_error
 
 COMMANDS: dict[str, Callable[..., Any]] = {

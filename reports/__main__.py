@@ -11,18 +11,18 @@ from typing import Annotated
 
 import tyro
 
-from harness.environment import prepare_environment
 from harness.errors import InputError, NoResultError, UsageError, exit_on_input_error
-from harness.store import default_uri
+from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
-from reports.catalogue import FIGURES, TABLES
-from reports.categories import joined
-from reports.document import make
-from reports.files import write
-from reports.numbered import Results
-from reports.numbered import make as make_numbered
-from reports.provenance import runs_behind
-from reports.studies import STUDIES, own_profile
+from harness.tracking.connection import default_uri
+from reports.pages.document import make
+from reports.pages.files import write
+from reports.pages.provenance import runs_behind
+from reports.published.index import FIGURES, TABLES
+from reports.published.tables import Results
+from reports.published.tables import make as make_numbered
+from reports.tables.categories import joined
+from reports.tables.studies import STUDIES, own_profile
 
 NUMBERED = (*FIGURES, *TABLES)
 

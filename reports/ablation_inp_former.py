@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.ablation import draw, summary, table
-from reports.seeds import CAPTION as OVER_SEEDS
+from reports.plots.seeds import CAPTION as OVER_SEEDS
 
 TITLE = "What each stage of MeDS does on INP-Former"
 CAPTION = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.comparison import summarise
-from reports.labels import METRICS, headline, tidy, wide
-from reports.seeds import draw_curve
-from reports.style import MARKERS, shades
+from reports.plots.seeds import draw_curve
+from reports.plots.style import MARKERS, shades
+from reports.tables.comparison import summarise
+from reports.tables.labels import METRICS, headline, tidy, wide
 
 TITLE = "Methods under contamination"
 CAPTION = (

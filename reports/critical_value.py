@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.curves import CAPTION as CURVES
-from reports.curves import draw_curves, table_of
-from reports.labels import tidy
+from reports.plots.curves import CAPTION as CURVES
+from reports.plots.curves import draw_curves, table_of
+from reports.tables.labels import tidy
 
 TITLE = "Metrics against the critical value of the selection"
 CAPTION = f"{CURVES} The larger k, the wider the band of accepted images at the end of fine-tuning."

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.comparison import summarise
-from reports.labels import tidy
-from reports.seeds import CAPTION as OVER_SEEDS
-from reports.seeds import draw_groups, over_seeds
+from reports.plots.seeds import CAPTION as OVER_SEEDS
+from reports.plots.seeds import draw_groups, over_seeds
+from reports.tables.comparison import summarise
+from reports.tables.labels import tidy
 
 TITLE = "MeDS against the plain network, the same number of steps"
 CAPTION = (

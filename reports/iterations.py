@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports import ablation
-from reports.curves import CAPTION as CURVES
-from reports.curves import draw_curves, table_of
+from reports.plots.curves import CAPTION as CURVES
+from reports.plots.curves import draw_curves, table_of
 
 TITLE = "Metrics against the number of distillation steps"
 CAPTION = f"{CURVES} Above: the distilled model; below: MeDS, which goes on from it, by the steps of its distillation."

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.cells import Runs
-from reports.labels import tidy
-from reports.style import shades
+from reports.plots.style import shades
+from reports.tables.cells import Runs
+from reports.tables.labels import tidy
 
 TITLE = "How early a ranking of the training images shows the contaminated ones"
 CAPTION = (

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.comparison import summarise
-from reports.labels import METRICS, headline, tidy
-from reports.seeds import draw_curve, over_seeds
-from reports.style import MARKERS, shades
+from reports.plots.seeds import draw_curve, over_seeds
+from reports.plots.style import MARKERS, shades
+from reports.tables.comparison import summarise
+from reports.tables.labels import METRICS, headline, tidy
 
 PROFILE = "loco"
 """Where it is drawn unless it is told otherwise."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.labels import tidy
-from reports.seeds import CAPTION as OVER_SEEDS
-from reports.seeds import draw_groups, over_seeds
+from reports.plots.seeds import CAPTION as OVER_SEEDS
+from reports.plots.seeds import draw_groups, over_seeds
+from reports.tables.labels import tidy
 
 TITLE = "Choices that the paper leaves open"
 CAPTION = f"{OVER_SEEDS} One choice is changed at a time; what is not named is as in the first."

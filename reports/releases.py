@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.labels import tidy, wide
-from reports.seeds import draw_groups
+from reports.plots.seeds import draw_groups
+from reports.tables.labels import tidy, wide
 
 TITLE = "Baselines as they are here, and as released"
 CAPTION = (

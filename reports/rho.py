@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.comparison import summarise
-from reports.labels import FIGURE_METRICS, METRICS, headline, tidy, wide
-from reports.style import MARKERS, shades
+from reports.plots.style import MARKERS, shades
+from reports.tables.comparison import summarise
+from reports.tables.labels import FIGURE_METRICS, METRICS, headline, tidy, wide
 
 TITLE = "Memory and MeDS against the memory's subsampling ratio"
 PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}

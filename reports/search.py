@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.labels import METRICS, tidy, wide
-from reports.style import MARKERS, shades
+from reports.plots.style import MARKERS, shades
+from reports.tables.labels import METRICS, tidy, wide
 
 TITLE = "Search for the settings of MeDS"
 CAPTION = (

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from reports.labels import tidy
-from reports.style import MARKERS, shades
+from reports.plots.style import MARKERS, shades
+from reports.tables.labels import tidy
 
 TITLE = "How far a sparse memory parts anomalous from normal training patches"
 CAPTION = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.main_table import CAPTION, draw, summary, table
+from reports.mvtec_ad import CAPTION, draw, summary, table
 
 TITLE = "Methods under contamination: the table of VisA"
 PROFILE = "visa"

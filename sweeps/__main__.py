@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -16,33 +15,21 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import sweeps
-from harness.cluster.where import Where
-from harness.environment import prepare_environment
+from harness.cluster.options import Where
+from harness.config.discovery import modules_of
 from harness.errors import InputError, UsageError, exit_on_input_error
 from harness.experiment import Experiment
-from harness.store import default_uri
+from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
-from sweeps.choice import Choice
-from sweeps.dry_run import dry_run
-from sweeps.profile import Profile
+from harness.tracking.connection import default_uri
+from sweeps.launch.choice import Choice
+from sweeps.launch.dry_run import dry_run
+from sweeps.launch.rounds import rounds_of, run_rounds, values_of
 from sweeps.profiles import PROFILES
-from sweeps.rounds import rounds_of, run_rounds, values_of
+from sweeps.profiles.contract import Profile
 
 if TYPE_CHECKING:
     from harness.cluster.progress import Summary
-
-SUPPORT = (
-    "__main__",
-    "choice",
-    "dry_run",
-    "main_table",
-    "paper_profiles",
-    "profile",
-    "profiles",
-    "rounds",
-    "weights",
-)
-"""Files of this folder that are not studies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +97,7 @@ def _run(
     lasting: ExitStack,
     experiments: list[Experiment],
 ) -> Summary:
-    from harness.cluster.study import run_study  # imports Ray, which reads the environment then
+    from harness.cluster.study import run_study
 
     where = options.where
     return run_study(
@@ -142,7 +129,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     Raises:
         InputError: there is no such study or profile, no part of it can be chosen, or the profile needs data.
     """
-    studies = [m.name for m in pkgutil.iter_modules(sweeps.__path__) if m.name not in SUPPORT]
+    studies = modules_of(sweeps)
     if options.study not in studies:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
     study = importlib.import_module(f"sweeps.{options.study}")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
+from harness.detectors.presets import Pair
 from harness.experiment import Experiment
 from harness.networks.dinomaly import Dinomaly
-from harness.presets import Pair
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 SEEDS = (0, 1, 2)
 

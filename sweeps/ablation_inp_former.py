@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.detectors.presets import Pair
 from harness.experiment import Experiment
 from harness.networks import NetworkSettings
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.inp_former import InpFormer
-from harness.presets import Pair
 from sweeps.ablation import stages
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

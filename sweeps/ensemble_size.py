@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 SIZES = (1, 5, 10, 25, 50, 100, 200)
 SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from harness.errors import InputError
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 FACTORS = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Of the profile's number of distillation steps; in the paper 100 to 10,000 at T = 10,000."""

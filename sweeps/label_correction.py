@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

@@ -15,7 +15,7 @@ from baselines.ad2 import AD2
 from baselines.presets import Released
 from harness.experiment import Experiment
 from sweeps.ablation import SEEDS
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 PROFILE = "loco"
 """Where it runs unless it is told otherwise."""

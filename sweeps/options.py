@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from harness.detectors.meds import MeDS
 from harness.experiment import Experiment
-from harness.meds import MeDS
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 SEEDS = (0, 1, 2)
 

@@ -8,7 +8,7 @@ without contamination.
 
 from __future__ import annotations
 
-from sweeps.main_table import experiments
+from sweeps.mvtec_ad import experiments
 
 PROFILE = "real_iad"
 """Where it runs unless it is told otherwise."""

@@ -15,7 +15,7 @@ from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.detectors import Detector
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

@@ -7,9 +7,10 @@ compared after a schedule that was finished: a training cut off in mid-schedule,
 experiment of anybody's, and ASHA would compare such. Nothing is stopped, and what is run again goes the same way.
 
 By default no label decides. The objective is how well the final network's scores rank the training images as memories
-do, mean over three moderate subsampling ratios, the same for all settings (`harness.agreement`). Sparse memories rank
-injected images high whatever the network does (Theorem 1), so a network that has learnt to rebuild them, one that was
-trained too little to tell images apart, and one that left out too many normal images all agree less. It cannot tell a
+do, mean over three moderate subsampling ratios, the same for all settings (`harness.evaluation.memory_agreement`).
+Sparse memories rank injected images high whatever the network does (Theorem 1), so a network that has learnt to
+rebuild them, one that was trained too little to tell images apart, and one that left out too many normal images all
+agree less. It cannot tell a
 network that is better than these memories from one that is worse; the report shows what it is worth, beside the test
 image AUROC, which nothing here looks at. `--objective brick` declares categories whose labels may be looked at: their
 image AUROC decides, and the last round runs on the other categories. At the profile's highest noise ratio.
@@ -22,13 +23,13 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import qmc
 
+from harness.detectors.meds import MeDS
 from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
-from harness.meds import MeDS
-from harness.optimizer import Training
-from sweeps.profile import Profile
-from sweeps.rounds import Rounds
+from harness.training.optimizer import Training
+from sweeps.launch.rounds import Rounds
+from sweeps.profiles.contract import Profile
 
 SETTINGS = 18
 """In the first round, the profile's own among them."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from harness.experiment import Experiment
 from sweeps import baselines
 from sweeps.ablation import SEEDS
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:

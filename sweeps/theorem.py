@@ -14,7 +14,7 @@ from dataclasses import replace
 from harness.detectors import MemoryDetector
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 RHOS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 

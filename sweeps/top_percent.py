@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.experiment import Experiment
-from sweeps.profile import Profile
+from sweeps.profiles.contract import Profile
 
 SHARES = (0.01, 1.0, 2.0, 5.0)
 """In per cent."""

@@ -6,7 +6,7 @@ and INP-Former with and without MeDS. 36 experiments. Expect the order of MVTec 
 
 from __future__ import annotations
 
-from sweeps.main_table import experiments
+from sweeps.mvtec_ad import experiments
 
 PROFILE = "visa"
 """Where it runs unless it is told otherwise."""

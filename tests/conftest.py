@@ -8,11 +8,11 @@ from hypothesis import settings
 from PIL import Image
 from skimage import data
 
-from harness.compute import InProcess
 from harness.detectors import MemoryDetector
-from harness.environment import prepare_environment
 from harness.experiment import Experiment, prepare
-from tests.small import ENCODER, SMALL, Small
+from harness.runtime.compute import InProcess
+from harness.runtime.environment import prepare_environment
+from tests.support.dataset import ENCODER, SMALL, Small
 
 prepare_environment()
 settings.register_profile("meds", deadline=None)  # how long an example takes says nothing here

@@ -13,8 +13,8 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from harness.cluster.resources import Sharing
 from harness.cluster.session import seats, slots
-from harness.cluster.sharing import Sharing
 from harness.errors import InputError
 
 PATIENCE = 60

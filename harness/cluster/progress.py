@@ -14,8 +14,8 @@ import ray
 from ray import tune
 from tqdm import tqdm
 
-from harness.cluster.board import INTERVAL
-from harness.cluster.plan import HEADLINE
+from harness.cluster.progress_actor import INTERVAL
+from harness.cluster.trial_runner import HEADLINE
 from harness.experiment import Experiment
 
 

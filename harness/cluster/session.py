@@ -12,7 +12,7 @@ import ray
 from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray.exceptions import AuthenticationError
 
-from harness.cluster.sharing import Sharing
+from harness.cluster.resources import Sharing
 from harness.errors import InputError
 
 
@@ -20,7 +20,7 @@ from harness.errors import InputError
 def session(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
     """Connect to the cluster at `address` (or RAY_ADDRESS), or start one here; leave or end it on exit.
 
-    A cluster started here is guarded by a token (see `harness.environment.prepare_environment`).
+    A cluster started here is guarded by a token (see `harness.runtime.environment.prepare_environment`).
 
     Args:
         address: Where the cluster is.

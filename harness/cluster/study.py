@@ -9,20 +9,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cluster.on_ray import OnRay, hire
-from harness.cluster.plan import Plan
 from harness.cluster.progress import Summary
+from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.resources import Sharing
 from harness.cluster.session import connected, seats, session
-from harness.cluster.sharing import Sharing
-from harness.cluster.sweep import sweep
-from harness.environment import describe_environment
+from harness.cluster.trial_runner import Plan
+from harness.cluster.tune import sweep
 from harness.experiment import Experiment, names, prepare
-from harness.key_lists import Scope
-from harness.mirror import mirror
-from harness.preparation import read_dataset
-from harness.storage import alone
-from harness.store import artifacts_at, default_uri
+from harness.experiment.preparation import read_dataset
+from harness.runtime.cache import alone
+from harness.runtime.environment import describe_environment
+from harness.runtime.remote import mirror
 from harness.tracking import Tracker
+from harness.tracking.connection import artifacts_at, default_uri
+from harness.tracking.study_members import Scope
 
 
 def run_study(

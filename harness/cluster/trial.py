@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import RayError
 
 if TYPE_CHECKING:
-    from harness.cluster.plan import Plan
+    from harness.cluster.trial_runner import Plan
 
 
 def trial(

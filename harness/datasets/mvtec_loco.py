@@ -28,7 +28,7 @@ from harness.datasets import (
     subfolders,
 )
 from harness.errors import InputError
-from harness.regions import Channel, saturation_area
+from harness.metrics.regions import Channel, saturation_area
 
 CONFIG = "defects_config.json"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.distance_kernels import Distance
+from harness.distances.kernels import Distance
 from harness.errors import InputError
 
 
@@ -37,7 +37,7 @@ class Inputs(NamedTuple):
         if side**2 != self.patches:
             raise InputError(
                 f"This network needs a square grid of patches, got {self.patches} patches an image. "
-                "Encode square images, as every `harness.encoders.Encoder` does."
+                "Encode square images, as every `harness.features.encoder.Encoder` does."
             )
         return side
 

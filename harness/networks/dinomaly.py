@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.distance_kernels import Distance
+from harness.distances.kernels import Distance
 from harness.errors import InputError
 from harness.networks import Batch, Inputs, Reconstruction, cosine_distances, full_precision
-from harness.networks.frame import (
+from harness.networks.projections import (
     check_depth,
     check_sizes,
     enter,
@@ -35,7 +35,7 @@ from harness.networks.frame import (
 
 @dataclass(frozen=True, kw_only=True)
 class Dinomaly:
-    """Hyperparameters. See `harness.networks.frame` for encoders whose groups are not as wide as the decoder."""
+    """Hyperparameters. See `harness.networks.projections` for encoders whose groups are not as wide as the decoder."""
 
     width: int = 768
     """Decoder width D."""

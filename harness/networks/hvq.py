@@ -15,12 +15,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from harness.distance_kernels import Distance
+from harness.distances.kernels import Distance
 from harness.errors import InputError
 from harness.networks import Batch, Inputs, Reconstruction
-from harness.networks.codebook import Codebooks
-from harness.networks.frame import check_sizes
+from harness.networks.projections import check_sizes
 from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
+from harness.networks.vector_quantizer import Codebooks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
-import pkgutil
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import tyro
 
-from harness.environment import describe_environment, prepare_environment
+from harness.config.discovery import modules_of
 from harness.errors import UsageError, exit_on_input_error
+from harness.runtime.environment import describe_environment, prepare_environment
 from tests import bench
-
-SUPPORT = ("__main__", "large", "timing")
 
 
 def main(
@@ -27,13 +25,11 @@ def main(
         names: Which benchmarks; none for all but those that take long.
         out: Folder for the JSON files.
     """
-    there = [
-        module.name for module in pkgutil.iter_modules(bench.__path__) if module.name not in SUPPORT
-    ]
+    there = modules_of(bench)
     if unknown := sorted(set(names) - set(there)):
         raise UsageError(f"There is no benchmark {unknown[0]!r}. Benchmarks: {', '.join(there)}.")
     prepare_environment()
-    from harness.hardware import describe_hardware
+    from harness.runtime.hardware import describe_hardware
 
     made_with = {**describe_environment(), **describe_hardware()}
     out.mkdir(parents=True, exist_ok=True)

@@ -26,18 +26,18 @@ import pandas as pd
 import torch
 
 from baselines.patchcore import PatchCore
-from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.ray_compute import OnRay, hire
 from harness.cluster.session import session
 from harness.datasets import GOOD, Dataset
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
-from harness.encoder_model import load_model
-from harness.encoders import Encoder
+from harness.experiment.preparation import read_dataset
 from harness.features import CategoryImages, FeatureStore, ImageSet
+from harness.features.backbone import load_model
+from harness.features.encoder import Encoder
+from harness.features.patch_features import LocallyAware
 from harness.metrics import image_auroc
-from harness.patch_features import LocallyAware
-from harness.preparation import read_dataset
-from tests.bench.large import PeakMemory
+from tests.bench.support.large import PeakMemory
 
 ON_REQUEST = True
 VERSION = "2.7.0"

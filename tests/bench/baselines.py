@@ -20,10 +20,10 @@ from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
-from harness.compute import InProcess, one_thread
 from harness.detectors import Detector, MemoryDetector
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.storage import Draft
+from harness.runtime.cache import Draft
+from harness.runtime.compute import InProcess, one_thread
 from tests.bench.memory import NORMAL, real_features
 
 METHODS: dict[str, Detector | None] = {

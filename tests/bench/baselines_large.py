@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from baselines.banks import Bank
+from baselines.patch_bank.banks import Bank
+from baselines.patch_bank.pool import Pool
 from baselines.patchcore import PatchCore
-from baselines.pool import Pool
 from baselines.softpatch import SoftPatch
-from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.ray_compute import OnRay, hire
 from harness.cluster.session import session
 from harness.features import CategoryImages, ImageSet
-from tests.bench.large import IMAGES, PATCHES, PeakMemory, write_features
+from tests.bench.support.large import IMAGES, PATCHES, PeakMemory, write_features
 
 ON_REQUEST = True
 CHANNELS = 1024

@@ -18,12 +18,12 @@ import torch
 
 from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
-from baselines.pixels import read_pixels
-from baselines.student_teacher import restored
-from harness.compute import InProcess, default_device, one_thread
+from baselines.student_teacher.networks import restored
+from baselines.student_teacher.pixels import read_pixels
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.storage import Draft
-from tests.bench.timing import alternate
+from harness.runtime.cache import Draft
+from harness.runtime.compute import InProcess, default_device, one_thread
+from tests.bench.support.timing import alternate
 
 STUDENT = EfficientAD(teacher="random", steps=1)
 METHODS = {"EfficientAD-M": STUDENT, "AD2": AD2(student=replace(STUDENT, batch_size=3))}

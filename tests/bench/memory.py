@@ -29,22 +29,22 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from harness.cluster.crew import Crew
-from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.actor_pool import Crew
+from harness.cluster.ray_compute import OnRay, hire
 from harness.cluster.session import session
-from harness.compute import Compute
 from harness.datasets import GOOD, Dataset
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
-from harness.distance_tables import TableRequest, fill_tables
 from harness.distances import image_distances
-from harness.encoders import Encoder
+from harness.experiment.preparation import encode_dataset
 from harness.features import CategoryFeatures
+from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
-from harness.memory_stage import ScoreRequest, fill_scores
-from harness.preparation import encode_dataset
-from harness.storage import Draft, open_array
-from tests.bench.timing import INNER_SIZES, sustained_rate
+from harness.memory.distance_tables import TableRequest, fill_tables
+from harness.memory.scores import ScoreRequest, fill_scores
+from harness.runtime.cache import Draft, open_array
+from harness.runtime.compute import Compute
+from tests.bench.support.timing import INNER_SIZES, sustained_rate
 
 IMAGES, NORMAL = 400, 300
 RHO, BANKS = 0.1, 100

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from harness import memory_stage
-from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.ray_compute import OnRay, hire
 from harness.cluster.session import session
 from harness.memory import MemoryEnsemble
-from harness.memory_stage import ScoreRequest, fill_scores
-from tests.bench.large import IMAGES, PATCHES, PeakMemory, write_features
+from harness.memory import scores as memory_stage
+from harness.memory.scores import ScoreRequest, fill_scores
+from tests.bench.support.large import IMAGES, PATCHES, PeakMemory, write_features
 
 ON_REQUEST = True
 CHANNELS = 768

@@ -9,8 +9,8 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from harness.metrics import pixel_sweep
-from harness.published_metrics import adeval200, dinomaly200_aupro
-from tests.bench.timing import alternate, table
+from harness.metrics.as_released import adeval200, dinomaly200_aupro
+from tests.bench.support.timing import alternate, table
 
 MAPS, SIZE = 117, 256
 

@@ -18,12 +18,12 @@ import ray
 
 from harness.cluster.session import session
 from harness.cluster.study import run_study
-from harness.compute import InProcess, one_thread
 from harness.datasets.textures import Textures
 from harness.detectors import MemoryDetector
-from harness.encoders import Encoder
 from harness.experiment import Experiment, prepare, run_prepared
+from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
+from harness.runtime.compute import InProcess, one_thread
 
 COUNT = 24
 

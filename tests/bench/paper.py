@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.compute import InProcess, World, default_device, one_thread
 from harness.distances import block_distances
-from harness.encoders import encode
-from harness.phases import NativeLoss, Phase
-from harness.preparation import encode_dataset
+from harness.experiment.preparation import encode_dataset
+from harness.features.encoder import encode
+from harness.runtime.compute import InProcess, World, default_device, one_thread
 from harness.training import run_phase
-from sweeps.paper_profiles import MVTEC_AD, VISA
-from sweeps.profile import Profile
-from sweeps.profiles import SMOKE
+from harness.training.phases import NativeLoss, Phase
+from sweeps.profiles.contract import Profile
+from sweeps.profiles.local import SMOKE
+from sweeps.profiles.paper import MVTEC_AD, VISA
 
 ON_REQUEST = True
 STEPS = 40

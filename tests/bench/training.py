@@ -16,23 +16,17 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.batches import read_batch
-from harness.compute import InProcess, World, default_device, one_thread
-from harness.detectors import NetworkScorer
-from harness.encoders import encode
+from harness.detectors.contract import NetworkScorer
+from harness.experiment.preparation import encode_dataset
+from harness.features.encoder import encode
 from harness.networks.inp_former import InpFormer
-from harness.phases import DistillationLoss, NativeLoss, Normal, Phase
-from harness.preparation import encode_dataset
-from harness.training import (
-    Trained,
-    build,
-    forward_precision,
-    patch_scores,
-    run_phase,
-    state_of,
-)
-from sweeps.profiles import LAPTOP
-from tests.bench.timing import INNER_SIZES, sustained_rate
+from harness.runtime.compute import InProcess, World, default_device, one_thread
+from harness.training import Trained, build, patch_scores, run_phase, state_of
+from harness.training.batches import read_batch
+from harness.training.loop import forward_precision
+from harness.training.phases import DistillationLoss, NativeLoss, Normal, Phase
+from sweeps.profiles.local import LAPTOP
+from tests.bench.support.timing import INNER_SIZES, sustained_rate
 
 STEPS = 24
 

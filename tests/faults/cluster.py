@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.environment import prepare_environment
-from tests.commands import as_a_user
+from harness.runtime.environment import prepare_environment
 from tests.faults.processes import find
+from tests.support.commands import as_a_user
 
 
 class ThreeNodes:

@@ -7,16 +7,16 @@ import functools
 import sys
 from pathlib import Path
 
-from harness.environment import prepare_environment
-from harness.memory_stage import fill_scores
+from harness.memory.scores import fill_scores
+from harness.runtime.environment import prepare_environment
 from tests.faults.cluster import start
-from tests.memory_pass import Disturbed, score_requests
+from tests.support.memory_pass import Disturbed, score_requests
 
 
 def main(folder: Path) -> None:
     import ray
 
-    from harness.cluster.on_ray import OnRay
+    from harness.cluster.ray_compute import OnRay
 
     cluster, victim = start(head_cores=1)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from harness.tracking import Tracker
-from tests.commands import as_a_user
+from tests.support.commands import as_a_user
 
 PLACE = ["key", "readout", "metric", "category"]
 """What names a value."""

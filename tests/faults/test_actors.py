@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.cluster.on_ray import OnRay, hire
+from harness.cluster.ray_compute import OnRay, hire
 from harness.features import CategoryFeatures
-from harness.memory_stage import ScoreRequest, fill_scores
-from tests.commands import as_a_user
-from tests.memory_pass import (
+from harness.memory.scores import ScoreRequest, fill_scores
+from tests.support.commands import as_a_user
+from tests.support.memory_pass import (
     IMAGES,
     MEMORIES,
     Disturbed,

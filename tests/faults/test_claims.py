@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import PATIENCE, claimed
 from harness.detectors import MemoryDetector
 from harness.experiment import Experiment
-from harness.run_log import ALIVE, LOCK
 from harness.tracking import Tracker
-from tests.small import ENCODER, SMALL
+from harness.tracking.leases import PATIENCE, claimed
+from harness.tracking.run_writer import ALIVE, LOCK
+from tests.support.dataset import ENCODER, SMALL
 
 DATA = "d" * 16
 
@@ -113,7 +113,7 @@ def test_the_claim_of_a_process_that_was_killed_here_is_free_at_once(database, s
 
 def test_a_claim_elsewhere_lives_while_its_sign_of_life_moves(database, monkeypatch):
     """As a process on another machine renews it: its lock cannot be seen from here."""
-    monkeypatch.setattr("harness.claims.PAUSE", 0.4)
+    monkeypatch.setattr("harness.tracking.leases.PAUSE", 0.4)
     with claim(database, "elsewhere") as other:
         client = other.client
     client.set_tag(other.run_id, LOCK, "17 /on/another/machine/claim.lock")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import as_a_user, command
+from tests.support.commands import as_a_user, command
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 RAY = Path(sys.executable).with_name("ray")

@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from harness.checkpoints import Checkpoints
 from harness.errors import InputError
-from harness.storage import Draft, making
-from harness.store import default_uri
+from harness.runtime.cache import Draft, making
+from harness.runtime.checkpoints import Checkpoints
 from harness.tracking import Tracker
+from harness.tracking.connection import default_uri
 from tests.faults.smoke_study import SmokeStudy, assert_nothing_lost
 
 

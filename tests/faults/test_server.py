@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.commands import as_a_user
 from tests.faults.processes import end
 from tests.faults.smoke_study import assert_nothing_lost
+from tests.support.commands import as_a_user
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 AWAY = 5

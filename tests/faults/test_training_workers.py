@@ -10,16 +10,12 @@ from mlflow import MlflowClient
 
 from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
-from harness.checkpoints import Checkpoints
-from harness.cluster.on_ray import OnRay
-from harness.compute import InProcess
-from tests.deaths import DieOnce
+from harness.cluster.ray_compute import OnRay
+from harness.runtime.checkpoints import Checkpoints
+from harness.runtime.compute import InProcess
 from tests.faults.processes import PATIENCE, find, titled
-from tests.faults.smoke_study import (
-    SmokeStudy,
-    assert_failures_have_reasons,
-    assert_nothing_lost,
-)
+from tests.faults.smoke_study import SmokeStudy, assert_failures_have_reasons, assert_nothing_lost
+from tests.support.kill import DieOnce
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 

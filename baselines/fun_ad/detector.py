@@ -1,0 +1,295 @@
+"""FUN-AD (Im et al., Fully Unsupervised Learning for Anomaly Detection with Noisy Training Data, WACV 2025).
+
+A small network learns to tell patches that are far from those of likely normal images; which images these are it says
+itself, anew in every step. It needs no clean data, and assumes that there are anomalies.
+
+Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, R patches of a bank, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.fun_ad.pseudo_labels import (
+    discrimination_loss,
+    likely_normal,
+    mutual_pairs,
+    mutual_smoothness,
+    relative_distances,
+    with_noise,
+)
+from baselines.patch_bank.banks import of_categories
+from baselines.patch_bank.nearest import nearest_on_device
+from baselines.patch_bank.pool import TOGETHER, Pool, Scope, pools, read_patches
+from harness.anomaly_maps import PATCHCORE
+from harness.errors import InputError
+from harness.features import ImageSet
+from harness.runtime.compute import Compute, World, default_device, one_thread
+from harness.training import Trained, state_of
+from harness.training.phases import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunAD:
+    """A discriminator of patches, taught by its own opinion of the images."""
+
+    epochs: int = 1500
+    """Passes over the training images."""
+    batch_size: int = 32
+    """Images per step."""
+    learning_rate: float = 2e-5
+    """Of RMSprop with momentum 0.2."""
+    likely: float = 0.5
+    """Images are likely normal whose score, from the lowest to the highest as 0 to 1, is below this."""
+    bank_share: float = 0.5
+    """Share of them, drawn anew, whose patches are the bank."""
+    bank_patches: int | None = None
+    """Patches of the bank, drawn at random; None for all, as published."""
+    bank_refresh: Literal["step", "epoch"] = "step"
+    """When the bank is made anew; once an epoch takes far less time and is not what was published."""
+    tau_n: float = 0.5
+    """Patches are labelled anomalous whose distance, from 0 to 1 over the batch, is above this."""
+    tau_c: float = 0.9
+    """Those of them that are below this are disturbed by noise before they are learnt."""
+    equal: float = 1e-2
+    """Squared distance below which a patch of the bank counts as the patch itself; published for features of DINO,
+    which are some forty times as long as unit features."""
+    balanced: bool = True
+    """Both labels count the same, however many patches have them."""
+    smoothness: float = 2.5
+    """Weight of the difference between the scores of patches that are each other's nearest."""
+    ms_on_noised: bool = False
+    """Take that difference after the noise; the release does, since it disturbs the patches where they lie."""
+    snapshots: int = 0
+    """Epochs, evenly spaced, whose best on the test set is reported beside the last one, as read-out `oracle`. So the
+    release chooses its result, of all epochs and for each category apart; here it is none."""
+    scope: Scope = "category"
+    """A network for each category, or one for all."""
+
+    name = "fun_ad"
+    maps = PATCHCORE
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.bank_patches or 1) < 1 or self.bank_patches == 0:
+            raise InputError(
+                "FUN-AD's epochs, batch_size and bank_patches must be at least 1, got "
+                f"{self.epochs}, {self.batch_size} and {self.bank_patches}."
+            )
+        if not 0 < self.likely <= 1 or not 0 < self.bank_share <= 1:
+            raise InputError(
+                f"FUN-AD's likely and bank_share must lie in (0, 1], got {self.likely} and {self.bank_share}. The "
+                "release's are 0.5 and 0.5."
+            )
+
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> FunADScorer:
+        """Train; `seed` decides initialisation, order, bank and noise."""
+        names = ["all"] if self.scope == "all" else [str(i) for i in range(len(images.categories))]
+        history = {
+            f"training {name}": compute.train(
+                run_fun_ad, _Job(self, pool, seed, f"training {name}")
+            )
+            for name, pool in zip(names, pools(images, self.scope), strict=True)
+        }
+        return FunADScorer(history, self.scope)
+
+
+@dataclass(frozen=True)
+class SnapshotsTrained(Trained):
+    """What a training leaves, and its weights on the way."""
+
+    snapshots: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True)
+class FunADScorer:
+    """Scores patches by the discriminators of the last epoch."""
+
+    history: Mapping[str, SnapshotsTrained]
+    """By category, or one for all."""
+    scope: Scope = "category"
+
+    @property
+    def snapshots(self) -> Iterator[FunADScorer]:
+        """As it was at earlier epochs."""
+        for number in range(min(len(trained.snapshots) for trained in self.history.values())):
+            yield FunADScorer(
+                {
+                    name: replace(trained, state=trained.snapshots[number], snapshots=())
+                    for name, trained in self.history.items()
+                },
+                self.scope,
+            )
+
+    def score(self, images: ImageSet) -> np.ndarray:
+        """See `harness.detectors.Scorer.score`; in [0, 1]."""
+        states = [trained.state for trained in self.history.values()]
+        of_category = of_categories(states, images, self.scope)
+        parts = []
+        with one_thread(), torch.no_grad():
+            for state, category in zip(of_category, images.categories, strict=True):
+                network = _restored(state)
+                for start in range(0, len(category.rows_N), TOGETHER):
+                    rows_n = category.rows_N[start : start + TOGETHER]
+                    features = torch.from_numpy(read_patches(category.features, rows_n))
+                    parts.append(network(features.to(default_device())).cpu().numpy())
+        return np.concatenate(parts)
+
+
+class Discriminator(nn.Module):
+    """Patches [.., C] to scores [..] in (0, 1): an adaptor, whose output is also what distances are measured in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.adaptor = nn.Sequential(nn.Linear(channels, channels), nn.LeakyReLU(0.2))
+        self.head = nn.Sequential(
+            nn.Linear(channels, 1024),
+            nn.LeakyReLU(0.2),
+            nn.Linear(1024, 128),
+            nn.LeakyReLU(0.2),
+            nn.Linear(128, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Score patches."""
+        return self.head(self.adaptor(features)).squeeze(-1)
+
+
+@dataclass(frozen=True)
+class _Job:
+    settings: FunAD
+    pool: Pool
+    seed: int
+    name: str
+
+
+def run_fun_ad(world: World, job: _Job) -> SnapshotsTrained:
+    """Train a discriminator, from its last checkpoint if there is one.
+
+    Raises:
+        InputError: the loss is not finite.
+    """
+    with torch.random.fork_rng():
+        run = _Run(world, job)
+        while run.epoch < job.settings.epochs:
+            run.pass_over_images()
+    losses_T, snapshots = np.array(run.losses), tuple(run.snapshots)
+    return SnapshotsTrained(state_of(run.network), losses_T, snapshots=snapshots)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(self, world: World, job: _Job) -> None:
+        self.world, self.job, self.settings = world, job, job.settings
+        torch.manual_seed(job.seed)
+        self.features_NPC = torch.from_numpy(job.pool.all())
+        self.network = Discriminator(self.features_NPC.shape[2]).to(world.device)
+        self.optimizer = torch.optim.RMSprop(
+            self.network.parameters(), lr=job.settings.learning_rate, momentum=0.2
+        )
+        self.rng = np.random.default_rng([job.seed, 1])
+        self.losses: list[float] = []
+        self.snapshots: list[State] = []
+        self.epoch = 0
+        if world.checkpoints and (saved := world.checkpoints.load(job)):
+            self._restore(saved)
+
+    def pass_over_images(self) -> None:
+        """Train on all images once: on full batches, or on one of all images if they are fewer."""
+        images, size = len(self.features_NPC), min(self.settings.batch_size, len(self.features_NPC))
+        full = images // size
+        bank_RC = self._bank()
+        for number, rows_B in enumerate(
+            self.rng.permutation(images)[: full * size].reshape(full, -1)
+        ):
+            if number and self.settings.bank_refresh == "step":
+                bank_RC = self._bank()
+            self.losses.append(self._step(self.features_NPC[rows_B].to(self.world.device), bank_RC))
+            self.world.report(
+                self.job.name, len(self.losses), full * self.settings.epochs, self.losses[-1]
+            )
+        self.epoch += 1
+        if self.settings.snapshots * self.epoch // self.settings.epochs > len(self.snapshots):
+            self.snapshots.append(state_of(self.network))
+        checkpoints = self.world.checkpoints
+        if checkpoints and self.world.rank == 0:
+            ended = self.epoch == self.settings.epochs
+            if ended or len(self.losses) % checkpoints.every < full:
+                checkpoints.save(self.job, self._state())
+
+    @torch.no_grad()
+    def _bank(self) -> Tensor:
+        """Adapted patches [R, C] of images that are likely normal."""
+        scores = [
+            self.network(some.to(self.world.device)).amax(dim=1)
+            for some in self.features_NPC.split(TOGETHER)
+        ]
+        chosen = likely_normal(
+            torch.cat(scores).cpu().numpy(),
+            self.rng,
+            self.settings.likely,
+            self.settings.bank_share,
+        )
+        rows_RC = self.features_NPC[chosen].flatten(0, 1)
+        most = self.settings.bank_patches
+        if most is not None and most < len(rows_RC):
+            rows_RC = rows_RC[self.rng.choice(len(rows_RC), most, replace=False)]
+        return self.network.adaptor(rows_RC.to(self.world.device))
+
+    def _step(self, batch_BPC: Tensor, bank_RC: Tensor) -> float:
+        settings, network = self.settings, self.network
+        clean_QC = batch_BPC.flatten(0, 1)
+        with torch.no_grad():
+            adapted_QC = network.adaptor(clean_QC)
+            pairs_2E = mutual_pairs(nearest_on_device(adapted_QC, adapted_QC, 2)[1][:, 1])
+            distance_Q = relative_distances(
+                nearest_on_device(adapted_QC, bank_RC, 2)[0], settings.equal
+            )
+        label_Q = distance_Q > settings.tau_n
+        noisy_Q = label_Q & (distance_Q < settings.tau_c)
+        noisy_QC = with_noise(clean_QC, noisy_Q, batch_BPC)
+        score_Q = network(noisy_QC)
+        loss = discrimination_loss(score_Q, label_Q, balanced=settings.balanced)
+        if settings.smoothness:
+            smooth_Q = score_Q if settings.ms_on_noised else network(clean_QC)
+            loss = loss + settings.smoothness * mutual_smoothness(smooth_Q, pairs_2E)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"FUN-AD's loss is {loss.item()} at step {len(self.losses)}: lower the learning rate."
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.item())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "snapshots": self.snapshots,
+            "epoch": self.epoch,
+            "rng": self.rng.bit_generator.state,
+            "noise": torch.get_rng_state(),
+        }
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.losses, self.epoch = saved["losses"], saved["epoch"]
+        self.snapshots = saved["snapshots"]
+        self.rng.bit_generator.state = saved["rng"]
+        torch.set_rng_state(saved["noise"])
+
+
+def _restored(state: State) -> Discriminator:
+    network = Discriminator(len(state["adaptor.0.bias"])).to(default_device())
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    return network.eval()

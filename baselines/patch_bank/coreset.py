@@ -1,0 +1,115 @@
+"""Greedy coresets: patches such that every other one has a near one among them (PatchCore; k-center by farthest point).
+
+Legend: R patches, D dimensions, K picks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.patch_bank.pool import Pool
+from harness.runtime.compute import default_device
+
+CANDIDATES = 4096
+"""Patches that a round looks at: so few that they stay in the processor's cache."""
+BLOCK = 8192
+
+
+def kept(share: float, patches: int) -> int:
+    """Size of the coreset: the share of all patches, rounded down, at least one.
+
+    >>> kept(0.1, 163_856)
+    16385
+    """
+    return max(1, int(share * patches))
+
+
+def project(pool: Pool, dimensions: int, rng: np.random.Generator) -> np.ndarray:
+    """Random linear projection [R, D] with the weights that torch's Linear layer starts with (PatchCore's release)."""
+    images, patches, channels = pool.shape
+    bound = channels**-0.5
+    weights_CD = torch.from_numpy(
+        rng.uniform(-bound, bound, (channels, dimensions)).astype(np.float32)
+    )
+    projected_NPD = np.empty((images, patches, dimensions), dtype=np.float32)
+    for first, block_nPC in pool.blocks():
+        projected_NPD[first : first + len(block_nPC)] = torch.from_numpy(block_nPC) @ weights_CD
+    return projected_NPD.reshape(-1, dimensions)
+
+
+def distance_to_starts(rows_RD: np.ndarray, starts: int, rng: np.random.Generator) -> np.ndarray:
+    """Mean distance [R] to a few random patches: what the released, approximate greedy search begins with."""
+    chosen = rng.choice(len(rows_RD), min(starts, len(rows_RD)), replace=False)
+    return _distances(torch.from_numpy(rows_RD), torch.from_numpy(rows_RD[chosen])).mean(1).numpy()
+
+
+def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
+    """Euclidean length [R] of each patch's distances to all: what the exact greedy search begins with."""
+    rows = torch.from_numpy(rows_RD)
+    blocks = rows.split(BLOCK)
+    squares = [
+        torch.stack([_distances(some, others).square().sum(dim=1) for others in blocks]).sum(dim=0)
+        for some in blocks
+    ]
+    return torch.cat(squares).sqrt().numpy()
+
+
+def farthest_first(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np.ndarray:
+    """Positions [K] of patches picked one after the other, each the farthest from those before it.
+
+    Every patch has an anchor, at first `initial_R` and then never more than its distance to a pick; the largest is
+    picked next, the first of equal ones. A pick must lower the anchors of all patches, which takes reading all of
+    them. Here it lowers at first those of the patches with the largest anchors alone: as long as one of these is above
+    all others' it is the largest of all. When it is not, the round ends and the others are lowered for all its picks at
+    once, by one product. The picks are those of the plain search, but for rounding.
+
+    Args:
+        rows_RD: Patches.
+        count: Picks K; patches that are picked twice count twice.
+        initial_R: Anchors to begin with; a patch of anchor 0 is not picked as long as there are others.
+
+    >>> numbers = np.array([[0.0], [1.0], [2.0], [10.0]], dtype=np.float32)
+    >>> farthest_first(numbers, 3, distance_to_all(numbers))
+    array([3, 0, 2])
+    """
+    rows = torch.as_tensor(rows_RD, dtype=torch.float32, device=default_device())
+    anchors = torch.tensor(initial_R, dtype=torch.float32, device=rows.device)
+    picks: list[int] = []
+    while len(picks) < count:
+        picked = _round(rows, anchors, count - len(picks))
+        for start in range(0, len(rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            near = _distances(rows[part], rows[picked]).amin(dim=1)
+            torch.minimum(anchors[part], near, out=anchors[part])
+        anchors[picked] = 0
+        picks += picked
+    return np.array(picks, dtype=np.int64)
+
+
+def _round(rows: Tensor, anchors: Tensor, most: int) -> list[int]:
+    """Pick among the patches with the largest anchors until one of the others may be next."""
+    size = min(CANDIDATES, len(rows))
+    largest = anchors.topk(min(size + 1, len(rows)))
+    others = float(largest.values[size]) if len(rows) > size else -1.0
+    candidates = largest.indices[:size].sort().values  # so that the first of equal ones is found
+    near, own = rows[candidates], anchors[candidates]
+    squares = near.square().sum(dim=1)
+    picked = [int(anchors.argmax())]
+    while True:
+        pick = rows[picked[-1]]
+        square = torch.addmv(squares, near, pick, alpha=-2).add_(pick @ pick).clamp_(min=0)
+        torch.minimum(own, square.sqrt_(), out=own)
+        own[candidates == picked[-1]] = 0
+        if len(picked) == most:
+            return picked
+        value, place = own.max(dim=0)
+        if value <= others:
+            return picked
+        picked.append(int(candidates[place]))
+
+
+def _distances(left: Tensor, right: Tensor) -> Tensor:
+    square = torch.addmm(right.square().sum(dim=1), left, right.T, alpha=-2)
+    return square.add_(left.square().sum(dim=1, keepdim=True)).clamp_(min=0).sqrt_()

@@ -1,0 +1,1 @@
+"""What EfficientAD-M and AD2 share: networks, losses, training and pixels."""

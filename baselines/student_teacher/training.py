@@ -1,0 +1,213 @@
+"""How a student is trained: the one loop of EfficientAD and AD2, and the scorer that it leaves.
+
+Legend: B images in a batch, N images, S pixels of a side, K channels of the teacher, G places of a side, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.patch_bank.banks import of_categories
+from baselines.student_teacher.networks import StudentTeacher, restored
+from baselines.student_teacher.pixels import jittered, read_foreign, read_pixels, split_off
+from harness.datasets import images_below
+from harness.errors import InputError
+from harness.features import CategoryImages, ImageSet
+from harness.features.pdn import described_by, standardised
+from harness.runtime.compute import Compute, World, default_device, exact_convolutions, one_thread
+from harness.training import Trained, state_of
+
+if TYPE_CHECKING:
+    from baselines.efficient_ad import EfficientAD
+
+
+class Objective(Protocol):
+    """What a student learns of its teacher."""
+
+    def loss(self, squared_BKGG: Tensor, student_BKGG: Tensor) -> Tensor:
+        """A scalar, of squared differences and of what the student says instead of the teacher."""
+
+    def image_weights(self, student_BKGG: Tensor) -> Tensor | None:
+        """What every image of a batch counts for the autoencoder, [B]; None for 1."""
+
+
+@dataclass(frozen=True)
+class StudentTrained(Trained):
+    """What a training leaves, and on how many foreign images."""
+
+    penalty_images: int = 0
+
+
+@dataclass(frozen=True)
+class StudentScorer:
+    """Scores images by the student of their category."""
+
+    history: Mapping[str, StudentTrained]
+    """By category."""
+    image_size: int
+
+    @property
+    def numbers(self) -> Mapping[str, tuple[float, ...]]:
+        """See `harness.detectors.WithNumbers`."""
+        counts = (float(trained.penalty_images) for trained in self.history.values())
+        return {"penalty_images": tuple(counts)}
+
+    def score(self, images: ImageSet) -> np.ndarray:
+        """See `harness.detectors.Scorer.score`; one image at a time."""
+        trained = of_categories(list(self.history.values()), images, "category")
+        scores, device = [], default_device()
+        with one_thread(), torch.no_grad(), exact_convolutions():
+            for part, category in zip(trained, images.categories, strict=True):
+                network = restored(part.state, image_size=self.image_size).to(device)
+                for i in range(len(category.rows_N)):
+                    pixels = read_pixels(category, np.array([i]), self.image_size).to(device)
+                    scores.append(network.scores(pixels).cpu().numpy())
+        return np.concatenate(scores)
+
+
+def fit_students(
+    settings: EfficientAD, objective: Objective, images: ImageSet, *, seed: int, compute: Compute
+) -> StudentScorer:
+    """Train a student for each category with this objective."""
+    teacher = settings.teacher_weights()
+    history = {
+        name: compute.train(run_student, _Job(name, settings, objective, category, teacher, seed))
+        for name, category in ((f"training {i}", c) for i, c in enumerate(images.categories))
+    }
+    return StudentScorer(history, settings.image_size)
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    settings: EfficientAD
+    objective: Objective
+    images: CategoryImages
+    teacher: Mapping[str, np.ndarray]
+    seed: int
+
+
+def run_student(world: World, job: _Job) -> StudentTrained:
+    """Train a student, from its last checkpoint if there is one.
+
+    Losses are of whole batches: processes that would share a training do all of it each.
+
+    Raises:
+        InputError: the loss is not finite, or the pixels or the folder of foreign images are missing.
+    """
+    with torch.random.fork_rng(), exact_convolutions():
+        run = _Run(world, job)
+        while run.step < job.settings.steps:
+            run.take_step()
+            world.report(job.name, run.step, job.settings.steps, run.losses[-1])
+        run.network.learn_quantiles(run.validation_maps())
+    losses_T = np.array(run.losses)
+    return StudentTrained(state_of(run.network), losses_T, penalty_images=len(run.foreign))
+
+
+class _Run:
+    """A training under way. What a step draws depends on its number alone, so there is no generator to keep."""
+
+    def __init__(self, world: World, job: _Job) -> None:
+        self.world, self.job, settings = world, job, job.settings
+        split = np.random.default_rng([job.seed, 1])
+        self.trained_on, self.held_out = split_off(
+            len(job.images.rows_N), settings.validation, split
+        )
+        self.foreign = images_below(Path(settings.penalty)) if settings.penalty else []
+        torch.manual_seed(job.seed)
+        self.network = StudentTeacher(
+            described_by(job.teacher), width=settings.width, image_size=settings.image_size
+        ).to(world.device)
+        self.optimizer = torch.optim.Adam(
+            self.network.trainable(), weight_decay=settings.weight_decay
+        )
+        self.losses: list[float] = []
+        if world.checkpoints and (saved := world.checkpoints.load(job)):
+            self._restore(saved)
+        else:
+            self.network.learn_statistics(self._read(np.array([i])) for i in self.trained_on)
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return len(self.losses)
+
+    def take_step(self) -> None:
+        """Train on the next batch."""
+        settings, rng = self.job.settings, np.random.default_rng([self.job.seed, 2, self.step])
+        torch.manual_seed(int(rng.integers(2**62)))
+        for group in self.optimizer.param_groups:
+            late = self.step >= int(0.95 * settings.steps)
+            group["lr"] = settings.learning_rate * (0.1 if late else 1)
+        loss = self._loss(self._read(self._batch()), rng)
+        self.losses.append(loss.item())
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"The student's loss is {self.losses[-1]} at step {self.step - 1}: lower the learning rate."
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        checkpoints, ended = self.world.checkpoints, self.step == settings.steps
+        if checkpoints and self.world.rank == 0 and (ended or self.step % checkpoints.every == 0):
+            checkpoints.save(self.job, self._state())
+
+    def validation_maps(self) -> np.ndarray:
+        """Maps [N, 2, G, G] of the images that were held out."""
+        self.network.eval()
+        return np.concatenate(
+            [self.network.maps(self._read(np.array([i]))).cpu().numpy() for i in self.held_out]
+        )
+
+    def _batch(self) -> np.ndarray:
+        """Positions of the next images: full batches of a shuffled pass, or all images if they are fewer."""
+        count = len(self.trained_on)
+        size = min(self.job.settings.batch_size, count)
+        turn, place = divmod(self.step, count // size)
+        order = np.random.default_rng([self.job.seed, 3, turn]).permutation(self.trained_on)
+        return order[place * size : (place + 1) * size]
+
+    def _read(self, positions_B: np.ndarray) -> Tensor:
+        size = self.job.settings.image_size
+        return read_pixels(self.job.images, positions_B, size).to(self.world.device)
+
+    def _loss(self, images_B3SS: Tensor, rng: np.random.Generator) -> Tensor:
+        """What the student has to learn of the teacher, of nothing, and of the autoencoder; what that has to learn."""
+        network, objective = self.network.train(), self.job.objective
+        clean, channels = standardised(images_B3SS), network.channels
+        student = network.student(clean)[:, :channels]
+        loss = objective.loss((network.taught(clean) - student).square(), student)
+        if self.foreign:
+            file = self.foreign[rng.integers(len(self.foreign))]
+            foreign = read_foreign(file, self.job.settings.image_size, rng).to(self.world.device)
+            loss = loss + network.student(standardised(foreign))[:, :channels].square().mean()
+        moved = standardised(jittered(images_B3SS, rng))
+        rebuilt, follows = network.autoencoder(moved), network.student(moved)[:, channels:]
+        rebuilding = (network.taught(moved) - rebuilt).square()
+        following = (rebuilt - follows).square()
+        weights_B = objective.image_weights(student)
+        if weights_B is not None:
+            rebuilding, following = (
+                part * weights_B.view(-1, 1, 1, 1) for part in (rebuilding, following)
+            )
+        return loss + rebuilding.mean() + following.mean()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+        }
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.losses = saved["losses"]

@@ -1,0 +1,107 @@
+"""Read every file of a dataset and say what is odd.   python -m harness check magnetic_tile --data folder"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from harness.datasets import Dataset
+from harness.datasets.btad import BTAD
+from harness.datasets.folder import Folder
+from harness.datasets.magnetic_tile import MagneticTile
+from harness.datasets.mpdd import MPDD
+from harness.datasets.mvtec_ad import MVTecAD
+from harness.datasets.mvtec_loco import MVTecLOCO
+from harness.datasets.real_iad import RealIAD
+from harness.datasets.textures import Textures
+from harness.datasets.validation import Inspection, count_images, inspect
+from harness.datasets.visa import VisA
+from harness.errors import UsageError, paragraph
+from harness.images import ImageIndex
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        MVTecAD(),
+        VisA(),
+        RealIAD(),
+        MVTecLOCO(),
+        BTAD(),
+        MPDD(),
+        MagneticTile(),
+        Textures(),
+        Folder(),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Read every file of a dataset and say what is missing, broken or odd; exit code 1 if a run would fail."""
+
+    dataset: Annotated[str, tyro.conf.Positional]
+    """Its name, e.g. mvtec_ad, visa, real_iad, mvtec_loco, btad, mpdd, magnetic_tile, textures, folder."""
+    data: Path
+    """Root folder of the dataset."""
+    json: bool = False
+    """Print JSON for machines instead of tables."""
+    cache: Path = Path("cache")
+    """Folder that remembers which files were read."""
+
+    def run(self) -> int:
+        """Check; return the exit code."""
+        dataset = known_dataset(self.dataset)
+        inspection = inspect(dataset, self.data, ImageIndex(self.cache / "images.json"))
+        print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
+        return int(bool(inspection.fatal))
+
+
+def known_dataset(name: str | None) -> Dataset:
+    """Look a dataset up by its name.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"There is no dataset {name!r}. Datasets: {', '.join(DATASETS)}.")
+    return DATASETS[name]
+
+
+def as_text(dataset: Dataset, inspection: Inspection) -> str:
+    """Counts and sizes as a table, findings as paragraphs."""
+    counts = count_images(inspection.samples)
+    counts["size"] = [_size_text(inspection.sizes.get(str(category))) for category in counts.index]
+    counts = counts.loc[:, (counts != 0).any()]
+    lines = [dataset.name, paragraph(dataset.source), "", counts.to_markdown(), ""]
+    for finding in sorted(inspection.findings, key=lambda finding: not finding.fatal):
+        lines.append(paragraph(f"{'ERROR' if finding.fatal else 'warning'}: {finding.text}"))
+    errors = len(inspection.fatal)
+    verdict = f"{errors} errors: a run would fail." if errors else "A run would work."
+    return "\n".join([*lines, f"{verdict} {len(inspection.findings) - errors} warnings."])
+
+
+def as_json(dataset: Dataset, inspection: Inspection) -> str:
+    """Everything that was found, with all file names."""
+    return json.dumps(
+        {
+            "dataset": dataset.name,
+            "source": dataset.source,
+            "digest": inspection.digest,
+            "counts": count_images(inspection.samples).to_dict("index"),
+            "sizes": inspection.sizes,
+            "findings": [asdict(finding) for finding in inspection.findings],
+            "would_fail": bool(inspection.fatal),
+        },
+        indent=2,
+    )
+
+
+def _size_text(size: tuple[int, int, int, int] | None) -> str:
+    if size is None:
+        return ""
+    widths, heights = [f"{a}" if a == b else f"{a}-{b}" for a, b in (size[:2], size[2:])]
+    return f"{widths} x {heights}"

@@ -1,0 +1,100 @@
+"""Look for what would stand in the way of a study.   python -m harness doctor"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from harness.cli import machine as doctor
+from harness.cli.check import known_dataset
+from harness.cluster.options import Where
+from harness.datasets.validation import inspect_or_refuse
+from harness.errors import InputError, paragraph
+from harness.images import ImageIndex
+from harness.runtime.environment import prepare_environment
+from harness.tracking import Tracker
+from harness.tracking.connection import artifacts_at, default_uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Look for what would stand in the way of a study, and say how to mend it; exit code 1 if there is anything."""
+
+    dataset: str | None = None
+    """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
+    data: Path | None = None
+    """Its root folder."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+
+    def run(self) -> int:
+        """Examine; return the exit code."""
+        prepare_environment(self.where.address)
+        with ExitStack() as lasting:
+            answers = doctor.examine(self._checks(lasting))
+        for answer in answers:
+            mark = "ok   " if answer.sound else "FAULT"
+            print(
+                textwrap.indent(paragraph(answer.text), " " * 16).replace(
+                    " " * 16, f"{mark} {answer.what:<10}", 1
+                )
+            )
+        faults = sum(not answer.sound for answer in answers)
+        print(f"{faults} faults." if faults else "Nothing stands in the way.")
+        return int(bool(faults))
+
+    def _checks(self, lasting: ExitStack) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "python", doctor.python
+        yield "encoder", doctor.encoder
+        yield "gpu", doctor.gpu
+        yield "disk", lambda: doctor.disk(self._folders)
+        if url := self.where.url:
+            yield "storage", lambda: doctor.storage(url)
+        yield "limits", doctor.limits
+        yield "tracking", self._tracking
+        yield "ray", lambda: self._ray(lasting)
+        yield from self._cluster()
+        if self.dataset or self.data:
+            yield "data", self._data
+
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.where.cached, self.where.results
+
+    def _tracking(self) -> str:
+        tracker = Tracker(default_uri(self.where.results), "doctor")
+        answer = tracker.reach()
+        if self.where.url and tracker.file:  # a server keeps artifacts itself
+            artifacts_at(f"{self.where.url}/artifacts")
+        return answer
+
+    def _ray(self, lasting: ExitStack) -> str:
+        from harness.cluster.health import ray_works
+        from harness.cluster.session import session
+
+        lasting.enter_context(session(self.where.address))
+        return ray_works(self.where.address)
+
+    def _cluster(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """What can be asked of a cluster once there is a session."""
+        from harness.cluster import health
+        from harness.cluster.session import connected
+
+        if connected():
+            yield "dashboard", health.dashboard_answers
+            yield "seats", lambda: health.seats_of(self.where.sharing)
+            yield "folders", lambda: health.folders_are_shared(self._folders)
+
+    def _data(self) -> str:
+        dataset = known_dataset(self.dataset)
+        if self.data is None:
+            raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
+        samples = inspect_or_refuse(
+            dataset, self.data, ImageIndex(self.where.cached / "images.json")
+        ).samples
+        return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"

@@ -1,0 +1,55 @@
+"""A stored experiment run again and compared.   python -m harness verify RUN --data folder"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from harness.runtime.environment import prepare_environment
+from harness.tracking import Tracker
+from harness.tracking.connection import default_uri
+
+SHOWN = 10
+"""Differences that are printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Run a stored experiment again and print how far its numbers are from the stored ones; exit code 1 if any is."""
+
+    run_id: Annotated[str, tyro.conf.Positional]
+    """Id of the run, as in MLflow and in runs.csv of an exported study."""
+    data: Path
+    """Root folder of its dataset."""
+    runs: Path = Path("runs")
+    """Folder for results."""
+    cache: Path = Path("cache")
+    """Folder with room for what is computed meanwhile: nothing that lies there is read, and nothing stays."""
+
+    def run(self) -> int:
+        """Verify; return the exit code."""
+        prepare_environment()
+        from harness.cluster.ray_compute import OnRay, hire
+        from harness.cluster.session import session
+        from harness.experiment.reproduce import verify
+
+        tracker = Tracker(default_uri(self.runs), "verify")
+        before = tracker.run(self.run_id)
+        before.record()  # refused before Ray starts
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.cache) as scratch, session(), hire() as crew:
+            compute = OnRay(Path(scratch), crew=crew)
+            found = verify(before, data=self.data, cache=self.cache, compute=compute)
+        off = found.values[found.values["difference"] != 0]
+        counts = f"{len(found.values)} numbers, {len(off)} differ, by {found.largest:.3g} at most"
+        print(f"{found.experiment.name}: {counts}")
+        if len(off):
+            order = off["difference"].abs().sort_values(ascending=False).index
+            print(off.loc[order].head(SHOWN).to_markdown(index=False, floatfmt=".6f"))
+            for name, (then, now) in found.surroundings.items():
+                print(f"{name} was {then}, is {now}")
+        return int(bool(len(off)))

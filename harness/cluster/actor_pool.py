@@ -1,0 +1,175 @@
+"""Actors that work through items together, and go on when one of them, or the machine it is on, is lost."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any
+
+import ray
+from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+
+from harness.runtime.compute import one_thread
+
+AHEAD = 2
+"""Items that an actor has at a time, so that it never waits for the next one."""
+UNFETCHED = 8
+"""Items per actor that may be finished or at work beyond the one that is wanted next."""
+LOSSES = 3
+"""How often an item may be lost with the actor that has it, before it is taken for the cause."""
+
+
+class Worker:
+    """Applies functions to items, one at a time, in a process that keeps what they load."""
+
+    def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
+        """Apply a function on one CPU thread."""
+        with one_thread():
+            return function(item)
+
+
+_ACTOR = ray.remote(Worker)
+
+
+@dataclass
+class _Work:
+    """A sequence of items on its way through a crew."""
+
+    function_here: Callable[[Any], Any]
+    function: ray.ObjectRef
+    items: Sequence[Any]
+    todo: list[int]
+    """Positions, as a heap: what is lost comes before what is new."""
+    running: dict[ray.ObjectRef, tuple[int, Any]] = field(default_factory=dict)
+    finished: dict[int, Any] = field(default_factory=dict)
+    failed: dict[int, Exception] = field(default_factory=dict)
+    losses: Counter[int] = field(default_factory=Counter)
+
+
+class Crew:
+    """Actors that work through sequences of items, one sequence after the other.
+
+    What is lost with an actor goes to the others, and a successor joins them as soon as the cluster has room for it;
+    Ray's own restarts would keep the items of the dead waiting for that room.
+    """
+
+    def __init__(self, size: int, resources: Mapping[str, float]) -> None:
+        """Start `size` actors that take `resources` each (see `harness.cluster.session.slots`)."""
+        self._resources = resources
+        self._horizon = UNFETCHED * max(1, size)
+        self._actors: set[Any] = set()
+        self._joining: dict[ray.ObjectRef, Any] = {}
+        self._free: deque[Any] = deque()
+        for _ in range(size):
+            self._hire()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all actors."""
+        for actor in self._actors:
+            ray.kill(actor)
+
+    def results(
+        self, function: Callable[[Any], Any], items: Sequence[Any], *, own_hands: bool = False
+    ) -> Iterator[Any]:
+        """Yield function(item) in the items' order.
+
+        Args:
+            function: What to do.
+            items: What to do it with.
+            own_hands: Work on items in the calling process, too: for one that has a core and would only wait.
+
+        Raises:
+            Exception: what the function raised for the first item that it failed for, as it was raised.
+            RayActorError: an item was lost too often.
+        """
+        work = _Work(function, ray.put(function), items, list(range(len(items))))
+        try:
+            for position in range(len(items)):
+                while True:
+                    before = position + self._horizon
+                    self._hand_out(work, before=before)
+                    if position in work.failed:
+                        raise work.failed[position]
+                    if position in work.finished:
+                        break
+                    if own_hands and work.todo and work.todo[0] < before:
+                        while self._collect(work, timeout=0):
+                            pass
+                        self._hand_out(work, before=before)
+                        _do_next(work)
+                    else:
+                        self._collect(work)
+                yield work.finished.pop(position)
+        finally:
+            self._free.extend(actor for _, actor in work.running.values() if actor in self._actors)
+
+    def _hire(self) -> None:
+        actor = _ACTOR.options(**self._resources).remote()
+        self._actors.add(actor)
+        self._joining[actor.__ray_ready__.remote()] = actor
+
+    def _hand_out(self, work: _Work, *, before: int) -> None:
+        while self._free and work.todo and work.todo[0] < before:
+            busy = {actor for _, actor in work.running.values()}
+            actor = next((actor for actor in self._free if actor not in busy), self._free[0])
+            if actor in busy and len(work.todo) < len(self._actors):
+                return  # the last items are for those that will be free, or have joined, first
+            self._free.remove(actor)
+            position = heappop(work.todo)
+            reference = actor.apply.remote(work.function, work.items[position])
+            work.running[reference] = position, actor
+
+    def _collect(self, work: _Work, *, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds, for what happens next: an actor joins, an item is finished, or lost.
+
+        Returns:
+            Whether something happened.
+        """
+        expected = [*self._joining, *work.running]
+        ready, _ = ray.wait(expected, num_returns=1, timeout=timeout) if expected else ([], [])
+        if not ready:
+            return False
+        (reference,) = ready
+        if reference in self._joining:
+            self._free.extend([self._joining.pop(reference)] * AHEAD)
+            return True
+        position, actor = work.running.pop(reference)
+        try:
+            work.finished[position] = ray.get(reference)
+        except RayTaskError as error:
+            work.failed[position] = error.cause
+            self._free.append(actor)
+        except (RayActorError, ObjectLostError):
+            work.losses[position] += 1
+            heappush(work.todo, position)
+            self._replace(actor)
+            if work.losses[position] > LOSSES:
+                raise
+        else:
+            if actor in self._actors:
+                self._free.append(actor)
+        return True
+
+    def _replace(self, actor: Any) -> None:
+        """Take an actor off the crew, once, and hire another."""
+        if actor in self._actors:
+            self._actors.remove(actor)
+            self._free = deque(other for other in self._free if other != actor)
+            ray.kill(actor)
+            self._hire()
+
+
+def _do_next(work: _Work) -> None:
+    """Work on the next item in this process, if there is one left."""
+    if work.todo:
+        position = heappop(work.todo)
+        try:
+            with one_thread():
+                work.finished[position] = work.function_here(work.items[position])
+        except Exception as error:  # noqa: BLE001 - raised when it is this item's turn
+            work.failed[position] = error

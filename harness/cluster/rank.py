@@ -1,0 +1,53 @@
+"""Label correction on Ray: encoding and memory on all cores, training in this process."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.session import session
+from harness.detectors.meds import MeDS
+from harness.features.encoder import Encoder
+from harness.networks.dinomaly import Dinomaly
+from harness.ranking.label_correction import Ranking, rank
+from harness.training.optimizer import Training
+
+NETWORK = Dinomaly(width=64, depth=2, heads=2, discard=0.5)
+"""Small enough to train on a laptop; that of the profile `mtd`."""
+
+
+@dataclass
+class _Bar:
+    """Progress of training as a bar."""
+
+    bar: tqdm
+
+    def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
+        """See `harness.runtime.compute.ProgressCallback`."""
+        self.bar.set_description(phase, refresh=False)
+        self.bar.update()
+
+
+def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
+    """Rank the images of a folder with MeDS on the shipped encoder; see `harness.ranking.label_correction.rank`."""
+    distillation = max(1, steps // 4)
+    detector = MeDS(
+        network=replace(NETWORK, ramp_steps=steps // 2),
+        distillation=Training(steps=distillation),
+        finetuning=Training(steps=steps - distillation),
+    )
+    cache.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=cache) as scratch,
+        session(),
+        hire() as crew,
+        tqdm(total=steps, leave=False, disable=None) as bar,
+    ):
+        compute = OnRay(Path(scratch), crew=crew, report=_Bar(bar))
+        return rank(
+            folder, detector=detector, encoder=Encoder(), cache=cache, seed=seed, compute=compute
+        )

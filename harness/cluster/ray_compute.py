@@ -1,0 +1,100 @@
+"""`Compute` on Ray: actors for blocks of work, Ray Train for loops. The same bits as in process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchTrainer
+from tqdm import tqdm
+
+from harness.cluster.actor_pool import Crew
+from harness.cluster.session import free_slots, slots
+from harness.runtime.checkpoints import Checkpoints
+from harness.runtime.compute import (
+    Item,
+    Job,
+    Outcome,
+    ProgressCallback,
+    World,
+    default_device,
+    ignore_progress,
+    one_thread,
+)
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Both verbs on the connected Ray cluster."""
+
+    storage: Path
+    """Folder for the records of training runs; shared by all machines of a cluster."""
+    crew: Crew | None = None
+    """Actors that do all maps; None for the calling process, helped by actors where cores are free."""
+    workers: int = 0
+    """Worker processes of a training loop; 0 runs it in the calling process (Ray Train's local mode)."""
+    report: ProgressCallback = ignore_progress
+    checkpoints: Checkpoints | None = None
+    """Where training is saved; a loop whose worker dies begins anew without."""
+    retries: int = 3
+    """How often the worker processes of a loop are started again after one died (Ray Train's max_failures)."""
+
+    def map(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
+    ) -> Iterator[Outcome]:
+        """See `Compute.map`; the next item goes to the actor that is free first."""
+        if not items:
+            return
+        helpers = min(len(items) - 1, free_slots())
+        with nullcontext(self.crew) if self.crew else hire(helpers) as crew:
+            results = crew.results(function, items, own_hands=self.crew is None)
+            yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
+
+    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+        """See `Compute.train`: through Ray Train, in this process or in worker processes."""
+        _, share = slots()
+        retries = self.retries if self.workers else 0
+        trainer = TorchTrainer(
+            _train_worker,
+            train_loop_config={
+                "loop": loop,
+                "job": job,
+                "report": self.report,
+                "checkpoints": self.checkpoints,
+                "workers": self.workers,
+            },
+            scaling_config=ScalingConfig(
+                num_workers=self.workers,
+                use_gpu=share["num_gpus"] > 0,
+                resources_per_worker={"CPU": share["num_cpus"], "GPU": share["num_gpus"]},
+            ),
+            run_config=RunConfig(
+                storage_path=str(self.storage.absolute()),
+                # A worker that dies while it starts is the controller's failure to Ray.
+                failure_config=FailureConfig(
+                    max_failures=retries, controller_failure_limit=retries
+                ),
+                logging_config=LoggingConfig(log_level="ERROR"),
+            ),
+        )
+        return trainer.fit().return_value
+
+
+def hire(size: int | None = None) -> Crew:
+    """A crew of one actor per slot of the cluster, at most `size`."""
+    free, resources = slots()
+    return Crew(free if size is None else min(free, size), resources)
+
+
+def _train_worker(config: dict[str, Any]) -> Any:
+    # Ray's local mode, without workers, has a rank only inside a trial.
+    rank = get_context().get_world_rank() if config["workers"] else 0
+    report = config["report"] if rank == 0 else ignore_progress
+    world = World(default_device(), report, config["checkpoints"], rank, max(1, config["workers"]))
+    with one_thread():
+        outcome = config["loop"](world, config["job"])
+    return outcome if rank == 0 else None

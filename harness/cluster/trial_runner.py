@@ -1,0 +1,101 @@
+"""What the trials of a study share: its experiments, what was prepared for them, and where results go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cluster.progress_actor import Both, Reporter
+from harness.cluster.ray_compute import OnRay
+from harness.cluster.resources import Sharing
+from harness.experiment import Experiment, run_prepared
+from harness.experiment.preparation import Prepared
+from harness.runtime.checkpoints import Checkpoints
+from harness.runtime.hardware import describe_hardware
+from harness.tracking import Tracker
+from harness.tracking.leases import claimed
+from harness.tracking.run_writer import LossCurve, RunLog
+
+HEADLINE = "image_auroc"
+"""Metric shown beside every finished experiment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a trial needs besides the key of its experiment; lies in the object store once."""
+
+    experiments: Mapping[str, Experiment]
+    names: Mapping[str, str]
+    """By key of the experiment."""
+    prepared: Mapping[str, Prepared]
+    """By key of the experiment."""
+    data: Path
+    scratch: Path
+    checkpoints: Path
+    """Folder of half-trained networks, a folder in it per experiment; it outlives the study."""
+    tracker: Tracker
+    parent: str
+    environment: Mapping[str, str]
+    sharing: Sharing = Sharing()
+
+    def run_and_log(self, key: str, board: Any) -> dict[str, float]:
+        """Run one experiment, write it to MLflow, return its headline; wait for it if another study is at it.
+
+        Args:
+            key: Of the experiment.
+            board: Handle of the `ProgressBoard`.
+        """
+        checkpoints = Checkpoints(self.checkpoints / key)
+        with self._claim(key) as log:
+            if log is None:
+                found = self._finished(key)
+            else:
+                found = self._run(key, log, Reporter(self.names[key], board), checkpoints)
+            checkpoints.clear()
+        return found
+
+    def record_failure(self, key: str, reason: str) -> dict[str, Any]:
+        """Write why an experiment failed; unless another study has finished it meanwhile."""
+        with self._claim(key) as log:
+            if log is None:
+                return {"failure": "", **self._finished(key)}
+            log.fail(reason)
+        return {"failure": reason.strip().splitlines()[-1]}
+
+    def _finished(self, key: str) -> dict[str, float]:
+        values = self.tracker.finished_values(key, self.prepared[key].data_digest)
+        assert values is not None
+        return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
+
+    def _claim(self, key: str) -> AbstractContextManager[RunLog | None]:
+        """The right to run an experiment, and its run; None if any study has finished it."""
+        return claimed(
+            self.tracker,
+            self.experiments[key],
+            lock=self.checkpoints / key / "claim.lock",
+            name=self.names[key],
+            parent=self.parent,
+            data_digest=self.prepared[key].data_digest,
+            environment={**self.environment, **describe_hardware()},
+        )
+
+    def _run(
+        self, key: str, log: RunLog, reporter: Reporter, checkpoints: Checkpoints
+    ) -> dict[str, float]:
+        compute = OnRay(
+            self.scratch,
+            workers=self.sharing.workers,
+            retries=self.sharing.retries,
+            report=Both(reporter, LossCurve(log)),
+            checkpoints=checkpoints,
+        )
+        experiment = self.experiments[key]
+        result = run_prepared(experiment, self.prepared[key], data=self.data, compute=compute)
+        log.finish(result)
+        means = result.metrics.query("readout == 'all' and category == 'mean'").set_index("metric")[
+            "value"
+        ]
+        return {HEADLINE: float(means[HEADLINE]), "seconds": result.seconds}

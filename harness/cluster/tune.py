@@ -1,0 +1,65 @@
+"""A study as a Ray Tune run: experiments side by side, each logged once, failures recorded, the rest going on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import ray
+from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from harness.cluster.progress import Summary, Watcher
+from harness.cluster.progress_actor import ProgressBoard
+from harness.cluster.session import seats
+from harness.cluster.trial import trial
+from harness.cluster.trial_runner import Plan
+from harness.experiment import Experiment
+from harness.tracking.connection import must_answer
+
+TRIAL = 0.001
+"""Of a core, that Ray books for a trial: Tune wants something."""
+
+
+def sweep(plan: Plan) -> Summary:
+    """Run the experiments of a plan, as many at once as the cluster has room for.
+
+    Raises:
+        InputError: see `harness.cluster.session.seats`; or the tracking store cannot be written.
+    """
+    # Of a trial that dies it would print a traceback; the watcher says it in a line.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    count, resources = seats(plan.sharing)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
+    watcher = Watcher(plan.experiments, plan.names, board, count)
+    tuner = tune.Tuner(
+        # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
+        tune.with_resources(
+            tune.with_parameters(trial, plan=(ray.put(plan),), board=board, resources=resources),
+            {"cpu": TRIAL},
+        ),
+        # Plain strings: Tune would replace other values by placeholders in the trial's configuration.
+        param_space={"key": tune.grid_search(order(plan.experiments))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=count, reuse_actors=True),
+        run_config=tune.RunConfig(
+            storage_path=str(plan.scratch.absolute()), name="study", verbose=0, callbacks=[watcher]
+        ),
+    )
+    try:
+        tuner.fit()
+        with must_answer(plan.tracker.uri):
+            for key, reason in watcher.lost.items():
+                watcher.count(key, plan.record_failure(key, reason))
+    finally:
+        watcher.close()
+        ray.kill(board)
+    return watcher.summary
+
+
+def order(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Keys in the order of the study, but one of each kind of detector first: then the time left is known early."""
+    first: dict[str, str] = {}
+    for key, experiment in experiments.items():
+        first.setdefault(experiment.detector.name, key)
+    return [*first.values(), *(key for key in experiments if key not in first.values())]

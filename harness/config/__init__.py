@@ -1,0 +1,1 @@
+"""Settings as values: fingerprints, serialisation, files by content."""

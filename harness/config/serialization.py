@@ -1,0 +1,70 @@
+"""Experiments as plain data and back, so that a stored run can be read, checked and run again.
+
+A component is its class by its full name and all its settings; equal experiments have equal records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+from harness.config.moved import MOVED
+from harness.errors import InputError
+
+PACKAGES = ("harness", "baselines")
+"""Where components may come from."""
+CLASS = "class"
+
+
+def to_record(value: Any) -> Any:
+    """A component, tuple or plain value as what JSON can hold.
+
+    >>> from harness.noise import Noise
+    >>> to_record(Noise(ratio=0.2))["ratio"], to_record((1, None))
+    (0.2, [1, None])
+    """
+    if isinstance(value, tuple):
+        return [to_record(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    kind = type(value)
+    settings = {f.name: to_record(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {CLASS: f"{kind.__module__}.{kind.__qualname__}", **settings}
+
+
+def from_record(record: Any) -> Any:
+    """The value that a record was made of; settings that it lacks have their defaults.
+
+    Raises:
+        InputError: it names a class or a setting that this version does not have.
+    """
+    if isinstance(record, list):
+        return tuple(from_record(item) for item in record)
+    if not isinstance(record, dict):
+        return record
+    settings = {name: from_record(value) for name, value in record.items() if name != CLASS}
+    kind = _component(str(record.get(CLASS, "")))
+    unknown = sorted(set(settings) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise InputError(
+            f"The record sets {unknown[0]!r} of {record[CLASS]}, which this version does not know. Use the "
+            "version that made it; it is in the run's tag meds.git."
+        )
+    return kind(**settings)
+
+
+def _component(name: str) -> Any:
+    module, _, kind = MOVED.get(name, name).rpartition(".")
+    found = None
+    if module.split(".")[0] in PACKAGES:
+        try:
+            found = getattr(importlib.import_module(module), kind, None)
+        except ModuleNotFoundError:
+            found = None
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise InputError(
+            f"The record names a component {name!r}, which this version does not have. Use the version that made "
+            "it; it is in the run's tag meds.git."
+        )
+    return found

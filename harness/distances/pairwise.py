@@ -1,0 +1,120 @@
+"""Image-to-image nearest-neighbour distances, the one pass from which every memory is an index and a minimum (Eq. 1).
+
+D[n, p, m] is the distance of patch p of image n to its nearest patch of image m. The distance of a patch to a memory
+made of the images S is the minimum of D[n, p, m] over m in S, whatever S is: so one pass over all images that can ever
+be in a training set serves every subsampling ratio, ensemble size, seed, noise ratio and noise seed.
+
+Legend: N, I query images, P patches of a query, M, J bank images, Q patches of a bank image, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from harness.distances.int8 import Fast
+from harness.distances.kernels import Distance, Exact, Kernel
+from harness.errors import InputError
+from harness.runtime.compute import default_device
+
+Precision = Literal["exact", "fast"]
+TOGETHER = 16
+"""Images that one image is compared with at a time: few enough to be found in the cache by the next one."""
+
+
+def image_distances(
+    queries_NPC: np.ndarray,
+    bank_MQC: np.ndarray,
+    *,
+    distance: Distance = "cosine",
+    precision: Precision = "exact",
+    device: torch.device | None = None,
+) -> np.ndarray:
+    """Distance of every query patch to its nearest patch of every bank image.
+
+    Args:
+        queries_NPC: Features of the query images, any float type.
+        bank_MQC: Features of the bank images. For "cosine", and in fast mode, patches must have unit length.
+        distance: "cosine" is 1 - cos in [0, 2] (the release of MeDS), "euclidean" the Euclidean distance (the paper).
+        precision: "exact" is single precision; "fast" finds the nearest patch by 8-bit products and is never below the
+            exact value nor above it by more than `harness.distances.int8.fast_bound`.
+        device: Where to compute; the first GPU or the CPU by default.
+
+    Returns:
+        float32 [N, P, M].
+
+    Raises:
+        InputError: the shapes do not fit, a setting is unknown, a feature is NaN or infinite, or fast mode is asked
+            for patches that have no unit length.
+
+    >>> east, north = [1.0, 0.0], [0.0, 1.0]
+    >>> image_distances(np.array([[east, north]]), np.array([[east], [north]]))
+    array([[[0., 1.],
+            [1., 0.]]], dtype=float32)
+    """
+    return block_distances(
+        queries_NPC, bank_MQC, distance=distance, precision=precision, device=device
+    )[0]
+
+
+def block_distances(
+    first_IPC: np.ndarray,
+    second_JQC: np.ndarray,
+    *,
+    distance: Distance,
+    precision: Precision = "exact",
+    both: bool = False,
+    device: torch.device | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of the first images' patches to the second images and, if `both`, the other way round for free.
+
+    Where both sides are one array, each pair of images is multiplied once.
+
+    Returns:
+        float32 [I, P, J], and [J, Q, I] (empty unless `both`).
+
+    Raises:
+        InputError: see `image_distances`.
+    """
+    shapes = first_IPC.shape, second_JQC.shape
+    if first_IPC.ndim != 3 or second_JQC.ndim != 3 or shapes[0][2] != shapes[1][2]:
+        raise InputError(
+            f"queries and bank must be images x patches x channels of equal channels, got {shapes[0]} and {shapes[1]}."
+        )
+    kernel = _kernel(distance, precision, device or default_device())
+    one_array = both and first_IPC is second_JQC
+    forward_IJP = np.empty((shapes[0][0], shapes[1][0], shapes[0][1]), dtype=np.float32)
+    backward_JIQ = np.empty(
+        (shapes[1][0], shapes[0][0] if both else 0, shapes[1][1]), dtype=np.float32
+    )
+    patches = max(shapes[0][1], shapes[1][1])
+    with torch.inference_mode():
+        first = kernel.load(first_IPC, "first", patches=patches)
+        second = kernel.load(second_JQC, "second", patches=patches)
+        for j in range(0, shapes[1][0], TOGETHER):
+            stop = min(j + TOGETHER, shapes[1][0])
+            for i in range(stop if one_array else shapes[0][0]):
+                images = slice(max(i, j) if one_array else j, stop)
+                group = kernel.part(second, images)
+                along_JP, across_JQ = kernel.nearest(first, i, group, both=both)
+                forward_IJP[i, images] = along_JP.cpu()
+                if across_JQ is not None:
+                    backward_JIQ[images, i] = across_JQ.cpu()
+    if one_array:
+        lower = np.tril_indices(len(first_IPC), -1)
+        forward_IJP[lower] = backward_JIQ[lower]
+    # In one piece, as an actor's answer is handed over without a copy only then.
+    forward_IPJ = np.ascontiguousarray(forward_IJP.transpose(0, 2, 1))
+    if one_array:
+        return forward_IPJ, forward_IPJ
+    return forward_IPJ, np.ascontiguousarray(backward_JIQ.transpose(0, 2, 1))
+
+
+def _kernel(distance: Distance, precision: Precision, device: torch.device) -> Kernel[Any]:
+    if distance not in ("cosine", "euclidean"):
+        raise InputError(f"distance must be 'cosine' or 'euclidean', got {distance!r}.")
+    if precision not in ("exact", "fast"):
+        raise InputError(f"precision must be 'exact' or 'fast', got {precision!r}.")
+    return Exact(distance, device) if precision == "exact" else Fast(distance, device)

@@ -1,0 +1,5 @@
+"""From patch scores to metrics: the only package that reads masks."""
+
+from harness.evaluation.readouts import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
+
+__all__ = ["ALL", "FIT", "MEAN", "ORACLE", "Evaluation", "evaluate", "with_means"]

@@ -1,0 +1,51 @@
+"""Label correction: how early a detector's ranking of training images shows the contaminated ones (MeDS, section 5.5).
+
+An image is ranked by the mean of its highest patch scores, the score by which MeDS selects at its end (Eq. 11, t = T).
+
+Legend: N training images, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from harness.evaluation.readouts import with_means
+from harness.evaluation.theorem import TRAINING
+from harness.metrics import image_sweep, inspection_depth
+from harness.selection import robust_max
+
+AUPRC, DEPTH = "label_auprc", "inspection_depth"
+
+
+def quality_of(injected_N: np.ndarray, suspicion_N: np.ndarray) -> dict[str, float]:
+    """Average precision and inspection depth of a ranking; NaN where nothing is contaminated."""
+    return {
+        AUPRC: image_sweep(injected_N, suspicion_N).average_precision(),
+        DEPTH: inspection_depth(injected_N, suspicion_N),
+    }
+
+
+def ranking_quality(
+    scores_NP: np.ndarray, injected_N: np.ndarray, categories: Sequence[str]
+) -> pd.DataFrame:
+    """Quality of the ranking of every category's training images, where some of them are contaminated.
+
+    Args:
+        scores_NP: The detector's patch scores of the training images.
+        injected_N: Which of them are contaminated.
+        categories: Name of every image's category.
+
+    Returns:
+        A table with columns readout ("training"), category, metric, value: rows per category and their means.
+    """
+    suspicion_N, names_N = robust_max(scores_NP), np.array(categories)
+    rows = [
+        (TRAINING, str(name), metric, value)
+        for name in np.unique(names_N[injected_N])
+        for own in [names_N == name]
+        for metric, value in quality_of(injected_N[own], suspicion_N[own]).items()
+    ]
+    return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))

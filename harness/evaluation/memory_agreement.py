@@ -1,0 +1,68 @@
+"""Whether a detector agrees with memories about which training images stand out: a number that needs no label.
+
+Legend: N training images, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from harness.evaluation.readouts import with_means
+from harness.evaluation.theorem import TRAINING
+from harness.features import ImageSet
+from harness.memory import MemoryEnsemble
+from harness.memory.scores import memory_scores
+from harness.selection import robust_max
+
+METRIC = "memory_agreement"
+
+
+def agreement(
+    scores_NP: np.ndarray,
+    images: ImageSet,
+    categories: Sequence[str],
+    memories: Sequence[MemoryEnsemble],
+) -> pd.DataFrame:
+    """Rank correlation of a detector's image scores with those of memories, mean over the memories.
+
+    Args:
+        scores_NP: The detector's patch scores of the training images.
+        images: The training images.
+        categories: Name of every image's category.
+        memories: Whose scores are compared with; each is of these images.
+
+    Returns:
+        A table with columns readout, category, metric, value: a row per category and their mean.
+    """
+    ours_N, names_N = robust_max(scores_NP), np.array(categories)
+    theirs = [robust_max(memory_scores(images, images, memory)) for memory in memories]
+    rows = [
+        (
+            TRAINING,
+            name,
+            METRIC,
+            float(np.mean([_ranked(ours_N[own], each_N[own]) for each_N in theirs])),
+        )
+        for name in np.unique(names_N)
+        for own in [names_N == name]
+    ]
+    return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
+
+
+def _ranked(one_N: np.ndarray, other_N: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where all of one are equal, since it then says nothing of the other.
+
+    >>> _ranked(np.array([1.0, 2.0, 9.0]), np.array([1.0, 4.0, 5.0]))
+    1.0
+    >>> _ranked(np.ones(3), np.arange(3.0))
+    0.0
+    """
+    # Not by scipy.stats, which takes longer to import than a small study to plan.
+    one_N, other_N = (
+        pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2 for values in (one_N, other_N)
+    )
+    scale = float(np.sqrt((one_N @ one_N) * (other_N @ other_N)))
+    return float(one_N @ other_N) / scale if scale else 0.0

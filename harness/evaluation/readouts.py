@@ -1,0 +1,225 @@
+"""From patch scores to every metric: the only room that looks at masks.
+
+Two read-outs: `all` test images, and `unseen`, without the anomalies that were in the training set. Names of metrics
+that follow released code instead of the exact definition end in the code's name.
+
+Legend: N images, P patches, S evaluation size in pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness import anomaly_maps as maps
+from harness.anomaly_maps import DINOMALY, MapRule
+from harness.config.fingerprint import added
+from harness.datasets import GOOD, Dataset
+from harness.datasets.mvtec_loco import MVTecLOCO
+from harness.features.encoder import Encoder
+from harness.images import MaskRule, read_mask, resize_mask
+from harness.memory import MemoryEnsemble
+from harness.metrics import (
+    IMAGE_METRICS,
+    PIXEL_METRICS,
+    channel_sweep,
+    image_sweep,
+    object_sweep,
+    pixel_sweep,
+)
+from harness.metrics.as_released import adeval200, dinomaly200_aupro
+from harness.metrics.threshold_sweep import Sort, sort_in_place
+from harness.runtime.compute import default_device, device_sort
+
+ALL, UNSEEN, MEAN = "all", "unseen", "mean"
+FIT = "fit"
+"""Read-out of what a detector tells of its own fit."""
+ORACLE = "oracle"
+"""Read-out of what was chosen by its metrics on the test set: what some releases report, and no result."""
+SPRO_LIMIT = 0.05
+"""False-positive rate up to which MVTec LOCO AD integrates its sPRO."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How maps and masks are brought together."""
+
+    size: int = 256
+    """Side, in pixels, at which they are compared."""
+    mask_rule: MaskRule = "half"
+    """When a pixel of a resized mask is defective."""
+    maps: MapRule | None = added(None)
+    """How maps and image scores are made; None for the way of the detector's authors."""
+    training: bool = False
+    """Measure how far the scores part the training patches, too (see `harness.evaluation.theorem`)."""
+    agreement: tuple[MemoryEnsemble, ...] = added(())
+    """Memories that rank the training images, to compare with the detector (`harness.evaluation.memory_agreement`)."""
+    ranking: bool = added(False)
+    """True to measure how early a ranking of the training images finds the injected ones.
+
+    See `harness.evaluation.label_ranking`.
+    """
+
+
+def evaluate(
+    evaluation: Evaluation,
+    *,
+    dataset: Dataset,
+    encoder: Encoder,
+    test: pd.DataFrame,
+    seen_N: np.ndarray,
+    scores_NP: np.ndarray,
+    rule: MapRule = DINOMALY,
+    data: Path,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Compute all metrics per category, and their unweighted means over categories.
+
+    Args:
+        evaluation: Size and mask rule.
+        dataset: Tells how to read its masks.
+        encoder: Tells how masks are resized and cropped like the images.
+        test: Rows of the sample table that were scored.
+        seen_N: True where a test image was in the training set.
+        scores_NP: Patch scores of the test images.
+        rule: How maps are made of them, unless the evaluation says it.
+        data: Root of the dataset.
+
+    Returns:
+        A table with columns readout, category, metric, value, and the image scores [N].
+    """
+    rule = evaluation.maps or rule
+    rows: list[tuple[str, str, str, float]] = []
+    scores_N = np.empty(len(test))
+    for category in sorted(test["category"].unique()):
+        of_category = (test["category"] == category).to_numpy()
+        group = test[of_category]
+        maps_NSS = maps.anomaly_maps(
+            scores_NP[of_category], input_size=encoder.input_size, size=evaluation.size, rule=rule
+        )
+        scores_N[of_category] = rule.image_scores(scores_NP[of_category], maps_NSS)
+        masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
+        masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
+        measured = _Measured(dataset, data, group, scores_N[of_category], masks_NSS, maps_NSS)
+        readouts = {ALL: np.ones(len(group), dtype=bool)}
+        if seen_N[of_category].any():
+            readouts[UNSEEN] = ~(seen_N[of_category] & (group["defect"] != GOOD).to_numpy())
+        for readout, kept_N in readouts.items():
+            rows += [
+                (readout, category, metric, value) for metric, value in measured.metrics(kept_N)
+            ]
+        rows += [(ALL, category, metric, value) for metric, value in measured.published_metrics()]
+    return with_means(
+        pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
+    ), scores_N
+
+
+def with_means(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all categories, and after them every metric's unweighted mean over categories."""
+    means = metrics.groupby(["readout", "metric"], sort=False)["value"].mean().reset_index()
+    return pd.concat([metrics, means.assign(category=MEAN)], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Scores and truth of one category's test images."""
+
+    dataset: Dataset
+    data: Path
+    group: pd.DataFrame
+    scores_N: np.ndarray
+    masks_NSS: np.ndarray
+    maps_NSS: np.ndarray
+
+    def metrics(self, kept_N: np.ndarray) -> Iterator[tuple[str, float]]:
+        """Exact metrics over the kept images."""
+        labels_N = (self.group["defect"] != GOOD).to_numpy()
+        if isinstance(self.dataset, MVTecLOCO):
+            yield from self._loco_metrics(kept_N, labels_N)
+        else:
+            images = image_sweep(labels_N[kept_N], self.scores_N[kept_N])
+            yield from ((metric, measure(images)) for metric, measure in IMAGE_METRICS.items())
+        pixels = pixel_sweep(self.masks_NSS[kept_N], self.maps_NSS[kept_N], sort=_sort())
+        yield from ((metric, measure(pixels)) for metric, measure in PIXEL_METRICS.items())
+        if self.group["object"].nunique() < len(self.group):
+            names_N = self.group["object"].to_numpy()[kept_N]
+            objects = object_sweep(names_N, labels_N[kept_N], self.scores_N[kept_N])
+            for metric, measure in IMAGE_METRICS.items():
+                yield metric.replace("image", "object"), measure(objects)
+
+    def published_metrics(self) -> Iterator[tuple[str, float]]:
+        """Metrics as released code computes them, over all images."""
+        yield "pixel_aupro_dinomaly200", dinomaly200_aupro(self.masks_NSS, self.maps_NSS)
+        for metric, value in adeval200(self.masks_NSS, self.maps_NSS).items():
+            yield f"{metric}_adeval200", value
+
+    def _loco_metrics(
+        self, kept_N: np.ndarray, labels_N: np.ndarray
+    ) -> Iterator[tuple[str, float]]:
+        """Image metrics and sPRO against logical and structural anomalies apart, then averaged (LOCO's protocol)."""
+        kinds_N = self.group["defect"].to_numpy()
+        kinds = sorted(set(kinds_N[labels_N]))
+        parts = [kept_N & (~labels_N | (kinds_N == kind)) for kind in kinds]
+        sweeps = [image_sweep(labels_N[part], self.scores_N[part]) for part in parts]
+        for metric, measure in IMAGE_METRICS.items():
+            of_kinds = [measure(images) for images in sweeps]
+            yield metric, float(np.mean(of_kinds))
+            for kind, value in zip(kinds, of_kinds, strict=True):
+                yield f"{metric}_{kind.removesuffix('_anomalies')}", value
+        spro = [self._channels(part).aupro(SPRO_LIMIT) for part in parts]
+        yield f"pixel_auspro_{SPRO_LIMIT:g}", float(np.mean(spro))
+
+    def _channels(self, kept_N: np.ndarray) -> Any:
+        """Sweep of the annotated channels of some images, at their original size."""
+        assert isinstance(self.dataset, MVTecLOCO)
+        group = self.group[kept_N]
+        channels = [
+            self.dataset.channels(self.data / m) if isinstance(m, str) else []
+            for m in group["mask"]
+        ]
+        size = next(
+            (found[0].mask_HW.shape for found in channels if found), self.maps_NSS.shape[1:]
+        )
+        return channel_sweep(channels, _Resized(self.maps_NSS[kept_N], *size), sort=_sort())
+
+
+@dataclass(frozen=True)
+class _Resized(Sequence[np.ndarray]):
+    """Maps at the size of the original images, made when they are asked for."""
+
+    maps_NSS: np.ndarray
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.maps_NSS)
+
+    def __getitem__(self, i: Any) -> Any:
+        return maps.resize_map(self.maps_NSS[i], self.height, self.width)
+
+
+def _sort() -> Sort:
+    device = default_device()
+    return sort_in_place if device.type == "cpu" else device_sort(device)
+
+
+@functools.lru_cache(maxsize=32)
+def read_masks(
+    masks: tuple[Path | None, ...], above: int, encoder: Encoder, evaluation: Evaluation
+) -> np.ndarray:
+    """Masks of test images as booleans [N, S, S], seen through the encoder's resize and crop; read once per process."""
+    size, rule = evaluation.size, evaluation.mask_rule
+    masks_NSS = np.zeros((len(masks), size, size), dtype=bool)
+    for i, mask in enumerate(masks):
+        if mask is not None:
+            native_HW = read_mask(mask, above=above)
+            if encoder.crop_size is not None:
+                native_HW = encoder.crop(resize_mask(native_HW, encoder.image_size, rule))
+            masks_NSS[i] = resize_mask(native_HW, size, rule)
+    masks_NSS.flags.writeable = False
+    return masks_NSS

@@ -1,0 +1,96 @@
+"""A sheet of anomaly maps over a few test images, to look at beside the numbers.
+
+The images are the same for every detector: their labels and digests choose them, never a score.
+
+Legend: N images, P patches, T side of a tile in pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+from harness import anomaly_maps as maps
+from harness.anomaly_maps import MapRule
+from harness.datasets import GOOD, Dataset
+from harness.evaluation.overlay import overlay
+from harness.evaluation.readouts import Evaluation, read_masks
+from harness.features.encoder import Encoder
+
+TILE = 112
+"""Side of an image on the sheet, in pixels."""
+ANOMALOUS = 3
+"""Images of a category besides a normal one."""
+OUTLINE = (0, 230, 230)
+
+
+def choose(test: pd.DataFrame) -> list[int]:
+    """Positions of a category's images: a normal one, then anomalous ones, of different defects as far as there are.
+
+    Args:
+        test: Rows of the sample table, with digest.
+    """
+    ordered = test.reset_index(drop=True).sort_values("digest")
+    normal = ordered[ordered["defect"] == GOOD]
+    anomalous = ordered[ordered["defect"] != GOOD]
+    turns = anomalous.groupby(
+        "defect"
+    ).cumcount()  # the first of every defect before the second of any
+    anomalous = anomalous.assign(turn=turns).sort_values(["turn", "defect"], kind="stable")
+    return [*normal.index[:1], *anomalous.index[:ANOMALOUS]]
+
+
+def sheet(
+    evaluation: Evaluation,
+    *,
+    dataset: Dataset,
+    encoder: Encoder,
+    test: pd.DataFrame,
+    scores_NP: np.ndarray,
+    rule: MapRule,
+    data: Path,
+) -> Image.Image:
+    """A row per category: each chosen image with its mask's outline, and beside it its map over it.
+
+    Heat goes from the median to the 99.9th percentile of the category's patch scores. Arguments as of
+    `harness.evaluation.evaluate`.
+    """
+    rows = []
+    for category in sorted(test["category"].unique()):
+        of_category = (test["category"] == category).to_numpy()
+        group, own_NP = test[of_category], scores_NP[of_category]
+        picks = choose(group)
+        low, high = np.quantile(own_NP, [0.5, 0.999])
+        maps_NTT = maps.anomaly_maps(
+            own_NP[picks], input_size=encoder.input_size, size=TILE, rule=evaluation.maps or rule
+        )
+        heat_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
+        masks = tuple(data / m if isinstance(m, str) else None for m in group["mask"].iloc[picks])
+        masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
+        files = [data / image for image in group["image"].iloc[picks]]
+        images = [_tile(encoder.read(file)) for file in files]
+        tiles = [
+            tile
+            for image, mask_SS, heat_TT in zip(images, masks_NSS, heat_NTT, strict=True)
+            for tile in (_outlined(image, mask_SS), np.asarray(overlay(image, heat_TT)))
+        ]
+        blank = [np.full((TILE, TILE, 3), 255, np.uint8)] * (2 * (1 + ANOMALOUS) - len(tiles))
+        rows.append(np.hstack([*tiles, *blank]))
+    return Image.fromarray(np.vstack(rows))
+
+
+def _tile(pixels_CHW: np.ndarray) -> Image.Image:
+    image = Image.fromarray(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)))
+    return image.resize((TILE, TILE), Image.Resampling.BILINEAR)
+
+
+def _outlined(image: Image.Image, mask_SS: np.ndarray) -> np.ndarray:
+    small = Image.fromarray(mask_SS).resize((TILE, TILE), Image.Resampling.NEAREST)
+    mask_TT = np.asarray(small)
+    pixels = np.array(image)
+    pixels[binary_dilation(mask_TT) & ~mask_TT] = OUTLINE
+    return pixels

@@ -1,0 +1,173 @@
+"""How far the scores of training patches part the anomalous from the normal: Theorem 1 of MeDS, measured.
+
+For a query q let pi_q(r) be the share of training images that have a patch within r of it. A bank of m images drawn
+with replacement leaves q at a distance above r with probability (1 - pi_q(r))^m, so the gap between an anomalous and a
+normal query is Delta(m) = int (1 - pi_a)^m - (1 - pi_n)^m dr. With delta = pi_n - pi_a and
+omega(m, r) = m (1 - pi_n)^(m-1) its first order is Delta_0(m) = int delta omega dr; the remainder is never negative.
+All three are means over every pair of an anomalous and a normal patch (paper, section 3.2, appendix A, Fig. 3).
+
+Legend: M = N training images, P patches of each, Q normal and A anomalous patches, m draws, R radii, G cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.datasets import Dataset
+from harness.errors import InputError
+from harness.evaluation.readouts import MEAN, Evaluation, read_masks
+from harness.features import CategoryImages, ImageSet
+from harness.features.encoder import Encoder
+from harness.images import MaskRule
+from harness.memory import MemoryEnsemble, expected_scores
+from harness.memory.distance_tables import distances_among
+from harness.metrics import image_sweep
+
+RADII = 1024
+"""Steps of the integral over the radius."""
+CELLS = 30
+"""Cells of the histogram of scores."""
+TRAINING = "training"
+"""Name of the read-out."""
+SEEN_BY_GRID: MaskRule = "any"
+"""A training patch is anomalous if any of its pixels is."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Theorem 1 for one number of draws; in the units of the distance."""
+
+    total: float
+    """Delta(m): expected distance of an anomalous patch to the memory less that of a normal one. Exact."""
+    first_order: float
+    """Delta_0(m), integrated over `RADII` steps."""
+    best_draws: float
+    """m* = -1 / ln(1 - pi_n(r)), where omega peaks, at the radius at which delta is largest; NaN if pi_n is 0 or 1."""
+
+    @property
+    def remainder(self) -> float:
+        """epsilon_0(m) = Delta(m) - Delta_0(m)."""
+        return self.total - self.first_order
+
+
+def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> Gap:
+    """Decompose the gap between anomalous and normal patches (Theorem 1).
+
+    Args:
+        normal_QM: Distance of every normal patch to its nearest patch of every training image.
+        anomalous_AM: The same of every anomalous patch.
+        draws: Images per bank, m, drawn with replacement.
+
+    Raises:
+        InputError: one of the groups is empty, or see `harness.memory.banks.minimum_weights`.
+    """
+    if not len(normal_QM) or not len(anomalous_AM):
+        raise InputError("The gap of Theorem 1 needs normal and anomalous training patches.")
+    near, far = (expected_scores(group[None], draws)[0] for group in (normal_QM, anomalous_AM))
+    images = normal_QM.shape[1]
+    largest = float(max(normal_QM.max(), anomalous_AM.max()))
+    step = largest / RADII
+    radii_R = (np.arange(RADII) + 0.5) * step
+    missed = 1 - np.arange(images + 1) / images  # 1 - pi, by the number of images within r
+    omega = draws * missed ** (draws - 1)
+    normal_RK = _shares(normal_QM, radii_R)
+    anomalous_R = _shares(anomalous_AM, radii_R) @ (1 - missed)
+    normal_R = normal_RK @ (1 - missed)
+    first_order_R = normal_RK @ ((1 - missed) * omega) - anomalous_R * (normal_RK @ omega)
+    share = normal_R[np.argmax(normal_R - anomalous_R)]
+    best = -1 / np.log1p(-share) if 0 < share < 1 else np.nan
+    return Gap(float(far.mean() - near.mean()), float(first_order_R.sum() * step), float(best))
+
+
+def _shares(distances_QM: np.ndarray, radii_R: np.ndarray) -> np.ndarray:
+    """Share of the patches [R, M + 1] that have 0, 1, ..., M images within each radius."""
+    patches, images = distances_QM.shape
+    counts_RK = np.zeros((len(radii_R), images + 1))
+    for sorted_M in np.sort(distances_QM, axis=1):
+        within_R = np.searchsorted(sorted_M, radii_R, side="right")
+        counts_RK[np.arange(len(radii_R)), within_R] += 1
+    return counts_RK / patches
+
+
+def histogram(normal_Q: np.ndarray, anomalous_A: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Shares of the patches of both groups in `CELLS` cells of equal width from 0 to the largest score."""
+    largest = float(max(normal_Q.max(), anomalous_A.max())) or 1.0
+    yield "largest_score", largest
+    for name, scores in (("normal", normal_Q), ("anomalous", anomalous_A)):
+        counts_G, _ = np.histogram(scores, bins=CELLS, range=(0, largest))
+        yield from (
+            (f"{name}_patches_{cell:02}", count / len(scores))
+            for cell, count in enumerate(counts_G)
+        )
+
+
+def patch_auroc(normal_Q: np.ndarray, anomalous_A: np.ndarray) -> float:
+    """Probability that an anomalous patch scores above a normal one, ties counting half."""
+    labels = np.repeat([False, True], [len(normal_Q), len(anomalous_A)])
+    return image_sweep(labels, np.concatenate([normal_Q, anomalous_A])).auroc()
+
+
+def separation(
+    scores_NP: np.ndarray,
+    *,
+    dataset: Dataset,
+    encoder: Encoder,
+    train: pd.DataFrame,
+    images: ImageSet,
+    memory: MemoryEnsemble | None,
+    data: Path,
+) -> pd.DataFrame:
+    """Measure how far training patches are parted, per category that has injected images.
+
+    Args:
+        scores_NP: The detector's scores of the training images.
+        dataset: Tells how to read its masks.
+        encoder: Tells how masks are resized and cropped like the images.
+        train: Rows of the sample table that were trained on.
+        images: Their features.
+        memory: The detector's memory ensemble, if it has one: only then the gap is decomposed.
+        data: Root of the dataset.
+
+    Returns:
+        A table with columns readout ("training"), category, metric, value, means over categories included.
+    """
+    grid = math.isqrt(scores_NP.shape[1])
+    at_grid = Evaluation(size=grid, mask_rule=SEEN_BY_GRID)
+    rows: list[tuple[str, str, str, float]] = []
+    for number, (category, group) in enumerate(train.groupby("category")):
+        masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
+        anomalous_NP = read_masks(masks, dataset.mask_above, encoder, at_grid).reshape(-1, grid**2)
+        if not anomalous_NP.any():
+            continue
+        scores = scores_NP[images.category_N == number]
+        groups = scores[~anomalous_NP], scores[anomalous_NP]
+        measured = {"patch_auroc": patch_auroc(*groups), **dict(histogram(*groups))}
+        if memory is not None:
+            measured |= _decomposed(images.categories[number], anomalous_NP, memory)
+        rows += [(TRAINING, str(category), metric, value) for metric, value in measured.items()]
+    metrics = pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
+    means = metrics.groupby(["readout", "metric"], sort=False)["value"].mean().reset_index()
+    return pd.concat([metrics, means.assign(category=MEAN)], ignore_index=True)
+
+
+def _decomposed(
+    images: CategoryImages, anomalous_NP: np.ndarray, memory: MemoryEnsemble
+) -> dict[str, float]:
+    distances_NPM = distances_among(
+        images.features, images.rows_N, memory.distance, memory.precision
+    )
+    draws = memory.draws(len(images.rows_N))
+    measured = gap(distances_NPM[~anomalous_NP], distances_NPM[anomalous_NP], draws)
+    return {
+        "draws": float(draws),
+        "gap": measured.total,
+        "gap_first_order": measured.first_order,
+        "gap_remainder": measured.remainder,
+        "best_draws": measured.best_draws,
+    }

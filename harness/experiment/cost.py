@@ -1,0 +1,201 @@
+"""What a study has still to do and what that takes; only a few images are computed, to see how fast this machine is.
+
+Legend: N images of a category, M of them that can be in a training set, P patches, C channels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.config.settings import steps_of
+from harness.datasets import Dataset
+from harness.distances import block_distances
+from harness.experiment.preparation import (
+    Prepared,
+    candidates_of,
+    files_of,
+    read_dataset,
+    score_requests,
+    teacher_of,
+)
+from harness.experiment.runner import Experiment, memories_of
+from harness.features import CategoryFeatures, FeatureStore
+from harness.features.encoder import Encoded, Encoder, encode
+from harness.features.teacher import file_of
+from harness.memory.distance_tables import TableRequest
+from harness.memory.scores import TABLE_BUDGET
+from harness.runtime.compute import one_thread
+
+ENCODED, COMPARED = 4, 16
+"""Images that are encoded, and random ones that are compared, to measure rates."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Work that experiments share."""
+
+    what: str
+    wanted: int
+    missing: int
+    seconds: float
+    """On one device."""
+    gigabytes: float
+    """That it leaves in the cache."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left of a study."""
+
+    missing: Mapping[str, Experiment]
+    """Experiments that are not finished, by key."""
+    steps: tuple[Step, ...]
+    seconds: Mapping[str, float]
+    """What experiments take on one device, by key; without those whose kind of detector was never run."""
+
+    @property
+    def unknown(self) -> list[str]:
+        """Kinds of detectors of which no duration is known."""
+        return sorted(
+            {e.detector.name for key, e in self.missing.items() if key not in self.seconds}
+        )
+
+    def total(self, devices: int, at_once: int | None = None) -> float:
+        """Seconds on so many devices, of what is known, with at most so many experiments at once."""
+        shared = sum(step.seconds for step in self.steps)
+        return shared / devices + sum(self.seconds.values()) / (at_once or devices)
+
+
+def forecast(
+    experiments: Mapping[str, Experiment],
+    *,
+    data: Path,
+    cache: Path,
+    finished: set[str],
+    rates: Mapping[str, float],
+) -> Forecast:
+    """Look at what is in the store and in the cache, and measure the rates of what is not.
+
+    Args:
+        experiments: All cells of a study by key; they share one dataset.
+        data: Root of the dataset.
+        cache: Folder of features and distances.
+        finished: Keys of finished experiments.
+        rates: Seconds that a step took, by the class of a detector (see `harness.tracking.Tracker.rates`).
+
+    Raises:
+        InputError: the data or an encoder cannot be used.
+    """
+    missing = {key: e for key, e in experiments.items() if key not in finished}
+    groups: dict[tuple[Dataset, Encoder], list[Experiment]] = defaultdict(list)
+    for experiment in missing.values():
+        groups[experiment.dataset, experiment.encoder].append(experiment)
+    steps = []
+    for (dataset, encoder), group in groups.items():
+        samples, digest = read_dataset(dataset, data, cache)
+        files = files_of(samples, data)
+        entries = FeatureStore(cache / "features").entries(encoder, files)
+        features = {name: CategoryFeatures(entry) for name, entry in entries.items()}
+        probe = _Probe.of(
+            encoder, [file for pairs in files.values() for _, file in pairs][:ENCODED]
+        )
+        steps.append(_encoding(samples, entries, probe))
+        steps += _memories(Prepared(samples, features, digest), group, probe)
+    seconds = {
+        key: rates[kind] * steps_of(experiment.params)
+        for key, experiment in missing.items()
+        if (kind := type(experiment.detector).__name__) in rates
+    }
+    return Forecast(missing, (*_teachers(missing.values(), cache), *steps), seconds)
+
+
+def _teachers(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
+    """Teachers that are to be made, if any are wanted; how long that takes is not known."""
+    wanted = {teacher for e in experiments if (teacher := teacher_of(e.detector))}
+    if wanted:
+        missing = [teacher for teacher in wanted if not file_of(teacher, cache).is_file()]
+        yield Step("teachers", len(wanted), len(missing), seconds=0, gigabytes=0)
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What a few images showed."""
+
+    encoded: Encoded
+    seconds_per_image: float
+    seconds_per_pair: float
+
+    @classmethod
+    def of(cls, encoder: Encoder, files: Sequence[Path]) -> _Probe:
+        """Encode a few images, once to warm up, and compare random patches of their shape."""
+        with one_thread():
+            encode(encoder, files[:1])
+            start = time.perf_counter()
+            encoded = encode(encoder, files)
+            seconds_per_image = (time.perf_counter() - start) / len(files)
+            shape = COMPARED, *encoded.memory_NPC.shape[1:]
+            noise_NPC = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+            unit_NPC = noise_NPC / np.linalg.norm(noise_NPC, axis=2, keepdims=True)
+            start = time.perf_counter()
+            block_distances(unit_NPC, unit_NPC, distance="cosine", both=True)
+            seconds = time.perf_counter() - start
+        return cls(encoded, seconds_per_image, seconds / (COMPARED * (COMPARED + 1) / 2))
+
+    @property
+    def bytes_per_image(self) -> int:
+        """In the feature store."""
+        encoded = self.encoded
+        arrays = [encoded.memory_NPC, *encoded.targets, encoded.prefix_NTC, encoded.pixels_NHWC]
+        return sum(array[0].nbytes for array in arrays if array is not None)
+
+
+def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Probe) -> Step:
+    sizes = samples.groupby("category").size()
+    missing = sum(int(sizes[name]) for name, entry in entries.items() if not entry.is_dir())
+    return Step(
+        "images to encode",
+        len(samples),
+        missing,
+        missing * probe.seconds_per_image,
+        missing * probe.bytes_per_image / 1e9,
+    )
+
+
+def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Probe) -> list[Step]:
+    """Distances that memories are read from, and the scores that are read from them."""
+    wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
+    requests = {request.entry: request for request in score_requests(prepared, wanted)}
+    if not requests:
+        return []
+    absent = [request for entry, request in requests.items() if not entry.is_dir()]
+    patches = probe.encoded.memory_NPC.shape[1]
+    candidates = candidates_of(prepared)
+    images = dict(
+        zip(prepared.features.values(), prepared.samples.groupby("category").size(), strict=True)
+    )
+    kinds = {(r.features, r.memory.distance, r.memory.precision) for r in requests.values()}
+    needed = {(r.features, r.memory.distance, r.memory.precision) for r in absent}
+    pairs, left, stored = 0, 0, 0
+    for features, distance, precision in kinds:
+        (columns_M, count) = candidates[features], images[features]
+        size = 4 * count * patches * len(columns_M)
+        own = len(columns_M) * (len(columns_M) + 1) // 2 + (count - len(columns_M)) * len(columns_M)
+        pairs += own
+        table = TableRequest(features, columns_M, distance, precision)
+        if (features, distance, precision) in needed and not table.entry.is_dir():
+            left += own
+            stored += size * (size <= TABLE_BUDGET)
+    scores = sum(4 * patches * images[request.features] for request in absent)
+    return [
+        Step(
+            "pairs of images to compare", pairs, left, left * probe.seconds_per_pair, stored / 1e9
+        ),
+        Step("memories to read", len(requests), len(absent), 0.0, scores / 1e9),
+    ]

@@ -1,0 +1,225 @@
+"""Frozen encoders: images in, patch features out. Any timm model, vision transformer or convolutional network.
+
+Legend: N images, P patches (H x W grid), C channels, T prefix tokens (class and registers), G
+target groups.
+
+A transformer gives, as in the release of MeDS, the last block after the final LayerNorm as memory
+features and means over groups of blocks as targets of the network. A convolutional network gives
+one group per stage, area-pooled to the coarsest stage's grid, of unit length per patch; side by
+side they are its memory features. `Encoder.memory` makes other ones, PatchCore's for one, and
+`Encoder.finer` keeps what pooling would lose of the groups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from harness.config.file_ref import NamedFile
+from harness.config.fingerprint import added, identity
+from harness.errors import InputError
+from harness.features.backbone import Positions, load_model
+from harness.features.patch_features import Levels, PatchFeatures, fuse, watched
+from harness.images import read_rgb
+from harness.runtime.compute import exact_convolutions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Which network encodes, from which weights, at which size, and which of its levels are kept."""
+
+    name: str = "tf_efficientnet_lite0"
+    """Name of a timm model."""
+    weights: str | NamedFile = "package"
+    """`package` (shipped by a dependency), `hub` (timm's, downloaded once), `random` (tests of shapes), or a file."""
+    image_size: int = 256
+    """Images are resized to this square, bilinear and antialiased, ignoring their aspect ratio."""
+    crop_size: int | None = None
+    """Centre crop after resizing, in pixels (the paper: 448, then 392); None keeps all."""
+    groups: tuple[tuple[int, ...], ...] = ((2,), (3,))
+    """Indices of the stages or blocks that are averaged into each target group, shallow first."""
+    positions: Positions = "timm"
+    """How a transformer's position embedding is brought to another grid, see `harness.features.backbone.resample`."""
+
+    memory: PatchFeatures | None = added(None)
+    """What patches are to a memory, see `harness.features.patch_features`; None for the encoder's own, as above."""
+    pixels: bool = added(False)
+    """Keep the pixels, too, for methods that look at them."""
+    finer: Literal["pooled", "folded"] = added("pooled")
+    """What a patch of the coarsest grid has of a finer stage in the target groups: the mean of its s x s vectors, of
+    unit length; or all of them as they are, side by side, for a network that rebuilds every stage on its own grid."""
+
+    def __post_init__(self) -> None:
+        if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
+            raise InputError(
+                f"crop_size must lie in 1..image_size={self.image_size}, got {self.crop_size}."
+            )
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square that the network sees, in pixels."""
+        return self.crop_size or self.image_size
+
+    def read(self, path: Path) -> np.ndarray:
+        """Read an image as the network sees it: [3, H, W] uint8."""
+        return self.see(read_rgb(path))
+
+    def see(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as the network sees it: [3, H, W] uint8."""
+        size = (self.image_size, self.image_size)
+        resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+        return self.crop(resized).transpose(2, 0, 1)
+
+    def crop(self, pixels: np.ndarray) -> np.ndarray:
+        """Cut the centre out of a resized image or mask [image_size, image_size, ...]."""
+        start = (self.image_size - self.input_size) // 2
+        return pixels[start : start + self.input_size, start : start + self.input_size]
+
+    def digest(self) -> str:
+        """SHA-256 of the settings and of every weight: what the features depend on besides the image."""
+        settings = replace(self, weights="")  # the weights themselves count, not where they lie
+        content = hashlib.sha256(identity(settings).encode())
+        for name, tensor in load_model(self).state_dict().items():
+            content.update(name.encode())
+            content.update(tensor.cpu().contiguous().numpy().tobytes())
+        return content.hexdigest()
+
+
+class Encoded(NamedTuple):
+    """Features of N images, half precision as the store keeps them."""
+
+    memory_NPC: np.ndarray
+    """Features for the memory; of unit length unless the encoder's `memory` says otherwise."""
+    targets: tuple[np.ndarray, ...]
+    """G groups [N, P, C_g] for the network to rebuild."""
+    prefix_NTC: np.ndarray | None
+    """Mean prefix tokens of the grouped blocks; None for an encoder without."""
+    pixels_NHWC: np.ndarray | None = None
+    """Pixels as the network sees them before they are normalised, 0..255; None unless they are kept."""
+
+
+def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
+    """Encode image files, see `encode_pixels`."""
+    return encode_pixels(encoder, (encoder.read(path) for path in images))
+
+
+def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
+    """Encode images as `Encoder.see` gives them, on this process's device.
+
+    On a CPU one image goes through at a time: larger batches are slower there, as their activations
+    leave the cache. A GPU must not round what it convolves to ten bits, its default: features would move by .001 and
+    depend on which images share a batch.
+    """
+    model = load_model(encoder)
+    device = next(model.parameters()).device
+    batch, coming = 1 if device.type == "cpu" else 32, iter(images)
+    parts = []
+    while some := list(itertools.islice(coming, batch)):
+        pixels_NCHW = np.stack(some)
+        with exact_convolutions():
+            encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
+        kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None
+        parts.append(encoded._replace(pixels_NHWC=kept))
+    memory, targets, prefix, pixels = zip(*parts, strict=True)
+    return Encoded(
+        np.concatenate(memory),
+        tuple(np.concatenate(group) for group in zip(*targets, strict=True)),
+        None if prefix[0] is None else np.concatenate(prefix),
+        None if pixels[0] is None else np.concatenate(pixels),
+    )
+
+
+@torch.no_grad()
+def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    images = (pixels_NCHW.float() / 255 - mean.to(pixels_NCHW.device)) / std.to(pixels_NCHW.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    if hasattr(model, "num_prefix_tokens"):
+        return _encode_transformer(encoder, model, images)
+    return _encode_convolutional(encoder, model, images)
+
+
+def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
+    wanted = [stage for group in encoder.groups for stage in group]
+    modules = encoder.memory.modules if encoder.memory else ()
+    with watched(model, modules) as maps:
+        stages = model.forward_intermediates(
+            images, indices=wanted, intermediates_only=True, stop_early=not modules
+        )
+    by_stage = dict(zip(sorted(set(wanted)), stages, strict=True))
+    grid = stages[-1].shape[-2:]
+    groups = []
+    for group in encoder.groups:
+        mean_NCHW = torch.stack(
+            [functional.adaptive_avg_pool2d(by_stage[i], grid) for i in group]
+        ).mean(dim=0)
+        groups.append(functional.normalize(mean_NCHW.flatten(2).transpose(1, 2), dim=-1))
+    last_NPC = stages[-1].flatten(2).transpose(1, 2)
+    levels = Levels(tuple(groups), last_NPC, None, maps)
+    memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
+    if encoder.finer == "folded":
+        groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
+    return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
+
+
+def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
+    """Mean of stages [N, C, s H, s W] as patches [N, P, C s^2] of the H x W grid; see `unfold` for the order."""
+    finest = stages[0].shape[-2:]
+    scale = finest[0] // grid[0]
+    if any(stage.shape[-2:] != finest for stage in stages) or finest != (
+        scale * grid[0],
+        scale * grid[1],
+    ):
+        sizes = ", ".join("{} x {}".format(*stage.shape[-2:]) for stage in stages)
+        raise InputError(
+            f"Stages of {sizes} cannot be folded into a grid of {grid[0]} x {grid[1]}: those of a group must be of one "
+            "size, a multiple of the coarsest stage's. Group stages of one size, and choose an image_size that all "
+            'strides divide, or finer="pooled".'
+        )
+    return functional.pixel_unshuffle(torch.stack(stages).mean(dim=0), scale).flatten(2).mT
+
+
+def unfold(group_NPC: Tensor, scale: int) -> Tensor:
+    """A target group as a map [N, C / s^2, s H, s W]: every patch as the `scale` x `scale` vectors folded into it."""
+    side = math.isqrt(group_NPC.shape[1])
+    map_NCHW = group_NPC.mT.unflatten(2, (side, side)).contiguous()
+    return functional.pixel_shuffle(map_NCHW, scale)
+
+
+def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
+    wanted = [block for group in encoder.groups for block in group]
+    with watched(model, encoder.memory.modules if encoder.memory else ()) as maps:
+        final_NTC, blocks = model.forward_intermediates(
+            images, indices=wanted, return_prefix_tokens=True, norm=False, output_fmt="NLC"
+        )
+    by_block = dict(zip(sorted(set(wanted)), blocks, strict=True))
+    groups = tuple(
+        torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups
+    )
+    count = model.num_prefix_tokens
+    prefix = torch.stack([by_block[i][1] for i in wanted]).mean(dim=0) if count else None
+    # A network may have registers without a class token.
+    class_NC = final_NTC[:, 0] if getattr(model, "cls_token", None) is not None else None
+    levels = Levels(groups, final_NTC[:, count:], class_NC, maps)
+    own_NPC = functional.normalize(levels.last_NPC, dim=-1)
+    memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC
+    return Encoded(
+        _half(memory_NPC),
+        tuple(_half(group) for group in groups),
+        None if prefix is None else _half(prefix),
+    )
+
+
+def _half(tensor: Tensor) -> np.ndarray:
+    return tensor.half().cpu().numpy()

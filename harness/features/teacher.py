@@ -1,0 +1,261 @@
+"""Teachers for EfficientAD: a small patch description network learns what a large encoder says of any images.
+
+Any timm encoder will do, and any images; published is a wide ResNet-101 on ImageNet. What the encoder says is brought
+to mean 0 and deviation 1 per channel, and to the grid of the padded network. A teacher that an experiment names by how
+it is made is made of drawn textures when it is first wanted (`make_teachers`).
+
+Legend: B images in a batch, S pixels of a side, K channels, G places of a side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from harness.config.file_ref import NamedFile
+from harness.datasets.textures import Textures
+from harness.errors import InputError
+from harness.features.encoder import Encoder, encode_pixels
+from harness.features.pdn import WIDTH, PatchDescription, standardised
+from harness.images import read_rgb
+from harness.runtime.cache import alone
+from harness.runtime.checkpoints import Checkpoints, digest
+from harness.runtime.compute import (
+    InProcess,
+    ProgressCallback,
+    World,
+    exact_convolutions,
+    ignore_progress,
+)
+
+RARELY_GRAY = 0.1
+"""Share of images whose colours are taken, for both networks."""
+TOGETHER = 16
+"""Images that are read ahead while statistics are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """How a teacher is made."""
+
+    encoder: Encoder
+    """Whose memory features it learns."""
+    width: int = WIDTH
+    """Channels of its first convolution."""
+    image_size: int = 256
+    """Side of the images that it sees, in pixels; a multiple of 4."""
+    steps: int = 60_000
+    """Optimizer steps."""
+    batch_size: int = 16
+    """Images per step."""
+    learning_rate: float = 1e-4
+    """Of Adam."""
+    weight_decay: float = 1e-5
+    """Share of every weight that is added to its gradient."""
+    measured: int = 10_000
+    """Images, at most, from which mean and deviation of the encoder's channels are taken."""
+    seed: int = 0
+    """Of initialisation, order and colours."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch_size, self.measured, self.width) < 1:
+            raise InputError(
+                "A teacher's steps, batch_size, measured and width must be at least 1, got "
+                f"{self.steps}, {self.batch_size}, {self.measured} and {self.width}."
+            )
+        if self.image_size % 4 or self.image_size < 36:
+            raise InputError(
+                f"A teacher's image_size must be a multiple of 4, at least 36, got {self.image_size}."
+            )
+
+
+TeacherSource = NamedFile | Teacher | Literal["random"] | None
+"""Where a detector's teacher comes from: a file of weights; how one is made of drawn textures when it is first wanted;
+`random` (tests); or nowhere yet."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A teacher and the images that it learns from."""
+
+    teacher: Teacher
+    files: tuple[str, ...]
+
+
+def make_teachers(
+    teachers: Iterable[Teacher], *, cache: Path, report: ProgressCallback = ignore_progress
+) -> dict[Teacher, Path]:
+    """Make, from the training images of drawn textures, what is not made yet; return the files of weights.
+
+    Args:
+        teachers: Which.
+        cache: Folder for textures, half-made teachers and teachers; what was stopped goes on.
+        report: Called after every step.
+    """
+    made = {}
+    for teacher in dict.fromkeys(teachers):
+        file = made[teacher] = file_of(teacher, cache)
+        with alone(file.with_name("teachers.lock"), "makes teachers"):
+            if not file.is_file():
+                job = Distillation(teacher, drawn_images(cache))
+                compute = InProcess(report, Checkpoints(file.parent))
+                write_weights(compute.train(run_distillation, job), file)
+    return made
+
+
+def file_of(teacher: Teacher, cache: Path) -> Path:
+    """Where the weights of a teacher lie that experiments make."""
+    return cache / "teachers" / f"{digest(teacher)}.pt"
+
+
+def drawn_images(cache: Path) -> tuple[str, ...]:
+    """Training images of the drawn textures, which are drawn where the studies of the profile `laptop` have them."""
+    cache.mkdir(parents=True, exist_ok=True)
+    root = cache.absolute() / "textures-laptop"
+    samples = Textures().samples(root)
+    return tuple(str(root / image) for image in samples.loc[samples["split"] == "train", "image"])
+
+
+def write_weights(weights: Mapping[str, np.ndarray], file: Path) -> None:
+    """Write weights as `harness.features.pdn.read_weights` reads them, whole or not at all."""
+    draft = file.with_name(f"{file.name}.draft")
+    torch.save({name: torch.from_numpy(value) for name, value in weights.items()}, draft)
+    draft.replace(file)
+
+
+def run_distillation(world: World, job: Distillation) -> dict[str, np.ndarray]:
+    """Train a teacher, from its last checkpoint if there is one; return its weights.
+
+    Raises:
+        InputError: an image cannot be read, or the loss is not finite.
+    """
+    with (
+        torch.random.fork_rng(),
+        ThreadPoolExecutor(thread_name_prefix="images") as readers,
+        exact_convolutions(),
+    ):
+        run = _Run(world, job, readers)
+        run.train()
+    return {name: value.cpu().numpy() for name, value in run.network.state_dict().items()}
+
+
+class _Run:
+    """A distillation under way. What a step draws depends on its number alone, so there is no generator to keep."""
+
+    def __init__(self, world: World, job: Distillation, readers: ThreadPoolExecutor) -> None:
+        self.world, self.job, self.readers = world, job, readers
+        self.teacher = teacher = job.teacher
+        self.losses: list[float] = []
+        saved = world.checkpoints.load(job) if world.checkpoints else None
+        statistics: tuple[Tensor, Tensor] = saved["statistics"] if saved else self._statistics()
+        self.mean_K, self.std_K = statistics
+        torch.manual_seed(teacher.seed)
+        self.network = PatchDescription(len(self.mean_K), teacher.width, padded=True).to(
+            world.device
+        )
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=teacher.learning_rate, weight_decay=teacher.weight_decay
+        )
+        if saved:
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.losses = saved["losses"]
+
+    def train(self) -> None:
+        """Take the steps that are left."""
+        checkpoints, steps = self.world.checkpoints, self.teacher.steps
+        for images, seen_B3SS in self._batches(len(self.losses)):
+            self.losses.append(self._step(images, seen_B3SS))
+            taken = len(self.losses)
+            if checkpoints and (taken % checkpoints.every == 0 or taken == steps):
+                checkpoints.save(self.job, self._state())
+            self.world.report("distilling the teacher", taken, steps, self.losses[-1])
+
+    def _step(self, images: list[np.ndarray], seen_B3SS: Tensor) -> float:
+        described = self.network(standardised(seen_B3SS.to(self.world.device)))
+        said_BKHH = (self._said(images) - self.mean_K.view(-1, 1, 1)) / self.std_K.view(-1, 1, 1)
+        wanted = functional.interpolate(said_BKHH, size=described.shape[2:], mode="bilinear")
+        loss = (described - wanted.to(described)).square().mean()
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"The teacher's loss is {loss.item()} at step {len(self.losses)}: training has diverged. Lower the "
+                "learning rate."
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def _said(self, images: list[np.ndarray]) -> Tensor:
+        """What the encoder says of some images: its memory features [B, K, H, H]."""
+        said_BPK = torch.from_numpy(encode_pixels(self.teacher.encoder, images).memory_NPC).float()
+        side = math.isqrt(said_BPK.shape[1])
+        if side**2 != said_BPK.shape[1]:
+            raise InputError(
+                f"The encoder {self.teacher.encoder.name} gives {said_BPK.shape[1]} patches, which is no square grid: "
+                "choose another encoder, or other modules of it."
+            )
+        return said_BPK.transpose(1, 2).unflatten(2, (side, side))
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation [K] of what the encoder says; a channel that says the same of all keeps its unit."""
+        files = np.random.default_rng([self.teacher.seed, 1]).permutation(self.job.files)
+        files = files[: self.teacher.measured]
+        count, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for start in range(0, len(files), TOGETHER):
+            read = self.readers.map(
+                self.teacher.encoder.read, map(Path, files[start : start + TOGETHER])
+            )
+            said_KX = self._said(list(read)).double().transpose(0, 1).flatten(1)
+            count += said_KX.shape[1]
+            sums = sums + said_KX.sum(dim=1)
+            squares = squares + said_KX.square().sum(dim=1)
+            done = min(start + TOGETHER, len(files))
+            self.world.report("measuring the encoder", done, len(files), math.nan)
+        mean_K = sums / count
+        std_K = (squares / count - mean_K.square()).clamp(min=0).sqrt()
+        return mean_K.float(), torch.where(std_K > 1e-6, std_K, 1).float()
+
+    def _batches(self, first: int) -> Iterator[tuple[list[np.ndarray], Tensor]]:
+        """Batches of all steps from one on, as the encoder and as the teacher sees them; one is read ahead."""
+        coming = None
+        for step in range(first, self.teacher.steps):
+            batch = coming or self._begin(step)
+            coming = self._begin(step + 1) if step + 1 < self.teacher.steps else None
+            pairs = list(batch)
+            yield [large for large, _ in pairs], torch.stack([small for _, small in pairs])
+
+    def _begin(self, step: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Begin to read the images of a step: the next of a shuffled pass, or all if they are fewer."""
+        count = len(self.job.files)
+        size = min(self.teacher.batch_size, count)
+        turn, place = divmod(step, count // size)
+        order = np.random.default_rng([self.teacher.seed, 2, turn]).permutation(count)
+        gray = np.random.default_rng([self.teacher.seed, 3, step]).random(size) < RARELY_GRAY
+        files = [self.job.files[i] for i in order[place * size : (place + 1) * size]]
+        return self.readers.map(self._read, files, gray)
+
+    def _read(self, file: str, gray: bool) -> tuple[np.ndarray, Tensor]:
+        image, size = read_rgb(Path(file)), (self.teacher.image_size, self.teacher.image_size)
+        if gray:
+            image = image.convert("L").convert("RGB")
+        small = np.asarray(image.resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+        return self.teacher.encoder.see(image), torch.from_numpy(small.copy()).float() / 255
+
+    def _state(self) -> Mapping[str, Any]:
+        return {
+            "statistics": (self.mean_K, self.std_K),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+        }

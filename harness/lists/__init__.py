@@ -1,1 +1,0 @@
-"""Published training lists as data; see `harness.published_lists`."""

@@ -1,0 +1,188 @@
+"""Tables of image distances on disk: computed once per category, in blocks that any number of actors share.
+
+Rows are all images of a category, columns those that can be in a training set (normal training images and injectable
+anomalies). Among the columns every pair of images is multiplied once and read both ways.
+
+Legend: N images of a category, P patches, M columns.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.distances import Precision, block_distances
+from harness.distances.kernels import Distance
+from harness.features import CategoryFeatures
+from harness.runtime.cache import Draft, is_whole, making, open_array
+from harness.runtime.compute import Compute, InProcess
+
+BLOCK = 64
+"""Images on each side of an item of work."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableRequest:
+    """A table that is wanted."""
+
+    features: CategoryFeatures
+    columns_M: np.ndarray
+    """Rows in the store of the images that can be in a training set, ascending."""
+    distance: Distance
+    precision: Precision
+
+    @property
+    def stem(self) -> str:
+        """What the names of all tables of these features, distance and precision begin with."""
+        return f"{self.features.folder.name}-{self.distance}-{self.precision}"
+
+    @property
+    def entry(self) -> Path:
+        """Where the table lies."""
+        key = hashlib.sha256(self.columns_M.astype(np.int64).tobytes()).hexdigest()[:16]
+        return self.features.folder.with_name(f"{self.stem}-{key}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the table."""
+        images, patches = self.features.memory_NPC.shape[:2]
+        return 4 * images * patches * len(self.columns_M)
+
+
+@dataclass(frozen=True)
+class DistanceTable:
+    """Distances of all images of a category (rows) to those that can be in a training set (columns)."""
+
+    entry: Path
+
+    @property
+    def distances_NPM(self) -> np.ndarray:
+        """Memory-mapped float32 [N, P, M]."""
+        return open_array(self.entry / "distances.npy")
+
+    @property
+    def columns_M(self) -> np.ndarray:
+        """Row in the store of each column's image, ascending."""
+        return open_array(self.entry / "columns.npy")
+
+
+def distances_among(
+    features: CategoryFeatures, rows_M: np.ndarray, distance: Distance, precision: Precision
+) -> np.ndarray:
+    """Distances [M, P, M] among some images, from a table that has them all as columns.
+
+    One is made, in this process, if there is none.
+    """
+    request = TableRequest(features, np.unique(rows_M), distance, precision)
+    for entry in sorted(request.entry.parent.glob(f"{request.stem}-*")):
+        table = DistanceTable(entry)
+        if "." not in entry.name and is_whole(entry) and np.isin(rows_M, table.columns_M).all():
+            break
+    else:
+        fill_tables([request], compute=InProcess())
+        table = DistanceTable(request.entry)
+    places = np.searchsorted(table.columns_M, rows_M)
+    return np.stack([table.distances_NPM[row][:, places] for row in rows_M])
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """An item of work: distances between two groups of images."""
+
+    request: TableRequest
+    rows_I: np.ndarray
+    first_column: int
+    rows_J: np.ndarray
+    first_column_I: int | None
+    """Column of the first of the rows I where they are columns, too, and the other way is wanted."""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of images that are multiplied."""
+        rows, columns = len(self.rows_I), len(self.rows_J)
+        return rows * (rows + 1) // 2 if self.is_half else rows * columns
+
+    @property
+    def is_half(self) -> bool:
+        """Whether both groups are the same, so that half of the pairs will do."""
+        return self.first_column_I == self.first_column
+
+
+def fill_tables(requests: Sequence[TableRequest], *, compute: Compute) -> None:
+    """Compute the tables that are not there yet.
+
+    Raises:
+        InputError: see `harness.distances.image_distances`.
+    """
+    wanted = {request.entry: request for request in requests}
+    with making("distances", wanted) as missing:
+        blocks = [block for entry in missing for block in _blocks(wanted[entry])]
+        blocks.sort(key=lambda block: -block.pairs)  # short ones last: all actors end together
+        results = compute.map(_block_distances, blocks, label="distances")
+        drafts: dict[Path, _TableDraft] = {}
+        for block, (forward_IPJ, backward_JPI) in zip(blocks, results, strict=True):
+            entry = block.request.entry
+            if entry not in drafts:
+                drafts[entry] = _TableDraft(block.request)
+            drafts[entry].write(block, forward_IPJ, backward_JPI)
+            if drafts[entry].complete:
+                drafts.pop(entry).publish()
+
+
+def _blocks(request: TableRequest) -> Iterator[_Block]:
+    columns = request.columns_M
+    others = np.setdiff1d(np.arange(len(request.features.memory_NPC)), columns)
+    make = functools.partial(_Block, request)
+    for j in range(0, len(columns), BLOCK):
+        rows_J = columns[j : j + BLOCK]
+        for i in range(0, j + 1, BLOCK):
+            yield make(columns[i : i + BLOCK], j, rows_J, i)
+        for i in range(0, len(others), BLOCK):
+            yield make(others[i : i + BLOCK], j, rows_J, None)
+
+
+def _block_distances(block: _Block) -> tuple[np.ndarray, np.ndarray]:
+    memory_NPC = block.request.features.memory_NPC
+    first_IPC = memory_NPC[block.rows_I]
+    second_JPC = first_IPC if block.is_half else memory_NPC[block.rows_J]
+    return block_distances(
+        first_IPC,
+        second_JPC,
+        distance=block.request.distance,
+        precision=block.request.precision,
+        both=block.first_column_I is not None,
+    )
+
+
+class _TableDraft(Draft):
+    """A table while its blocks come in."""
+
+    def __init__(self, request: TableRequest) -> None:
+        super().__init__(request.entry)
+        images, patches = request.features.memory_NPC.shape[:2]
+        self.table_NPM = self.array(
+            "distances", (images, patches, len(request.columns_M)), np.float32
+        )
+        self.array("columns", request.columns_M.shape, np.int64)[:] = request.columns_M
+        self.left = images * len(request.columns_M)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every distance has come."""
+        return self.left == 0
+
+    def write(self, block: _Block, forward_IPJ: np.ndarray, backward_JPI: np.ndarray) -> None:
+        """Write the distances of a block, both ways if there are two."""
+        self._write(block.rows_I, block.first_column, forward_IPJ)
+        if block.first_column_I is not None and not block.is_half:
+            self._write(block.rows_J, block.first_column_I, backward_JPI)
+
+    def _write(self, rows: np.ndarray, column: int, distances: np.ndarray) -> None:
+        for row, of_image in zip(rows, distances, strict=True):
+            self.table_NPM[row, :, column : column + of_image.shape[1]] = of_image
+        self.left -= distances.shape[0] * distances.shape[2]

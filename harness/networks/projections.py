@@ -1,0 +1,108 @@
+"""What Dinomaly and INP-Former share: groups of frozen features enter as one row of tokens and leave as groups again.
+
+On a ViT whose groups are as wide as the decoder nothing is added to the published networks. On other encoders (groups
+of unequal width, as the stages of a CNN) the groups enter side by side through one linear layer and leave through one
+linear layer each.
+
+Legend: B images in a batch, P patches, D decoder width, C_g channels of target group g, G groups.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from harness.distances.kernels import Distance
+from harness.errors import InputError
+from harness.networks import Reconstruction, cosine_distances
+
+
+def check_sizes(*, width: int, heads: int) -> None:
+    """Refuse heads that do not share the width evenly.
+
+    Raises:
+        InputError: they do not.
+    """
+    if width % heads:
+        raise InputError(f"heads must divide width, got width={width} and heads={heads}.")
+
+
+def check_depth(depth: int, groups: int) -> None:
+    """Refuse a number of decoder blocks that the groups cannot share evenly.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if depth % groups:
+        raise InputError(f"depth must be a multiple of the {groups} target groups, got {depth}.")
+
+
+def entrance(channels: tuple[int, ...], width: int) -> nn.Module:
+    """Layer from the groups side by side to the decoder's width; nothing where the groups have that width."""
+    wide = all(count == width for count in channels)
+    return nn.Identity() if wide else nn.Linear(sum(channels), width)
+
+
+def exits(channels: tuple[int, ...], width: int) -> nn.ModuleList:
+    """Layer from the decoder's width to each group's; nothing where the groups have that width."""
+    wide = all(count == width for count in channels)
+    return nn.ModuleList(nn.Identity() if wide else nn.Linear(width, count) for count in channels)
+
+
+def enter(entrance: nn.Module, targets: tuple[Tensor, ...]) -> Tensor:
+    """Tokens [B, P, D] of the groups: their mean, or what the entrance makes of them."""
+    if isinstance(entrance, nn.Identity):
+        return torch.stack(targets).mean(dim=0)
+    return entrance(torch.cat(targets, dim=-1))
+
+
+def leave(exits: nn.ModuleList, outputs: list[Tensor], *, prefix: int) -> tuple[Tensor, ...]:
+    """Groups [B, P, C_g] of the blocks' outputs, without the first `prefix` tokens.
+
+    The last block rebuilds the shallowest group, as in a U-Net.
+    """
+    backward = outputs[::-1]
+    share = len(outputs) // len(exits)
+    means = [
+        torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:]
+        for group in range(len(exits))
+    ]
+    rebuilt = [layer(mean) for layer, mean in zip(exits, means, strict=True)]
+    # What was multiplied in low precision is compared in single precision.
+    return tuple(group.to(torch.promote_types(group.dtype, torch.float32)) for group in rebuilt)
+
+
+def mlp(width: int) -> nn.Sequential:
+    """Two linear layers, four times as wide between them."""
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of a linear layer from a narrow normal distribution, cut at three deviations."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.01, a=-0.03, b=0.03)
+        nn.init.zeros_(module.bias)
+
+
+def gate(weight_BP: Tensor, rebuilt_BPC: Tensor) -> Tensor:
+    """The same values, with the gradient of every patch multiplied by its weight."""
+    weight_BP1 = weight_BP.unsqueeze(-1)
+    return weight_BP1 * rebuilt_BPC + (1 - weight_BP1) * rebuilt_BPC.detach()
+
+
+def image_distance(target_BPC: Tensor, rebuilt_BPC: Tensor) -> Tensor:
+    """1 - cos between whole images, all patches and channels as one vector; mean over the batch."""
+    return cosine_distances(target_BPC.flatten(1), rebuilt_BPC.flatten(1)).mean()
+
+
+def group_distances(reconstruction: Reconstruction, distance: Distance) -> Tensor:
+    """Patch scores [B, P] in [0, 2] (MeDS, Eq. 3): the mean over groups of 1 - cos, or of |a/|a| - b/|b||."""
+    distances_GBP = torch.stack(
+        [
+            cosine_distances(target, rebuilt)
+            for target, rebuilt in zip(reconstruction.targets, reconstruction.rebuilt, strict=True)
+        ]
+    )
+    if distance == "euclidean":  # the root has no gradient at 0
+        distances_GBP = (2 * distances_GBP.clamp(min=0) + 1e-12).sqrt()
+    return distances_GBP.mean(dim=0)

@@ -1,0 +1,275 @@
+"""Contamination: which defective test images are put, unlabelled, among the normal training images.
+
+"Noise 40 %" means different things in different code; a protocol names one of them. `meds` is the default and follows
+the lists that the authors of MeDS published, which differ from their paper's text: per category, 40 injected images for
+100 normal ones (28.6 % of the training set), fewer where the test set has no more, all of them still tested.
+
+Legend: n normal training images of a category, A its defective test images, r the nominal ratio, m injected images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from harness.config.file_ref import NamedFile
+from harness.config.fingerprint import added
+from harness.errors import InputError
+from harness.images import read_list
+from harness.noise.published_lists import published_injections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """The arithmetic of a contamination."""
+
+    base: Literal["normals", "total"] = "normals"
+    """Whether r counts injected per normal image (m = r n), or per image of the result (m = r n / (1 - r))."""
+    rounding: Literal["half_even", "floor"] = "half_even"
+    """How m becomes a whole number; exact in decimal."""
+    shortage: Literal["cap", "error", "three_quarters"] = "cap"
+    """When A is too small: take all, refuse, or never take more than 3/4 of A."""
+    stratified: bool = False
+    """Whether every kind of defect is injected in proportion to its number."""
+    overlap: bool = True
+    """Whether injected images stay in the test set."""
+
+    def wanted(self, normals: int, ratio: float) -> int:
+        """Images to inject before any shortage.
+
+        >>> [Protocol().wanted(n, r) for n, r in [(209, 0.1), (245, 0.1), (450, 0.05), (100, 0.29)]]
+        [21, 24, 22, 29]
+        >>> Protocol(base="total").wanted(905, 0.1), Protocol(rounding="floor").wanted(209, 0.1)
+        (101, 20)
+        """
+        share = Fraction(str(ratio))
+        exact = share * normals if self.base == "normals" else share * normals / (1 - share)
+        return round(exact) if self.rounding == "half_even" else math.floor(exact)
+
+    def available(self, anomalies: int) -> int:
+        """Defective images that may be injected out of `anomalies`."""
+        return anomalies * 3 // 4 if self.shortage == "three_quarters" else anomalies
+
+
+PROTOCOLS = {
+    "meds": Protocol(),
+    "meds_paper": Protocol(base="total", stratified=True),
+    "softpatch": Protocol(rounding="floor", shortage="error", overlap=False),
+    "softpatch_overlap": Protocol(rounding="floor", shortage="error"),
+    "imiad": Protocol(rounding="floor", shortage="three_quarters", overlap=False),
+}
+LIST = "list"
+"""The protocol that has its training images from a file of the user's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """How much contamination, drawn how."""
+
+    ratio: float = 0.0
+    """Nominal ratio r, in [0, 1); below 0.5 for a protocol that counts it in the total."""
+    seed: int = 0
+    """Seed of the draw. With `meds`, seeds 0, 10, 20 and 30 are the authors' own lists where they published one."""
+    protocol: str = "meds"
+    """meds, meds_paper, softpatch, softpatch_overlap, imiad, or list."""
+    nested: bool = False
+    """Whether the images of a smaller ratio are among those of a larger one: fewer differences between ratios."""
+    listed: NamedFile | None = added(None)
+    """Of the protocol list, a CSV file whose column `filename` names the training images, relative to the data root."""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in (*PROTOCOLS, LIST):
+            raise InputError(
+                f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, and {LIST} with a "
+                f"file: --protocol {LIST}:FILE."
+            )
+        if (self.protocol == LIST) != (self.listed is not None):
+            raise InputError(
+                f"The protocol {LIST}, and no other, goes with a file of training images: --protocol {LIST}:FILE, or "
+                f'Noise(protocol="{LIST}", listed=named_file(FILE)).'
+            )
+        if not 0 <= self.ratio < 1:
+            raise InputError(
+                f"noise ratio must lie in [0, 1), got {self.ratio}: it counts injected anomalies per normal training "
+                "image. The paper's values are 0, 0.1, 0.2 and 0.4."
+            )
+        if self.rule.base == "total" and self.ratio >= 0.5:
+            raise InputError(
+                f"noise ratio must be below 0.5 under {self.protocol}, got {self.ratio}: normal images must be the "
+                "majority."
+            )
+
+    @property
+    def rule(self) -> Protocol:
+        """The arithmetic; that of `meds` for a list, of which only the overlap matters."""
+        return PROTOCOLS.get(self.protocol, PROTOCOLS["meds"])
+
+
+@dataclass(frozen=True)
+class NoisySplit:
+    """A contaminated dataset: who is trained on and who is tested."""
+
+    train: pd.DataFrame
+    """Rows of the sample table in the training set, normal and injected."""
+    test: pd.DataFrame
+    """Rows of the sample table in the test set."""
+    injected_N: np.ndarray
+    """True where a training row is anomalous. Evaluation only: no detector sees it."""
+    counts: pd.DataFrame
+    """Per category: normals n, anomalies A, wanted, injected m, contamination m / (n + m), unseen anomalies."""
+
+    @property
+    def seen_N(self) -> np.ndarray:
+        """True where a test row is in the training set, too."""
+        return self.test["image"].isin(self.train["image"]).to_numpy()
+
+
+def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
+    """Draw the contaminated training set of a sample table.
+
+    Every category has a generator of its own, seeded by a digest of seed, dataset, category, protocol and ratio, so
+    that no list depends on another category or on the order of the table. A dataset that brings anomalies in its
+    training split (Real-IAD's official noisy lists) keeps them, whatever the ratio.
+
+    Args:
+        samples: Table with the columns of `harness.datasets`.
+        noise: Ratio, seed and protocol.
+
+    Raises:
+        InputError: a category has too few anomalies for a protocol that does not allow it, a draw would leave none to
+            test, or a list does not fit the dataset.
+    """
+    train = samples[samples["split"] == "train"]
+    test = samples[samples["split"] == "test"]
+    injected = _listed(train, test, noise.listed) if noise.listed else _drawn(train, test, noise)
+    joined = samples[samples.index.isin(train.index) | samples["image"].isin(injected)]
+    if noise.listed:
+        joined = joined[joined["image"].isin(injected)]
+    if not noise.rule.overlap:
+        test = test[~test["image"].isin(injected)]
+    injected_N = (joined["defect"] != "good").to_numpy()
+    return NoisySplit(joined, test, injected_N, _counts(joined, test, train, samples, noise))
+
+
+def _drawn(train: pd.DataFrame, test: pd.DataFrame, noise: Noise) -> set[str]:
+    """Images to inject, over all categories."""
+    injected: set[str] = set()
+    dataset = str(train["dataset"].iloc[0]) if "dataset" in train and len(train) else ""
+    published = published_injections(dataset, noise.ratio, noise.seed)
+    for category, normals in train[train["defect"] == "good"].groupby("category"):
+        candidates = test[(test["category"] == category) & (test["defect"] != "good")].sort_values(
+            "image"
+        )
+        if noise.protocol == "meds" and not noise.nested and published is not None:
+            injected |= set(
+                _match(
+                    published.get(str(category), []), candidates["image"], dataset, str(category)
+                )
+            )
+            continue
+        wanted = noise.rule.wanted(len(normals), noise.ratio)
+        count = min(wanted, noise.rule.available(len(candidates)))
+        _check_supply(str(category), noise, wanted, count, len(candidates))
+        rng = _generator(noise, dataset, str(category))
+        picks = (
+            _stratified(candidates, count, rng)
+            if noise.rule.stratified
+            else rng.permutation(len(candidates))[:count]
+        )
+        injected |= set(candidates["image"].to_numpy()[picks])
+    return injected
+
+
+def _check_supply(category: str, noise: Noise, wanted: int, count: int, anomalies: int) -> None:
+    if count < wanted and noise.rule.shortage == "error":
+        raise InputError(
+            f"Noise ratio {noise.ratio} under {noise.protocol} needs {wanted} anomalous images of {category!r} but the "
+            f"test split has {anomalies}. Lower the ratio, or take the protocol meds, which injects what there is."
+        )
+    if count == anomalies and count and not noise.rule.overlap:
+        raise InputError(
+            f"Noise ratio {noise.ratio} under {noise.protocol} would inject all {anomalies} anomalous images of "
+            f"{category!r} and leave none to test. Lower the ratio, or take a protocol with overlap."
+        )
+
+
+def _stratified(candidates: pd.DataFrame, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of `count` images, every defect in proportion: floors, then largest remainders (ties: larger, name)."""
+    sizes = candidates.groupby("defect").size()
+    exact = {defect: Fraction(count * int(size), len(candidates)) for defect, size in sizes.items()}
+    quotas = {defect: math.floor(share) for defect, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda d: (quotas[d] - exact[d], -int(sizes[d]), str(d)))
+    for defect in by_remainder[: count - sum(quotas.values())]:
+        quotas[defect] += 1
+    picks = [
+        rng.permutation(np.flatnonzero((candidates["defect"] == defect).to_numpy()))[:quota]
+        for defect, quota in sorted(quotas.items())
+    ]
+    return np.concatenate(picks) if picks else np.empty(0, dtype=int)
+
+
+def _generator(noise: Noise, dataset: str, category: str) -> np.random.Generator:
+    """Generator of one category; nested draws share it over all ratios, and so take prefixes of one permutation."""
+    ratio = "" if noise.nested else repr(noise.ratio)
+    text = f"{noise.seed}|{dataset}|{category}|{noise.protocol}|{ratio}"
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()))
+
+
+def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str) -> list[str]:
+    """Images whose last two parts, without suffix, are listed (`crack/003`; original VisA: `003` of Anomaly)."""
+    by_stem = {"/".join([*Path(image).with_suffix("").parts[-2:]]): image for image in images}
+    renamed = {stem.replace("Anomaly/", "bad/"): image for stem, image in by_stem.items()}
+    if missing := [stem for stem in stems if stem not in renamed]:
+        raise InputError(
+            f"The published list of {dataset}, category {category!r}, names {missing[0]} and {len(missing) - 1} more "
+            "images that are not in the test split. Restore the dataset, or take another seed to draw a list."
+        )
+    return [renamed[stem] for stem in stems]
+
+
+def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: NamedFile) -> set[str]:
+    """Images named by a CSV of the user: the whole training set, normal and injected."""
+    file = listed.checked()
+    names = set(read_list(file, "filename"))
+    known = set(train["image"]) | set(test.loc[test["defect"] != "good", "image"])
+    if unknown := sorted(names - known):
+        raise InputError(
+            f"{file} names {unknown[0]} and {len(unknown) - 1} more images that are neither in the training split nor "
+            "anomalous test images. Paths are relative to the data root, with forward slashes."
+        )
+    return names
+
+
+def _counts(
+    joined: pd.DataFrame,
+    test: pd.DataFrame,
+    train: pd.DataFrame,
+    samples: pd.DataFrame,
+    noise: Noise,
+) -> pd.DataFrame:
+    rows = []
+    for category, group in joined.groupby("category"):
+        normals = int((group["defect"] == "good").sum())
+        injected = len(group) - normals
+        of_category = samples[(samples["category"] == category) & (samples["split"] == "test")]
+        tested = test[(test["category"] == category) & (test["defect"] != "good")]
+        rows.append(
+            {
+                "category": category,
+                "normals": normals,
+                "anomalies": int((of_category["defect"] != "good").sum()),
+                "wanted": noise.rule.wanted(normals, noise.ratio),
+                "injected": injected,
+                "contamination": injected / len(group),
+                "unseen": int((~tested["image"].isin(joined["image"])).sum()),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Ranking of the images of an unlabelled folder, the most suspect first."""

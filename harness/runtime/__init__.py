@@ -1,0 +1,1 @@
+"""Where work runs, and where intermediate results are kept."""

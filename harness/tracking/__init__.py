@@ -1,0 +1,5 @@
+"""Results in MLflow: the only package that imports it."""
+
+from harness.tracking.tracker import Tracker
+
+__all__ = ["Tracker"]

@@ -1,0 +1,124 @@
+"""What a stored run says. Knows MLflow."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from harness.errors import InputError
+from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, SAMPLES
+
+KEY, DATA = "meds.key", "meds.data"
+"""Tags of a run: its experiment, and the digest of the data it ran on."""
+WRITER = "meds.writer"
+"""Tag of a run: the driver whose study writes it."""
+RECORD = "experiment.json"
+"""Artifact of a run: its key, its settings, and what makes its experiment again."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run with its artifacts."""
+
+    client: MlflowClient
+    run: Run
+
+    def record(self) -> dict[str, Any]:
+        """What its experiment is, see `harness.config.serialization`.
+
+        Raises:
+            InputError: it was stored before experiments were stored so.
+        """
+        value = json.loads(self._read(RECORD))["value"]
+        if not isinstance(value, dict):
+            raise InputError(
+                f"Run {self.run.info.run_id} was stored by a version that did not store what makes its experiment "
+                "again. Run the study anew in another folder: --runs."
+            )
+        return value
+
+    def values(self) -> pd.DataFrame:
+        """All its numbers: columns readout, metric, category, value."""
+        return pd.DataFrame(values_of(self.run))
+
+    def split(self) -> str:
+        """Its training images, as CSV: image, category, digest, injected."""
+        return self._read("train.csv").decode()
+
+    def samples(self) -> bytes | None:
+        """Return its sample maps as JPEG (`harness.evaluation.sample_maps`); None for runs of versions without them."""
+        files = {file.path for file in self.client.list_artifacts(self.run.info.run_id)}
+        return self._read(SAMPLES) if SAMPLES in files else None
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run in MLflow."""
+        return str(self.run.info.run_id)
+
+    @property
+    def data(self) -> str:
+        """Digest of the data that it used."""
+        return str(self.run.data.tags[DATA])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it was computed with and on, see `harness.runtime.environment` and `harness.runtime.hardware`."""
+        return environment_of(self.run)
+
+    def _read(self, name: str) -> bytes:
+        return read_artifact(self.client, self.run.info.run_id, name)
+
+
+def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
+    """The content of a file that is stored with a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+
+
+def values_of(run: Run) -> list[dict[str, Any]]:
+    """Numbers of a run that have a read-out, a metric and a category."""
+    return [
+        {
+            **dict(zip(("readout", "metric", "category"), name.split("/"), strict=True)),
+            "value": value,
+        }
+        for name, value in run.data.metrics.items()
+        if name.count("/") == 2
+    ]
+
+
+def settings_of(run: Run, key: str) -> dict[str, Any]:
+    """What all numbers of a run have in common: what ran, with which settings, and how long an image took to score."""
+    timed = {"milliseconds": run.data.metrics.get("milliseconds")}
+    return {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
+
+
+def row_of(run: Run) -> dict[str, Any]:
+    """The run itself, and the environment that it ran in, see `harness.tracking.Tracker.runs`."""
+    tags = run.data.tags
+    return {
+        "run_id": run.info.run_id,
+        "key": tags[KEY],
+        "name": tags.get("mlflow.runName", ""),
+        "status": run.info.status,
+        "failure": tags.get(FAILURE, ""),
+        "seconds": run.data.metrics.get("seconds"),
+        "data": tags[DATA],
+        **environment_of(run),
+    }
+
+
+def environment_of(run: Run) -> dict[str, str]:
+    """What a run was computed with and on, by name."""
+    return {
+        name.removeprefix("meds."): value
+        for name, value in run.data.tags.items()
+        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE)
+    }

@@ -1,0 +1,1 @@
+"""Documents: pages, captions, files, and the runs behind each number."""

@@ -1,0 +1,1 @@
+"""Curves, marks of seeds, and the style of all figures."""

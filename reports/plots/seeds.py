@@ -1,0 +1,79 @@
+"""Methods side by side over training seeds: what studies of few settings and several seeds draw."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.plots.style import MARKERS, shades
+from reports.tables.cells import Runs
+from reports.tables.labels import METRICS, headline
+
+CAPTION = "One point per training seed, a bar at their mean. Figure: all test images."
+
+
+def draw_groups(named: pd.DataFrame, metric: str) -> Figure:
+    """Draw one group of seeds per method, in the order of their first row, at every noise ratio."""
+    means = headline(named, metric)
+    methods = list(means["method"].unique())
+    noises = sorted(means["noise"].unique())
+    figure = Figure(
+        figsize=(max(7.5, 0.42 * len(methods) * len(noises)), 4.6), layout="constrained"
+    )
+    axes = figure.subplots()
+    step = 0.66 / max(3, len(methods))
+    for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+        for position, noise in enumerate(noises):
+            values = means.loc[(means["method"] == method) & (means["noise"] == noise), "value"]
+            if values.empty:
+                continue
+            x = position + step * (i - (len(methods) - 1) / 2)
+            label = method if position == 0 else None
+            marker = MARKERS[i % len(MARKERS)]
+            axes.plot([x] * len(values), values, marker, color=colour, alpha=0.8, label=label)
+            axes.hlines(values.mean(), x - 0.36 * step, x + 0.36 * step, color=colour, linewidth=3)
+    axes.set_xticks(range(len(noises)), [f"{noise:.0%}" for noise in noises])
+    axes.set_xlabel("noise")
+    axes.set_ylabel(METRICS[metric])
+    axes.legend(fontsize=9)
+    return figure
+
+
+def draw_curve(
+    axes: Axes,
+    rows: pd.DataFrame,
+    label: str,
+    colour: tuple[float, ...],
+    marker: str,
+    x: str = "noise",
+) -> None:
+    """Draw the mean over seeds, and a standard deviation on either side where there are several."""
+    curve = rows.groupby(x)["value"].agg(["mean", "std"])
+    axes.plot(curve.index, curve["mean"], marker=marker, color=colour, label=label)
+    band = curve.dropna()
+    low, high = band["mean"] - band["std"], band["mean"] + band["std"]
+    axes.fill_between(band.index, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def over_seeds(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation over training seeds per combination of `by` and read-out, mean over categories.
+
+    A single seed has no deviation; in `by`, the order of first rows is kept.
+    """
+    means = named.query("metric in @METRICS and category == 'mean'")
+    keys = [*by, "readout"]
+    groups = means.groupby([*keys, "metric"], sort=False, dropna=False, observed=True)["value"]
+    summary = groups.agg(["mean", "std"])
+    text = summary.apply(_with_spread, axis=1).unstack()
+    runs = means.groupby(keys, sort=False, dropna=False, observed=True)["run_id"].unique()
+    seeds = runs.map(lambda ids: Runs(tuple(ids)))
+    columns = {metric: name for metric, name in METRICS.items() if metric in text}
+    table = text[list(columns)].rename(columns=columns).join(seeds.rename("seeds"))
+    first = means[keys].drop_duplicates().set_index(keys).index
+    return table.reindex(first).reset_index()
+
+
+def _with_spread(row: pd.Series) -> str:
+    spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.3f}"
+    return f"{row['mean']:.3f}{spread}"

@@ -1,0 +1,1 @@
+"""The published numbers, and tables and figures by the papers' numbers."""

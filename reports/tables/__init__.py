@@ -1,0 +1,1 @@
+"""Cells, labels, and means over categories."""

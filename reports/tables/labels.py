@@ -1,0 +1,90 @@
+"""How metrics and methods are called in figures and tables, and results with columns that are easy to use."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.tables.cells import Runs
+
+METRICS = {
+    "image_auroc": "image AUROC",
+    "image_ap": "image AP",
+    "image_f1max": "image F1-max",
+    "image_auroc_structural": "image AUROC (structural)",
+    "image_auroc_logical": "image AUROC (logical)",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "pixel_f1max": "pixel F1-max",
+    "pixel_aupro": "pixel AUPRO",
+    "pixel_auspro_0.05": "pixel AU-sPRO (0.05)",
+    "object_auroc": "object AUROC",
+    "object_ap": "object AP",
+    "object_f1max": "object F1-max",
+    "pixel_aupro_dinomaly200": "pixel AUPRO (Dinomaly, 200 thresholds)",
+    "pixel_auroc_adeval200": "pixel AUROC (ADEval, 200 strips)",
+    "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips)",
+    "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips)",
+}
+PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
+"""Those of the paper's main tables."""
+FIGURE_METRICS = ("image_auroc", "pixel_ap")
+"""Those of the paper's figures: of detection and of localisation."""
+METHODS = {
+    "MemoryDetector": "memory ensemble",
+    "MeDS": "MeDS",
+    "PlainNetwork": "plain network",
+    "PatchCore": "PatchCore",
+    "SoftPatch": "SoftPatch",
+    "InReaCh": "InReaCh",
+    "FunAD": "FUN-AD",
+    "ReverseDistillation": "reverse distillation",
+    "UniAD": "UniAD",
+    "EfficientAD": "EfficientAD-M",
+    "AD2": "AD2",
+}
+
+
+def tidy(results: pd.DataFrame) -> pd.DataFrame:
+    """Add columns method, noise, rho (NaN without a memory) and seed to tracked results.
+
+    Methods come in the order of METHODS, then those that are not there, by the name of their class.
+    """
+    method = results["detector"].map(METHODS).fillna(results["detector"])
+    names = pd.CategoricalDtype(
+        list(dict.fromkeys([*METHODS.values(), *sorted(method)])), ordered=True
+    )
+    rho = results.get("detector.memory.ratio", pd.Series(index=results.index, dtype=float))
+    return results.assign(
+        method=method.astype(names),
+        noise=results["noise.ratio"].astype(float),
+        rho=rho.astype(float),
+        seed=results["seed"].astype(int),
+    )
+
+
+def headline(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of one metric over all test images, mean over categories."""
+    chosen = (
+        (results["metric"] == metric)
+        & (results["readout"] == "all")
+        & (results["category"] == "mean")
+    )
+    return results[chosen]
+
+
+def wide(results: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
+    """One row per combination of the columns `by`, read-out and category, one column per metric; values averaged."""
+    keys = [*by, "readout", "category"]
+    measured = results[results["metric"].isin(METRICS)]
+    table = (
+        measured.groupby([*keys, "metric"], observed=True, dropna=False)["value"].mean().unstack()
+    )
+    columns = {metric: name for metric, name in METRICS.items() if metric in table}
+    runs = measured.groupby(keys, observed=True, dropna=False)["run_id"].unique()
+    return (
+        table[list(columns)]
+        .rename(columns=columns)
+        .assign(runs=runs.map(lambda ids: Runs(tuple(ids))))
+        .reset_index()
+        .sort_values(keys, ignore_index=True)
+    )

@@ -1,0 +1,1 @@
+"""What a command does around a study: selection, rounds, weights, dry runs."""

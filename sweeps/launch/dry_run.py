@@ -1,0 +1,100 @@
+"""What a study would do, and what that takes, without doing it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from harness.cluster.options import Where
+from harness.cluster.resources import Sharing
+from harness.experiment import Experiment, names
+from harness.experiment.cost import Forecast, forecast
+from harness.experiment.preparation import read_dataset
+from harness.tracking import Tracker
+from harness.tracking.connection import default_uri
+
+
+def dry_run(
+    study: str, profile: str, experiments: list[Experiment], *, data: Path, where: Where
+) -> None:
+    """Print all experiments, the work they share, and an estimate of time and disk.
+
+    Raises:
+        InputError: the data or a setting cannot be used.
+    """
+    by_key = {experiment.key: experiment for experiment in experiments}
+    cache = where.cached
+    (dataset,) = {experiment.dataset for experiment in experiments}
+    _, digest = read_dataset(dataset, data, cache)
+    tracker = Tracker(default_uri(where.results), study)
+    finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
+    rates = tracker.rates(digest) if tracker.is_there else {}
+    found = forecast(by_key, data=data, cache=cache, finished=finished, rates=rates)
+    for key, name in names(by_key).items():
+        print(f"{'finished' if key in finished else 'to run  '}  {name}")
+    counts = f"{len(by_key)} experiments, {len(finished)} finished, {len(found.missing)} to run"
+    print(f"\n{study} on {profile}: {counts}")
+    print(as_text(found, cache, where.sharing))
+
+
+def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
+    """The work that is left, as a table and sentences."""
+    steps = pd.DataFrame(
+        [
+            {
+                "shared work": step.what,
+                "wanted": f"{step.wanted:,}",
+                "left": f"{step.missing:,}",
+                "one device": duration(step.seconds) if step.seconds else "",
+                "GB of cache": f"{step.gigabytes:.2f}",
+            }
+            for step in found.steps
+        ]
+    )
+    lines = ["", steps.to_markdown(index=False), ""] if len(steps) else [""]
+    kinds: dict[str, list[str]] = {}
+    for key, experiment in found.missing.items():
+        kinds.setdefault(experiment.detector.name, []).append(key)
+    lines += [f"{len(keys)} x {kind}: {_takes(keys, found)}" for kind, keys in kinds.items()]
+    count, what = devices()
+    partly = f", without {', '.join(found.unknown)}" if found.unknown else ""
+    free = shutil.disk_usage(next(p for p in (cache, *cache.absolute().parents) if p.exists())).free
+    wanted = sum(step.gigabytes for step in found.steps)
+    at_once = min(count, sharing.max_concurrent or count)
+    limit = f", {at_once} experiments at once" if at_once < count else ""
+    total = duration(found.total(count, at_once))
+    lines.append(f"In all about {total} on {count} {what}{limit}{partly}.")
+    lines.append(f"Disk: {wanted:.1f} GB in {cache}, where {free / 1e9:.0f} GB are free.")
+    return "\n".join(lines)
+
+
+def _takes(keys: Sequence[str], found: Forecast) -> str:
+    """What experiments of one kind take each."""
+    known = sorted(found.seconds[key] for key in keys if key in found.seconds)
+    if not known:
+        return "none was run on this data yet: time unknown"
+    ends = dict.fromkeys((duration(known[0]), duration(known[-1])))
+    return f"{' to '.join(ends)} each"
+
+
+def devices() -> tuple[int, str]:
+    """How many devices of which kind this machine has; experiments that share one are taken to be no faster."""
+    if count := torch.cuda.device_count():
+        return count, "GPUs" if count > 1 else "GPU"
+    return os.cpu_count() or 1, "cores"
+
+
+def duration(seconds: float) -> str:
+    """Rounded for people.
+
+    >>> duration(0.4), duration(75), duration(5400), duration(200_000)
+    ('1 s', '75 s', '90 min', '56 h')
+    """
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -1,0 +1,130 @@
+"""What a study runs on and how long it trains: a study varies one axis of a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
+from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
+from baselines.presets import Released
+from baselines.softpatch import SoftPatch
+from harness.datasets import Dataset
+from harness.detectors import Detector, PlainNetwork
+from harness.detectors.meds import MeDS
+from harness.detectors.presets import Pair
+from harness.evaluation import Evaluation
+from harness.experiment import Experiment
+from harness.features.encoder import Encoder
+from harness.noise import Noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A dataset with an encoder, a network, training lengths, and the values that studies use as axes."""
+
+    name: str
+    dataset: Dataset
+    encoder: Encoder
+    plain: PlainNetwork
+    """The network as its authors train it; in our own profiles as many steps as MeDS has in its two stages."""
+    meds: MeDS
+    """MeDS on the same network."""
+    noise_ratios: tuple[float, ...]
+    noise: Noise = Noise()
+    """Protocol and seed of the contamination; a study sets the ratio."""
+    rhos: tuple[float, ...]
+    """Subsampling ratios of the memory ensemble."""
+    meds_rhos: tuple[float, ...]
+    """Subsampling ratios at which MeDS is trained, too."""
+    others: tuple[Pair, ...] = ()
+    """Further networks of the main table."""
+    released: tuple[Released, ...] | None = None
+    """Baselines of the main table with their authors' encoders; None for all, on the profile's features."""
+    inreach: InReaCh = InReaCh()
+    """InReaCh with channels that so many images can have."""
+    fun_ad: FunAD
+    """FUN-AD, in our own profiles shorter and faster than published: its bank is smaller and made once an epoch, its
+    rate is ten times as high."""
+    reverse_distillation: Released
+    """Reverse distillation, in our own profiles small and short on the profile's features."""
+    uniad: Released
+    """UniAD, in our own profiles small and short on the profile's features."""
+    efficient_ad: Released
+    """EfficientAD-M, in our own profiles on small images, narrow and short."""
+    ad2: Released
+    """AD2, in our own profiles with the batches and length of `efficient_ad`."""
+    several_categories: bool = True
+    """Whether the dataset has more than one."""
+    apart: bool = False
+    """Whether every category is an experiment of its own (single-class), with a network of its own."""
+    self_made: bool = False
+    """Whether the dataset is made by this software, so that no data root is needed."""
+
+    def cells(self, experiments: Sequence[Experiment]) -> list[Experiment]:
+        """The experiments of a study as this profile runs them: one for all categories, or one for each."""
+        if not self.apart:
+            return list(experiments)
+        return [
+            replace(experiment, categories=(name,))
+            for experiment in experiments
+            for name in experiment.categories or self.categories
+        ]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that it has."""
+        chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
+        return chosen or tuple(self.dataset.expected)
+
+    def with_students(self, **settings: Any) -> Profile:
+        """The profile with other settings of EfficientAD-M, alone and in AD2."""
+        alone, wary = cast(EfficientAD, self.efficient_ad.detector), cast(AD2, self.ad2.detector)
+        changed = replace(wary, student=replace(wary.student, **settings))
+        return replace(
+            self,
+            efficient_ad=replace(self.efficient_ad, detector=replace(alone, **settings)),
+            ad2=replace(self.ad2, detector=changed),
+        )
+
+    @property
+    def own(self) -> Released:
+        """The profile's encoder, and the network as its authors train it."""
+        return Released(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
+
+    @property
+    def baselines(self) -> tuple[Released, ...]:
+        """Noise-robust baselines of the main table: with their authors' encoders, or on the profile's features."""
+        if self.released is not None:
+            return self.released
+        detectors = (self.inreach, PatchCore(), SoftPatch(), self.fun_ad)
+        return tuple(replace(self.own, detector=detector) for detector in detectors)
+
+    def cell(self, method: Released, ratio: float, *, seed: int = 0) -> Experiment:
+        """A cell of a study: a method with an encoder and an evaluation of its own."""
+        of_profile = self.experiment(
+            method.detector, ratio, seed=seed, evaluation=method.evaluation
+        )
+        return replace(of_profile, encoder=method.encoder)
+
+    def experiment(
+        self,
+        detector: Detector,
+        ratio: float,
+        *,
+        seed: int = 0,
+        evaluation: Evaluation = Evaluation(),
+    ) -> Experiment:
+        """A cell of a study: a detector on this profile's data at a noise ratio."""
+        return Experiment(
+            dataset=self.dataset,
+            encoder=self.encoder,
+            detector=detector,
+            noise=replace(self.noise, ratio=ratio),
+            seed=seed,
+            evaluation=evaluation,
+        )

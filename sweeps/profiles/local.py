@@ -1,0 +1,173 @@
+"""All profiles, and those of our own: `laptop`, `smoke` and `mtd`; see `sweeps.profiles.paper` for the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
+from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
+from baselines.presets import Released
+from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
+from baselines.uniad import UniAD, UniADTransformer
+from harness.datasets.folder import Folder
+from harness.datasets.magnetic_tile import MagneticTile
+from harness.datasets.textures import Textures
+from harness.detectors import PlainNetwork
+from harness.detectors.meds import MeDS
+from harness.detectors.presets import Pair
+from harness.evaluation import Evaluation
+from harness.features.encoder import Encoder
+from harness.features.patch_features import LocallyAware
+from harness.features.teacher import Teacher
+from harness.memory import MemoryEnsemble
+from harness.networks.dinomaly import Dinomaly
+from harness.networks.hvq import Hvq
+from harness.networks.inp_former import InpFormer
+from harness.training.optimizer import Training
+from sweeps.profiles.contract import Profile
+from sweeps.profiles.paper import LOCO, MVTEC_AD, REAL_IAD, VISA
+
+_FUN_AD = FunAD(
+    epochs=20,
+    batch_size=16,
+    learning_rate=2e-4,
+    bank_refresh="epoch",
+    equal=1e-4,
+    bank_patches=4096,
+)
+_TEACHER = Teacher(
+    encoder=Encoder(memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=64)),
+    width=16,
+    image_size=96,
+    steps=500,
+    batch_size=8,
+    learning_rate=1e-3,
+)
+_STUDENT = EfficientAD(
+    teacher=_TEACHER, image_size=96, width=16, steps=1000, batch_size=4, learning_rate=1e-3
+)
+_REVERSE = ReverseDistillation(training=replace(ReverseDistillation().training, steps=250))
+_UNIAD = UniAD(
+    network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
+    training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
+)
+_FEATURES = Released(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
+_PIXELS = Released(
+    encoder=Encoder(image_size=96, pixels=True), detector=_STUDENT, evaluation=Evaluation()
+)
+_SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
+
+LAPTOP = Profile(
+    name="laptop",
+    dataset=Textures(),
+    encoder=Encoder(),
+    plain=PlainNetwork(network=_SMALL, training=Training(steps=225)),
+    meds=MeDS(
+        network=replace(_SMALL, discard=0.5),
+        distillation=Training(steps=75),
+        finetuning=Training(steps=150),
+    ),
+    noise_ratios=(0.0, 0.1, 0.2, 0.4),
+    rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    meds_rhos=(0.05, 0.2, 1.0),
+    fun_ad=_FUN_AD,
+    reverse_distillation=_FEATURES,
+    uniad=replace(_FEATURES, detector=_UNIAD),
+    efficient_ad=_PIXELS,
+    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
+    self_made=True,
+)
+
+_TINY = Dinomaly(width=16, depth=2, heads=2, ramp_steps=5)
+_TINY_INP = InpFormer(width=16, depth=2, heads=2, prototypes=3)
+_TINY_HVQ = Hvq(width=16, depth=1, heads=2, hidden=32, codes=16)
+_BRIEF = Training(steps=10)
+_SMOKE = Encoder(image_size=128)
+_SMOKE_FEATURES = Released(
+    encoder=_SMOKE,
+    detector=ReverseDistillation(
+        network=ReverseStudent(bottleneck=1, stages=(1, 1)),
+        training=replace(_REVERSE.training, steps=10),
+    ),
+    evaluation=Evaluation(),
+)
+_SMOKE_STUDENT = replace(
+    _STUDENT, teacher=replace(_TEACHER, steps=10), image_size=64, width=8, steps=10
+)
+_SMOKE_PIXELS = Released(
+    encoder=replace(_SMOKE, pixels=True), detector=_SMOKE_STUDENT, evaluation=Evaluation()
+)
+
+SMOKE = Profile(
+    name="smoke",
+    dataset=Textures(train=12, good=6, defective=10),
+    encoder=_SMOKE,
+    plain=PlainNetwork(network=_TINY, training=Training(steps=20)),
+    meds=MeDS(
+        network=replace(_TINY, discard=0.5),
+        distillation=_BRIEF,
+        finetuning=_BRIEF,
+    ),
+    noise_ratios=(0.0, 0.4),
+    rhos=(0.1, 0.5, 1.0),
+    meds_rhos=(0.5,),
+    others=(
+        Pair(
+            plain=PlainNetwork(network=_TINY_INP, training=Training(steps=20)),
+            meds=MeDS(network=_TINY_INP, distillation=_BRIEF, finetuning=_BRIEF),
+            encoder=_SMOKE,
+        ),
+        Pair(
+            plain=PlainNetwork(network=_TINY_HVQ, training=Training(steps=20)),
+            meds=MeDS(
+                network=_TINY_HVQ,
+                memory=MemoryEnsemble(distance="euclidean"),
+                distillation=_BRIEF,
+                finetuning=_BRIEF,
+            ),
+            encoder=_SMOKE,
+        ),
+    ),
+    inreach=InReaCh(min_channel_length=1, std_factor=None),
+    fun_ad=FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),
+    reverse_distillation=_SMOKE_FEATURES,
+    uniad=replace(
+        _SMOKE_FEATURES, detector=replace(_UNIAD, training=replace(_UNIAD.training, steps=10))
+    ),
+    efficient_ad=_SMOKE_PIXELS,
+    ad2=replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
+    self_made=True,
+)
+
+_LONG = replace(_SMALL, ramp_steps=1000)
+
+MTD = Profile(
+    name="mtd",
+    dataset=MagneticTile(),
+    encoder=Encoder(),
+    plain=PlainNetwork(network=_LONG, training=Training(steps=2000)),
+    meds=MeDS(
+        network=replace(_LONG, discard=0.5),
+        distillation=Training(steps=500),
+        finetuning=Training(steps=1500),
+    ),
+    noise_ratios=(0.0, 0.1, 0.2, 0.4),
+    rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    meds_rhos=(0.1,),
+    fun_ad=replace(_FUN_AD, snapshots=5),
+    reverse_distillation=_FEATURES,
+    uniad=replace(_FEATURES, detector=_UNIAD),
+    efficient_ad=_PIXELS,
+    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
+    several_categories=False,
+)
+
+FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, self_made=False)
+"""A user's own images with the lengths of a laptop."""
+
+PROFILES = {
+    profile.name: profile
+    for profile in (LAPTOP, SMOKE, FOLDER, MTD, MVTEC_AD, VISA, REAL_IAD, LOCO)
+}

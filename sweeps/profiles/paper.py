@@ -1,0 +1,83 @@
+"""Profiles with encoder, lengths, noise ratios and setting of the papers: they want GPUs, and download weights once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from baselines import presets as releases
+from baselines.fun_ad import FunAD
+from harness.datasets import training_images
+from harness.datasets.mvtec_ad import MVTecAD
+from harness.datasets.mvtec_loco import MVTecLOCO
+from harness.datasets.real_iad import RealIAD
+from harness.datasets.visa import VisA
+from harness.detectors import presets
+from harness.training.optimizer import Training
+from sweeps.profiles.contract import Profile
+
+_DINOMALY = presets.dinomaly()
+_POOLED = (releases.softpatch(scope="all"), releases.inreach(), releases.fun_ad(scope="all"))
+"""One memory or network for all categories, where the method can (Tables 1 and 2)."""
+_PAPER_RHOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+MVTEC_AD = Profile(
+    name="mvtec_ad",
+    dataset=MVTecAD(),
+    encoder=_DINOMALY.encoder,
+    plain=_DINOMALY.plain,
+    meds=_DINOMALY.meds,
+    others=(
+        presets.inp_former(training_images(MVTecAD())),
+        presets.hvq(training_images(MVTecAD())),
+    ),
+    released=_POOLED,
+    noise_ratios=(0.0, 0.1, 0.2, 0.4),
+    rhos=_PAPER_RHOS,
+    meds_rhos=_PAPER_RHOS,
+    fun_ad=FunAD(),
+    reverse_distillation=releases.reverse_distillation(),
+    uniad=releases.uniad(),
+    efficient_ad=releases.efficient_ad(),
+    ad2=releases.ad2(),
+)
+VISA = replace(
+    MVTEC_AD,
+    name="visa",
+    dataset=VisA(),
+    others=(presets.inp_former(training_images(VisA())), presets.hvq(training_images(VisA()))),
+    noise_ratios=(0.0, 0.02, 0.05, 0.1),
+    reverse_distillation=releases.reverse_distillation(images=training_images(VisA())),
+    uniad=releases.uniad(images=training_images(VisA())),
+)
+LOCO = replace(
+    MVTEC_AD,
+    name="loco",
+    dataset=MVTecLOCO(),
+    others=(),
+    released=(releases.patchcore(), releases.softpatch(), releases.inreach()),
+    noise_ratios=(0.0, 0.1, 0.2, 0.3, 0.4),
+    reverse_distillation=releases.reverse_distillation(images=training_images(MVTecLOCO())),
+    uniad=releases.uniad(images=training_images(MVTecLOCO())),
+)
+_SINGLE = Training(steps=2500)
+_OF_CATEGORY = training_images(RealIAD()) // len(RealIAD().expected)
+_SINGLE_RD = releases.reverse_distillation(images=_OF_CATEGORY)
+_SINGLE_UNIAD = releases.uniad(images=_OF_CATEGORY)
+REAL_IAD = replace(
+    MVTEC_AD,
+    name="real_iad",
+    dataset=RealIAD(),
+    plain=replace(_DINOMALY.plain, training=Training(steps=5000)),
+    meds=replace(
+        _DINOMALY.meds,
+        memory=replace(_DINOMALY.meds.memory, replacement=False),
+        distillation=_SINGLE,
+        finetuning=_SINGLE,
+    ),
+    others=(),
+    reverse_distillation=_SINGLE_RD,
+    uniad=_SINGLE_UNIAD,
+    released=(releases.patchcore(), _SINGLE_RD, _SINGLE_UNIAD, releases.softpatch()),
+    several_categories=False,
+    apart=True,
+)

@@ -1,0 +1,53 @@
+"""Presets that follow the releases: their encoders exist and give the published shapes."""
+
+import pytest
+import torch
+
+from baselines import presets
+from baselines.inreach import InReaCh
+from harness.features.encoder import encode
+from harness.networks import Batch, Inputs
+
+
+@pytest.mark.parametrize(
+    ("preset", "shape"),
+    [
+        (presets.patchcore, (1, 784, 1024)),
+        (presets.softpatch, (1, 784, 1024)),
+        (presets.inreach, (1, 3136, 1024)),
+        (presets.fun_ad, (1, 784, 1536)),
+    ],
+)
+def test_released_encoders_give_the_published_patches(preset, shape, photograph):
+    released = preset(weights="random")
+    encoded = encode(released.encoder, [photograph])
+    import timm  # not before the encoder has made it importable
+
+    assert timm.is_model_pretrained(preset().encoder.name)
+    assert encoded.memory_NPC.shape == shape
+    assert (encoded.pixels_NHWC is not None) == isinstance(released.detector, InReaCh)
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups", "rebuilt"),
+    [
+        (
+            presets.reverse_distillation,
+            [(256, 4096), (256, 2048), (256, 1024)],
+            [(4096, 256), (1024, 512), (256, 1024)],
+        ),
+        (presets.uniad, [(196, 24), (196, 32), (196, 56), (196, 160)], [(196, 272)]),
+    ],
+)
+def test_released_networks_rebuild_the_published_features(preset, groups, rebuilt, photograph):
+    released = preset(weights="random")
+    targets = encode(released.encoder, [photograph]).targets
+    import timm  # not before the encoder has made it importable
+
+    assert timm.is_model_pretrained(preset().encoder.name)
+    assert [group.shape[1:] for group in targets] == groups
+    inputs = Inputs(tuple(group.shape[-1] for group in targets), targets[0].shape[1], 15)
+    with torch.device("meta"):
+        network = released.detector.network.build(inputs)
+        found = network(Batch(tuple(torch.empty(2, *group) for group in groups))).rebuilt
+    assert [group.shape[1:] for group in found] == rebuilt

@@ -1,0 +1,1 @@
+"""What benchmarks share: timers and large inputs."""

@@ -1,0 +1,190 @@
+"""Label correction: rankings of unlabelled folders, the page to tick on, and folders without what was ticked."""
+
+import errno
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from harness.detectors import MemoryDetector
+from harness.detectors.meds import MeDS
+from harness.errors import InputError
+from harness.evaluation import Evaluation
+from harness.evaluation.label_ranking import AUPRC, DEPTH
+from harness.experiment import run_prepared
+from harness.images import read_list
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise, contaminate
+from harness.ranking.label_correction import Ranking, clean, find_images, quality, rank
+from harness.ranking.page import render
+from harness.runtime.compute import InProcess
+from harness.selection import robust_max
+from harness.training.optimizer import Training
+from tests.support.commands import command
+from tests.support.dataset import ENCODER, NETWORK
+
+SHORT = Training(steps=30, batch_size=8)
+DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
+
+
+@pytest.fixture(scope="module")
+def folder(small, tmp_path_factory):
+    """Bricks, two folders deep, with three defective ones among them."""
+    root = tmp_path_factory.mktemp("unlabelled")
+    samples = small.prepared.samples.query("category == 'brick'")
+    normal = samples.query("split == 'train' or defect == 'good'")["image"]
+    wrong = samples.query("defect == 'hole'")["image"][:2]
+    for number, image in enumerate([*normal, *wrong]):
+        place = root / ("a" if number % 2 else "b/c") / f"{number}{Path(image).suffix}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(small.data / image, place)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ranking(folder, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    settings = {"detector": DETECTOR, "encoder": ENCODER, "seed": 0}
+    return rank(folder, cache=cache, compute=InProcess(), **settings)
+
+
+def test_every_image_is_ranked_once_and_the_wrong_ones_come_first(folder, ranking):
+    names = find_images(folder)
+    assert sorted(ranking.images) == sorted(names)
+    assert (np.diff(ranking.scores_N) <= 0).all()
+    assert ranking.maps_NSS.shape == (len(names), 128, 128)
+    wrong = sorted(names, key=lambda name: int(Path(name).stem))[-2:]
+    found = quality(ranking, wrong).set_index("metric")
+    assert found.loc["AUPRC", "floor"] == pytest.approx(2 / len(names))
+    assert found.loc["AUPRC", "value"] > 3 * found.loc["AUPRC", "floor"]
+    assert found.loc["inspection depth", "value"] >= found.loc["inspection depth", "floor"]
+
+
+def test_names_and_places_of_images_do_not_matter(folder, ranking, tmp_path):
+    renamed = tmp_path / "other"
+    renamed.mkdir()
+    names = {}
+    for number, name in enumerate(reversed(ranking.images)):
+        names[f"{number}.png"] = name
+        shutil.copy(folder / name, renamed / f"{number}.png")
+    settings = {"detector": DETECTOR, "encoder": ENCODER, "seed": 0}
+    again = rank(renamed, cache=tmp_path / "cache", compute=InProcess(), **settings)
+    np.testing.assert_array_equal(again.scores_N, ranking.scores_N)
+    assert [names[name] for name in again.images] == list(ranking.images)
+
+
+class Cards(HTMLParser):
+    """Names to tick, and what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.fetched = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag == "input":
+            self.names.append(given["value"])
+        self.fetched += [value for key, value in attributes if key in ("src", "href")]
+
+
+def test_the_page_has_a_box_per_image_in_order_and_fetches_nothing(ranking):
+    page = Cards(render(ranking))
+    assert page.names == list(ranking.images)
+    assert all(address.startswith("data:") for address in page.fetched)
+    assert len(page.fetched) == 2 * len(page.names) + 1
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_cleaned_folder_has_all_other_images_and_nothing_is_lost(folder, tmp_path, copy):
+    names = find_images(folder)
+    saved = tmp_path / "remove.csv"
+    saved.write_text(f'image\n"{names[0]}"\n"{names[3]}"\n')
+    left = clean(folder, read_list(saved), tmp_path / "clean", copy=copy)
+    assert left == len(names) - 2
+    assert find_images(tmp_path / "clean") == [n for n in names if n not in (names[0], names[3])]
+    assert find_images(folder) == names
+    one = tmp_path / "clean" / names[1]
+    assert one.is_symlink() != copy
+    assert one.read_bytes() == (folder / names[1]).read_bytes()
+
+
+def test_what_cannot_be_done_is_said(folder, tmp_path):
+    names = find_images(folder)
+    with pytest.raises(InputError, match="does not exist"):
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has no images in it"):
+        find_images(tmp_path)
+    with pytest.raises(InputError, match="made for another folder"):
+        clean(folder, ["z.png"], tmp_path / "clean")
+    with pytest.raises(InputError, match="exists already"):
+        clean(folder, names[:1], tmp_path)
+    (tmp_path / "list.csv").write_text("file\na.png\n")
+    with pytest.raises(InputError, match="column 'image'"):
+        read_list(tmp_path / "list.csv")
+    few = Ranking(folder, tuple(names), np.zeros(len(names)), np.zeros((len(names), 2, 2)))
+    with pytest.raises(InputError, match="not an image of"):
+        quality(few, ["z.png"])
+    assert not (tmp_path / "clean").exists()
+
+
+def test_a_study_measures_the_ranking_of_every_categorys_training_images(small):
+    plain = MemoryDetector(memory=MemoryEnsemble(ratio=0.1))
+    with_ranking = Evaluation(size=64, ranking=True)
+    noisy = small.experiment(plain, noise=Noise(ratio=0.25), evaluation=with_ranking)
+    split = contaminate(small.prepared.samples, noisy.noise)
+    images = small.prepared.images(split.train)
+    suspicion_N = robust_max(plain.fit(images, seed=0, compute=InProcess()).score(images))
+    result = run_prepared(noisy, small.prepared, data=small.data, compute=InProcess())
+    found = result.metrics.query("readout == 'training'").pivot(
+        index="category", columns="metric", values="value"
+    )
+    assert set(found.columns) == {AUPRC, DEPTH}
+    for category in ("brick", "grass", "gravel"):
+        own = (split.train["category"] == category).to_numpy()
+        order = np.argsort(-suspicion_N[own], kind="stable")
+        depth = (np.flatnonzero(split.injected_N[own][order]).max() + 1) / own.sum()
+        assert found.loc[category, DEPTH] == pytest.approx(depth)
+        expected = average_precision_score(split.injected_N[own], suspicion_N[own])
+        assert found.loc[category, AUPRC] == pytest.approx(expected)
+    assert found.loc["mean", DEPTH] == pytest.approx(found[DEPTH].drop("mean").mean())
+
+
+def test_without_injected_images_there_is_no_ranking_to_measure(small):
+    clean = small.experiment(MemoryDetector(), evaluation=Evaluation(size=64, ranking=True))
+    result = run_prepared(clean, small.prepared, data=small.data, compute=InProcess())
+    assert set(result.metrics["readout"]) == {"all"}
+
+
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
+    """With a mark before the first byte and Windows' ends of lines."""
+    (tmp_path / "list.csv").write_bytes("\ufeffimage,note\r\nbrück/1.png,a\r\n".encode())
+    assert read_list(tmp_path / "list.csv") == ["brück/1.png"]
+
+
+def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeypatch):
+    names, copied = find_images(folder), []
+
+    def full(source, place):
+        copied.append(place)
+        place.write_bytes(source.read_bytes())
+        if len(copied) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(place))
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(OSError, match="No space left"):
+        clean(folder, names[:1], tmp_path / "clean", copy=True)
+    assert list(tmp_path.iterdir()) == []
+    assert find_images(folder) == names
+
+
+def test_a_mistyped_list_of_known_images_is_refused_before_anything_is_trained(folder, tmp_path):
+    (tmp_path / "known.csv").write_text("image\nz.png\n")
+    places = [f"--{name}={tmp_path / name}" for name in ("out", "cache")]
+    answer = command("harness", "rank", str(folder), f"--known={tmp_path / 'known.csv'}", *places)
+    assert answer.returncode == 1
+    assert "z.png is listed, but is not an image of" in " ".join(answer.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["known.csv"]

@@ -1,0 +1,146 @@
+"""Cache entries: whole or not there, checked, and made by one process at a time."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+
+from harness.runtime.cache import Draft, alone, is_whole, making, open_array, read_rows
+
+
+def make(target, value=1.0):
+    draft = Draft(target)
+    draft.array("numbers", (100, 3), np.float32)[:] = value
+    draft.publish()
+
+
+def test_an_entry_is_there_only_when_it_is_published(tmp_path):
+    target = tmp_path / "entry"
+    draft = Draft(target)
+    draft.array("numbers", (2,), np.float32)[:] = 7
+    assert not is_whole(target)
+    draft.publish()
+    assert is_whole(target)
+    np.testing.assert_array_equal(open_array(target / "numbers.npy"), [7, 7])
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def empty_manifest(file):
+    file.with_name("manifest.json").write_text("")
+
+
+def no_manifest(file):
+    file.with_name("manifest.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [flip, cut, empty_manifest, no_manifest, lambda f: f.unlink()])
+def test_a_damaged_entry_is_removed_with_a_warning(damage, tmp_path):
+    target = tmp_path / "entry"
+    make(target)
+    damage(target / "numbers.npy")
+    with pytest.warns(UserWarning, match="entry is damaged and is computed again"):
+        assert not is_whole(target)
+    assert not target.exists()
+
+
+def test_an_entry_made_anew_is_read_anew(tmp_path):
+    target = tmp_path / "entry"
+    make(target, 1)
+    assert open_array(target / "numbers.npy")[0, 0] == 1
+    flip(target / "numbers.npy")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert not is_whole(target)
+    make(target, 2)
+    assert open_array(target / "numbers.npy")[0, 0] == 2
+
+
+def test_the_second_of_two_equal_writers_gives_way(tmp_path):
+    target = tmp_path / "entry"
+    late = Draft(target)
+    late.array("numbers", (1,), np.float32)[:] = 2
+    late.folder = late.folder.rename(tmp_path / "late")  # as another process would have it
+    make(target, 1)
+    late.publish()
+    assert open_array(target / "numbers.npy")[0, 0] == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_dead_process_left_is_cleared_away(tmp_path):
+    target = tmp_path / "entry"
+    (tmp_path / "entry.12345").mkdir()
+    (tmp_path / "entry.12345" / "numbers.npy").write_bytes(b"half of it")
+    with making("numbers", [target]) as missing:
+        assert missing == [target]
+        make(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["entry", "numbers.lock"]
+
+
+def _make_slowly(target, log):
+    with making("numbers", [target, target.with_name("other")]) as missing:
+        for entry in missing:
+            with log.open("a") as file:
+                file.write(f"{entry.name}\n")
+            time.sleep(0.2)
+            make(entry)
+
+
+def test_two_processes_share_the_work_and_do_it_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    log = tmp_path / "log"
+    processes = [
+        context.Process(target=_make_slowly, args=(tmp_path / "entry", log)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert sorted(log.read_text().split()) == ["entry", "other"]
+
+
+def test_rows_are_read_as_they_are_mapped(tmp_path):
+    make(tmp_path / "entry")
+    file = tmp_path / "entry" / "numbers.npy"
+    rows = np.array([5, 0, 99, 5])
+    np.testing.assert_array_equal(read_rows(file, rows), np.load(file)[rows])
+
+
+def test_a_draft_that_fails_leaves_no_files(tmp_path):
+    def fail(target):
+        with making("numbers", [target]):
+            Draft(target).array("numbers", (100, 3), np.float32)
+            raise ArithmeticError("in the middle")
+
+    with pytest.raises(ArithmeticError):
+        fail(tmp_path / "entry")
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.lock"]
+
+
+def _add_one(file):
+    with alone(file.with_suffix(".lock"), "counts"):
+        count = int(file.read_text())
+        time.sleep(0.2)
+        file.write_text(str(count + 1))
+
+
+def test_what_a_process_does_alone_no_other_does_meanwhile(tmp_path):
+    file = tmp_path / "count"
+    file.write_text("0")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_add_one, args=(file,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert file.read_text() == "3"

@@ -1,0 +1,125 @@
+"""A tracking store that cannot be used: said within seconds, each cause with its own remedy. Real sockets and files."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from mlflow import MlflowClient
+
+from harness.errors import InputError
+from harness.tracking.connection import client_of
+from tests.support.commands import command
+
+
+def refusal(uri):
+    """What is said of a store that cannot be used."""
+    with pytest.raises(InputError) as refused:
+        client_of(uri)
+    text = str(refused.value)
+    assert text.startswith(f"The tracking store {uri} ")
+    return text
+
+
+@contextmanager
+def a_server(code, body):
+    """A web server that always gives the same answer."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Same) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_nobody_listens_and_nobody_is_there():
+    assert "nothing listens there. Start the server" in refusal("http://127.0.0.1:1")
+    assert "is on a machine that nobody knows" in refusal("http://no-such-host.invalid:5000")
+
+
+@pytest.mark.slow
+def test_a_server_that_is_silent_is_not_waited_for():
+    """And who asks later asks as patiently as before."""
+    before = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        began = time.monotonic()
+        text = refusal(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert time.monotonic() - began < 15
+    assert "does not answer in time" in text
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == before
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "text"),
+    [
+        (401, b"You are not authenticated", "refuses this user (API request"),
+        (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}', "MLFLOW_TRACKING_TOKEN"),
+        (404, b"<html>", "is not MLflow's"),
+        (200, b"<html>", "http://host:5000, as `mlflow server` prints it"),
+        (503, b"busy", "See that its server is well"),
+    ],
+)
+def test_servers_that_answer_otherwise_than_mlflow(code, body, text):
+    with a_server(code, body) as uri:
+        assert text in refusal(uri)
+
+
+def test_addresses_that_are_none():
+    with a_server(200, b"") as uri:
+        assert "speaks no https" in refusal(uri.replace("http:", "https:"))
+    assert "is not MLflow's" in refusal("http://127.0.0.1:port")
+    assert "is not MLflow's" in refusal("carrier-pigeon://roof")
+
+
+def test_a_database_of_another_version_and_what_is_none(tmp_path):
+    this, old, new, junk = (tmp_path / f"{name}.db" for name in ("this", "old", "new", "junk"))
+    MlflowClient(tracking_uri=f"sqlite:///{this}").search_experiments()
+    for database, schema in ((old, "97727af70f4d"), (new, "ffffffffffff")):
+        database.write_bytes(this.read_bytes())
+        with sqlite3.connect(database) as content:
+            content.execute("update alembic_version set version_num = ?", (schema,))
+        content.close()
+    assert f"an older MLflow. Bring it up to date: .venv/bin/mlflow db upgrade sqlite:///{old}" in (
+        refusal(f"sqlite:///{old}")
+    )
+    assert "was made by a newer MLflow than 3." in refusal(f"sqlite:///{new}")
+    junk.write_text("This is no database. " * 99)
+    assert "is a file, but no database" in refusal(f"sqlite:///{junk}")
+    assert "does not work" in refusal("sqlite:////proc/self/mlflow.db")  # MLflow tries for minutes
+
+
+def test_a_mistyped_address_is_told_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.support.commands.OTHERS", ("RAY_",))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    for program in ("sweeps", "reports"):
+        arguments = (program, "rho", "--profile", "smoke", "--runs", str(tmp_path / "runs"))
+        try:
+            answer = command(*arguments, timeout=60)
+        except subprocess.TimeoutExpired as expired:
+            raise AssertionError("it waits for a server that was never there") from expired
+        text = " ".join(answer.stderr.split())
+        assert answer.returncode == 1, text
+        assert text.startswith("Error: The tracking store http://127.0.0.1:1 does not answer")
+        assert "Traceback" not in text
+    assert not list(tmp_path.iterdir())

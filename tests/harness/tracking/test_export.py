@@ -1,0 +1,175 @@
+"""Results outside MLflow: exported, read, merged and run again, they are the same numbers."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.config.serialization import from_record
+from harness.detectors import MemoryDetector
+from harness.errors import InputError
+from harness.experiment import run, run_prepared
+from harness.experiment.reproduce import verify
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise
+from harness.runtime.compute import InProcess
+from harness.runtime.hardware import describe_hardware
+from harness.tracking import Tracker
+from harness.tracking import export as portable
+
+PLACE = ["key", "readout", "metric", "category"]
+
+
+def stored(small, folder, ratios, *, failing=None, machine="two cores"):
+    """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
+    cells = [
+        small.experiment(MemoryDetector(memory=MemoryEnsemble(ratio=ratio)), noise=Noise(ratio=0.3))
+        for ratio in (*ratios, *([failing] if failing else []))
+    ]
+    digest = small.prepared.data_digest
+    parent = tracker.open_study("small", [e.key for e in cells], digest)
+    for experiment in cells:
+        log = tracker.start(
+            experiment,
+            name=experiment.name,
+            parent=parent,
+            data_digest=digest,
+            environment={"git": "abc", "machine": machine, "workers": "2"},
+        )
+        if experiment.detector.memory.ratio == failing:
+            log.fail("Traceback\nZeroDivisionError: no room")
+        else:
+            log.finish(
+                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+            )
+    return tracker, cells
+
+
+def sorted_values(frame):
+    return frame.sort_values(PLACE, ignore_index=True)[[*PLACE, "value"]]
+
+
+def test_an_exported_study_is_read_without_its_store(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the versions are those of this source tree, wherever it is called
+    tracker, cells = stored(small, tmp_path, (0.1, 0.5), failing=1.0)
+    folder = portable.export(tracker, "small", tmp_path / "out")
+    pd.testing.assert_frame_equal(
+        sorted_values(portable.read(folder)), sorted_values(tracker.load("small"))
+    )
+    runs = pd.read_csv(folder / portable.RUNS).set_index("key")
+    assert list(runs["status"].value_counts()[["FINISHED", "FAILED"]]) == [2, 1]
+    assert "no room" in runs.loc[cells[2].key, "failure"]
+    assert runs.loc[cells[0].key, "machine"] == "two cores"
+    records = json.loads((folder / portable.EXPERIMENTS).read_text())
+    assert {from_record(record) for record in records.values()} == set(cells[:2])
+    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    assert manifest["data"] == [small.prepared.data_digest]
+    assert set(manifest["splits"]) == {e.key for e in cells[:2]}
+    assert len(set(manifest["splits"].values())) == 1  # both memories had the same training images
+    assert manifest["made with"] == [
+        {"runs": 2, "git": "abc", "machine": "two cores", "workers": "2"}
+    ]
+    ((lock, digest),) = manifest["locks"].items()
+    content = (folder / lock).read_bytes()
+    assert content == (Path(__file__).parents[3] / "requirements" / "lock.txt").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == digest
+    with pytest.raises(InputError, match="exists already"):
+        portable.export(tracker, "small", folder)
+
+
+@pytest.fixture
+def two(small, tmp_path):
+    """Two exported folders, made on two machines: 0.5 is in both, 1.0 failed on the first."""
+    folders = []
+    for name, ratios, failing in (("a", (0.1, 0.5), 1.0), ("b", (0.5, 1.0), None)):
+        (tmp_path / name).mkdir()
+        tracker, _ = stored(small, tmp_path / name, ratios, failing=failing, machine=name)
+        folders.append(portable.export(tracker, "small", tmp_path / name / "out"))
+    return folders
+
+
+def test_folders_of_one_study_are_merged(two, tmp_path):
+    with (two[1] / portable.MANIFEST).open() as file:
+        second = json.load(file)
+    (two[1] / "lock-0.txt").write_text("numpy==1.0\n")
+    second["locks"]["lock-0.txt"] = "of another version"
+    (two[1] / portable.MANIFEST).write_text(json.dumps(second))
+    folder = portable.merge(two, tmp_path / "merged").folder
+    merged = portable.read(folder)
+    both = pd.concat([portable.read(folder) for folder in two]).drop_duplicates(PLACE)
+    pd.testing.assert_frame_equal(sorted_values(merged), sorted_values(both))
+    assert merged["key"].nunique() == 3
+    runs = pd.read_csv(folder / portable.RUNS)
+    assert set(runs["run_id"]) == set(merged["run_id"])  # what failed on one finished on the other
+    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    made_with = {made["machine"]: made["runs"] for made in manifest["made with"]}
+    assert made_with == {"a": 2, "b": 1}
+    assert len(manifest["locks"]) == 2
+    assert (folder / "lock-0.txt").read_text() == "numpy==1.0\n"
+    with pytest.raises(InputError, match="is no exported study"):
+        portable.read(tmp_path)
+
+
+def test_other_numbers_are_refused_or_those_of_the_first_folder_kept(two, tmp_path):
+    results = portable.read(two[1])
+    results.loc[results["metric"] == "image_auroc", "value"] += 0.25
+    results.to_parquet(two[1] / portable.RESULTS)
+    with pytest.raises(
+        InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25.*--keep first"
+    ):
+        portable.merge(two, tmp_path / "conflict")
+    assert not (tmp_path / "conflict").exists()
+    first, second = portable.read(two[0]), portable.read(two[1])
+    merged = portable.merge(two, tmp_path / "merged", keep="first")
+    new = second[~second["key"].isin(first["key"])]
+    expected = sorted_values(pd.concat([first, new]))
+    pd.testing.assert_frame_equal(sorted_values(portable.read(merged.folder)), expected)
+    assert (merged.differing, merged.largest) == (1, 0.25)
+    manifest = json.loads((merged.folder / portable.MANIFEST).read_text())
+    assert manifest["differing"] == {"experiments": 1, "largest": 0.25, "kept": "first"}
+
+
+def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
+    tracker, _ = stored(small, tmp_path, (0.5,))
+    (run_id,) = tracker.runs("small")["run_id"]
+    places = {"data": small.data, "cache": small.cache, "compute": InProcess()}
+    found = verify(tracker.run(run_id), **places)
+    assert found.largest == 0
+    assert len(found.values) > 20
+    name = "all/image_auroc/mean"
+    value = tracker._client.get_run(run_id).data.metrics[name]
+    tracker._client.log_metric(run_id, name, value - 0.125)
+    other = verify(tracker.run(run_id), **places)
+    assert other.largest == pytest.approx(0.125)
+    assert other.surroundings["machine"] == ("two cores", describe_hardware()["machine"])
+    assert other.surroundings["git"][0] == "abc"
+    assert other.surroundings["workers"] == ("2", "0")
+    with pytest.raises(InputError, match="has no run 'nothing'"):
+        verify(tracker.run("nothing"), **places)
+    with pytest.raises(InputError, match="no run"):
+        verify(replace(tracker, uri=f"sqlite:///{tmp_path / 'none.db'}").run(run_id), **places)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_nothing_that_was_computed_before_is_read_when_a_run_is_verified(
+    small, tmp_path, monkeypatch
+):
+    """The cache of the store's own numbers would confirm them whatever is wrong with it."""
+    tracker, _ = stored(small, tmp_path, (0.5,))
+    (run_id,) = tracker.runs("small")["run_id"]
+    before, seen = sorted(small.cache.iterdir()), []
+
+    def watched(experiment, *, data, cache, compute):
+        seen.append((cache, list(cache.iterdir())))
+        return run(experiment, data=data, cache=cache, compute=compute)
+
+    monkeypatch.setattr("harness.experiment.reproduce.run", watched)
+    found = verify(tracker.run(run_id), data=small.data, cache=small.cache, compute=InProcess())
+    assert found.largest == 0
+    assert [files for _, files in seen] == [[]]
+    assert not seen[0][0].exists()
+    assert sorted(small.cache.iterdir()) == before

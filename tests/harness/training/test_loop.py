@@ -1,0 +1,267 @@
+"""The training loop: one loop for every phase, repeatable, and defined in every corner."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.reverse_distillation import ReverseStudent
+from harness.errors import InputError
+from harness.networks.dinomaly import DinomalyNetwork
+from harness.networks.hvq import Hvq
+from harness.runtime.checkpoints import Checkpoints, digest
+from harness.runtime.compute import InProcess, World
+from harness.training import build, patch_scores, run_phase, state_of
+from harness.training.batches import read_batch
+from harness.training.optimizer import Training
+from harness.training.phases import DistillationLoss, Everything, NativeLoss, Normal, Phase
+from tests.support.dataset import NETWORK
+
+HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
+STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
+
+
+def train(phase):
+    return InProcess().train(run_phase, phase)
+
+
+@pytest.fixture
+def images(small):
+    return small.train_images
+
+
+@pytest.fixture
+def phase(images):
+    return Phase(
+        network=NETWORK,
+        images=images,
+        training=Training(steps=6, batch_size=4),
+        objective=NativeLoss(),
+    )
+
+
+@pytest.fixture
+def reference(images):
+    torch.manual_seed(0)
+    return patch_scores(build(NETWORK, images), images)
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_equal_phases_give_equal_weights_and_other_seeds_others(phase):
+    first, second, other = train(phase), train(phase), train(replace(phase, seed=1))
+    assert same(first.state, second.state)
+    np.testing.assert_array_equal(first.losses_T, second.losses_T)
+    assert not same(first.state, other.state)
+
+
+@dataclass(frozen=True)
+class SelectsAll:
+    """A selector that scores everything, as the progressive one does, and then keeps every image."""
+
+    reference_NP: np.ndarray
+
+    def select(self, current_NP, category_N, progress):
+        selection = Normal(self.reference_NP).select(current_NP, category_N, progress)
+        return replace(selection, selected_N=np.ones(len(category_N), dtype=bool))
+
+
+def test_plain_training_is_fine_tuning_on_everything(phase, reference):
+    plain = train(replace(phase, selector=Everything()))
+    selecting = train(replace(phase, selector=SelectsAll(reference)))
+    assert same(plain.state, selecting.state)
+    assert [step for step, _ in selecting.selections] == [0]
+
+
+def test_the_global_generator_is_left_alone(phase):
+    torch.manual_seed(7)
+    train(phase)
+    after = torch.rand(1)
+    torch.manual_seed(7)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_distillation_teaches_the_memory_scores(phase, images):
+    taught = np.full((len(images), 64), 0.3, dtype=np.float32)
+    longer = Training(steps=60, batch_size=8)
+    trained = train(replace(phase, training=longer, objective=DistillationLoss(taught)))
+    scores = patch_scores(build(NETWORK, images, trained.state), images)
+    assert np.abs(scores - 0.3).mean() < 0.15
+    assert trained.losses_T[-1] < 0.2 * trained.losses_T[0]
+
+
+def test_distilling_what_a_network_scores_already_costs_nothing(images):
+    network = build(NETWORK, images).eval()
+    rows = np.arange(3)
+    reconstruction = network(read_batch(images, rows, torch.device("cpu")))
+    taught = np.zeros((len(images), 64), dtype=np.float32)
+    taught[rows] = network.score_map(reconstruction).detach().numpy()
+    assert DistillationLoss(taught).loss(network, reconstruction, rows, 0).item() == 0
+
+
+def test_fine_tuning_starts_from_the_given_weights(phase, images):
+    start = state_of(build(NETWORK, images))
+    still = Training(steps=3, batch_size=4, learning_rate=0, final_learning_rate=0)
+    assert same(train(replace(phase, initial=start, training=still)).state, start)
+    assert not same(train(replace(phase, training=still)).state, start)
+
+
+def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, reference, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        NativeLoss,
+        "loss",
+        lambda self, network, r, rows, step: (
+            seen.append((step, rows)) or network.native_loss(r, step)
+        ),
+    )
+    trained = train(replace(phase, selector=Normal(reference)))
+    starts = [step for step, _ in trained.selections]
+    assert starts[0] == 0
+    for step, rows in seen:
+        selection = [s for start, s in trained.selections if start <= step][-1]
+        assert selection.selected_N[rows].all()
+        assert len(set(rows)) == len(rows)
+
+
+def test_selection_takes_half_of_every_category_at_the_start(phase, reference):
+    trained = train(replace(phase, selector=Normal(reference)))
+    first = trained.selections[0][1]
+    for category in range(3):
+        share = first.selected_N[phase.images.category_N == category].mean()
+        assert 0.3 <= share <= 0.5
+
+
+def test_fewer_images_than_a_batch_still_train(phase):
+    trained = train(replace(phase, training=Training(steps=3, batch_size=1000)))
+    assert len(trained.losses_T) == 3
+
+
+def test_one_image_per_category_trains_on_all_that_is_there(images):
+    alone = replace(
+        images, categories=tuple(replace(c, rows_N=c.rows_N[:1]) for c in images.categories)
+    )
+    flat = np.ones((len(alone), alone.categories[0].features.memory_NPC.shape[1]), np.float32)
+    for training in (Training(steps=4, batch_size=2), Training(steps=4, batch_size=16)):
+        trained = train(
+            Phase(
+                network=NETWORK,
+                images=alone,
+                training=training,
+                objective=NativeLoss(),
+                selector=Normal(flat),
+            )
+        )
+        assert len(trained.losses_T) == 4
+        for _, selection in trained.selections:
+            assert selection.selected_N.all()
+            assert selection.degenerate == (0, 1, 2)
+
+
+def test_equal_scores_keep_half_of_every_category_and_training_goes_on(phase, images):
+    flat = np.ones((len(images), images.categories[0].features.memory_NPC.shape[1]), np.float32)
+    trained = train(replace(phase, selector=Normal(flat)))
+    first = trained.selections[0][1]
+    assert first.degenerate == (0, 1, 2)
+    for category in range(3):
+        members = images.category_N == category
+        assert first.selected_N[members].sum() == -(-members.sum() // 2)
+    assert len(trained.losses_T) == 6
+
+
+def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):
+    monkeypatch.setattr(
+        DinomalyNetwork, "native_loss", lambda self, r, step: r.rebuilt[0].sum() * float("nan")
+    )
+    with pytest.raises(InputError, match="nan at step 0: training has diverged"):
+        train(phase)
+
+
+def test_progress_is_reported_for_every_step(phase):
+    reports = []
+    run_phase(World(torch.device("cpu"), lambda *args: reports.append(args)), phase)
+    assert [step for _, step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
+    assert all(steps == 6 for _, _, steps, _ in reports)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}])
+def test_lengths_below_one_are_refused(bad):
+    with pytest.raises(InputError, match="at least 1"):
+        Training(**bad)
+
+
+class KilledError(Exception):
+    """A process that ends in mid-training."""
+
+
+@pytest.mark.parametrize(
+    "network", [NETWORK, HVQ, STUDENT], ids=["dinomaly", "hvq", "reverse_distillation"]
+)
+@pytest.mark.parametrize("killed_at", [3, 4, 5, 11])
+def test_training_that_was_killed_goes_on_to_the_same_weights(
+    phase, reference, tmp_path, network, killed_at
+):
+    phase = replace(
+        phase,
+        network=network,
+        selector=Normal(reference),
+        training=replace(phase.training, steps=12),
+    )
+    undisturbed = train(phase)
+
+    def die(phase, step, steps, loss):
+        if step == killed_at:
+            raise KilledError
+
+    checkpoints = Checkpoints(tmp_path, every=2)
+    with pytest.raises(KilledError):
+        InProcess(die, checkpoints).train(run_phase, phase)
+    steps = []
+    going_on = InProcess(lambda phase, step, *_: steps.append(step), checkpoints)
+    resumed = going_on.train(run_phase, phase)
+    assert steps[0] == killed_at // 2 * 2 + 1
+    assert same(resumed.state, undisturbed.state)
+    np.testing.assert_array_equal(resumed.losses_T, undisturbed.losses_T)
+    assert len(resumed.selections) == len(undisturbed.selections)
+    for (first, one), (second, other) in zip(
+        resumed.selections, undisturbed.selections, strict=True
+    ):
+        assert first == second
+        np.testing.assert_array_equal(one.criterion_N, other.criterion_N)
+
+
+def test_a_finished_phase_is_not_trained_again(phase, tmp_path):
+    steps = []
+    compute = InProcess(lambda *args: steps.append(args), Checkpoints(tmp_path))
+    first = compute.train(run_phase, phase)
+    assert len(steps) == 6
+    steps.clear()
+    again = compute.train(run_phase, phase)
+    assert not steps
+    assert same(first.state, again.state)
+
+
+def test_checkpoints_of_other_phases_are_left_alone(phase, tmp_path):
+    compute = InProcess(checkpoints=Checkpoints(tmp_path))
+    compute.train(run_phase, phase)
+    other = replace(phase, seed=1)
+    assert same(compute.train(run_phase, other).state, train(other).state)
+
+
+def test_a_damaged_checkpoint_is_named_and_not_used(phase, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    compute = InProcess(checkpoints=checkpoints)
+    first = compute.train(run_phase, phase)
+    file = checkpoints.file(phase)
+    file.write_bytes(file.read_bytes()[:-10] + b"0123456789")
+    with pytest.warns(UserWarning, match=file.name):
+        assert same(compute.train(run_phase, phase).state, first.state)
+
+
+def test_a_path_counts_by_its_last_part():
+    assert digest(Path("/here/features/ab")) == digest(Path("/there/features/ab"))
+    assert digest(Path("/here/features/ab")) != digest(Path("/here/features/cd"))

@@ -1,0 +1,98 @@
+"""StableAdamW against a scalar transcription of its formulas; the schedule's corners."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from harness.training.optimizer import StableAdamW, Training, learning_rate, make_optimizer
+
+
+def by_the_formula(start, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-10, decay=1e-4):
+    theta, mean, square, largest = start.copy(), 0.0, 0.0, 0.0
+    for t, gradient in enumerate(gradients, start=1):
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = beta2 * square + (1 - beta2) * gradient**2
+        largest = np.maximum(largest, square)
+        denominator = np.sqrt(largest) / math.sqrt(1 - beta2**t) + eps
+        rms = np.linalg.norm(gradient / denominator) / math.sqrt(gradient.size)
+        theta = theta * (1 - lr * decay)
+        theta = theta - lr / (1 - beta1**t) / max(1, rms) * mean / denominator
+    return theta
+
+
+def test_steps_follow_the_formula():
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(3, 4))
+    gradients = [rng.normal(size=(3, 4)) * scale for scale in (1, 1, 20, 0.1, 5)]
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    optimizer = StableAdamW([parameter], lr=0.05)
+    for gradient in gradients:
+        parameter.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    expected = by_the_formula(start, gradients, 0.05)
+    np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_a_rate_of_zero_changes_nothing():
+    parameter = torch.nn.Parameter(torch.ones(5))
+    parameter.grad = torch.ones(5)
+    StableAdamW([parameter], lr=0.0).step()
+    assert (parameter == 1).all()
+
+
+def test_a_surprising_gradient_moves_less_than_plain_adamw():
+    steps = {}
+    for name, optimizer in {
+        "stable": lambda p: StableAdamW(p, lr=0.01),
+        "plain": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=1e-4, amsgrad=True),
+    }.items():
+        parameter = torch.nn.Parameter(torch.zeros(4))
+        made = optimizer([parameter])
+        for size in (1.0, 1.0, 50.0):
+            before = parameter.detach().clone()
+            parameter.grad = torch.full((4,), size)
+            made.step()
+        steps[name] = (parameter.detach() - before).abs().max().item()
+    assert steps["stable"] == pytest.approx(steps["plain"] / 1.73, rel=0.01)
+
+
+def test_the_schedule_warms_up_and_falls_to_its_end():
+    rates = [learning_rate(t, Training(steps=2000)) for t in range(2000)]
+    assert rates[0] == 0
+    assert rates[99] == rates[100] == pytest.approx(2e-3)
+    assert rates[1050] == pytest.approx((2e-3 + 2e-4) / 2)
+    assert rates[-1] == pytest.approx(2e-4, rel=1e-3)
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 10, 101])
+def test_short_runs_have_a_short_warm_up(steps):
+    settings = Training(steps=steps, learning_rate=1.0, final_learning_rate=0.1)
+    rates = [learning_rate(t, settings) for t in range(steps)]
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert max(rates) == 1.0
+
+
+def test_the_step_schedule_falls_once_at_four_fifths():
+    settings = Training(
+        steps=10, learning_rate=1e-4, final_learning_rate=1e-5, schedule="step", optimizer="adamw"
+    )
+    assert [learning_rate(t, settings) for t in range(10)] == [1e-4] * 8 + [1e-5] * 2
+    weights = [torch.nn.Parameter(torch.ones(1))]
+    assert type(make_optimizer(weights, settings)) is torch.optim.AdamW
+    assert type(make_optimizer(weights, Training())) is StableAdamW
+
+
+def test_without_weight_decay_adamw_is_adam_with_these_betas():
+    settings = Training(optimizer="adamw", learning_rate=0.05, weight_decay=0, betas=(0.5, 0.999))
+    ours, theirs = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
+    made = make_optimizer([ours], settings)
+    adam = torch.optim.Adam([theirs], lr=0.05, betas=(0.5, 0.999))
+    for gradient in torch.randn(5, 4, generator=torch.Generator().manual_seed(0)):
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        made.step()
+        adam.step()
+    torch.testing.assert_close(ours, theirs)
+    assert make_optimizer([ours], Training(betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)

@@ -1,0 +1,74 @@
+"""The files of docs/adding.md, written where they say, make a study that runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
+
+
+def images(folder, count, rng, *, bad=False):
+    folder.mkdir(parents=True)
+    for number in range(count):
+        pixels = rng.normal(120, 10, (64, 64, 3))
+        if bad:
+            pixels[20:44, 20:44] += 90
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project with the files added, and where they are."""
+    for package in ("harness", "baselines", "sweeps", "reports"):
+        shutil.copytree(PROJECT / package, tmp_path / package)
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    blocks = BLOCK.findall((PROJECT / "docs" / "adding.md").read_text())
+    assert len(blocks) == 5
+    for path, text in blocks:
+        assert not (tmp_path / path).exists()
+        (tmp_path / path).write_text(text)
+    return tmp_path, [path for path, _ in blocks]
+
+
+def python(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_the_document_adds_runs_as_a_study(project):
+    folder, _ = project
+    rng = np.random.default_rng(0)
+    for kind, count in (("train", 12), ("good", 6), ("bad", 8)):
+        images(folder / "images" / "bolt" / kind, count, rng, bad=kind == "bad")
+    run = python(folder, "sweeps", "first_look", "--profile", "smoke", "--data", "images")
+    assert run.returncode == 0, run.stderr
+    table = pd.read_csv(folder / "runs" / "first_look" / "smoke.csv")
+    assert set(table["method"]) == {"MeanPatch", "plain network"}
+    means = table[(table["category"] == "mean") & (table["readout"] == "all")]
+    assert len(means) == 4
+    clean = means[means["noise"] == 0].set_index("method")["image AUROC"]
+    assert clean["MeanPatch"] > 0.9
+    assert (folder / "runs" / "first_look" / "smoke.png").stat().st_size > 10_000
+
+
+def test_the_document_is_in_the_style_of_the_code(project):
+    folder, paths = project
+    for verb in (["check"], ["format", "--check"]):
+        run = python(folder, "ruff", *verb, "--no-cache", *paths)
+        assert run.returncode == 0, run.stdout

@@ -1,0 +1,118 @@
+"""Where studies work: what cannot work is refused before anything runs, and what is asked for is what Ray books."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cluster.options import Where
+from harness.cluster.resources import Sharing
+from harness.errors import InputError, UsageError
+from tests.support.commands import ROOT, command, refused
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"retries": -1}, "from 0 on"),
+        ({"max_concurrent": 0}, "--max-concurrent is a number from 1 on, got 0"),
+        ({"gpus_per_trial": 0.0}, "lies in (0, 1], got 0"),
+        ({"gpus_per_trial": 2.0}, "For more GPUs per training ask for --workers"),
+        ({"gpus_per_trial": 0.5, "workers": 2}, "2 workers per training take a GPU each"),
+    ],
+)
+def test_shares_that_cannot_work_are_refused(wrong, text):
+    with pytest.raises(UsageError, match=re.escape(text)):
+        Sharing(**wrong)
+
+
+def test_a_storage_that_is_no_folder_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(InputError, match="not/mounted is no folder on this machine"):
+        Where(storage="not/mounted")
+
+
+def test_an_address_that_nothing_here_can_open_is_refused_before_anything_runs(tmp_path):
+    assert "Protocol not known: nonsense" in refused(tmp_path, "--storage", "nonsense://bucket/x")
+
+
+def test_with_an_address_runs_and_cache_are_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    where = Where(storage="file://remote")
+    assert where.url == (tmp_path / "remote").as_uri()
+    assert (where.results, where.cached) == (Path("runs"), Path("cache"))
+    assert Where().url is None
+
+
+def test_a_storage_without_permission_is_refused(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        Where(storage=str(tmp_path))
+
+
+def test_runs_and_cache_are_in_the_storage_unless_they_are_absolute(tmp_path):
+    where = Where(storage=str(tmp_path))
+    assert (where.results, where.cached) == (tmp_path / "runs", tmp_path / "cache")
+    elsewhere = Path("/elsewhere/cache")
+    assert Where(storage=str(tmp_path), cache=elsewhere).cached == elsewhere
+    assert Where().results == Path("runs")
+
+
+def test_a_dry_run_looks_into_the_storage_and_counts_what_runs_at_once(tmp_path):
+    arguments = ("rho", "--profile", "smoke", "--limit", "1", "--storage", str(tmp_path))
+    answer = command("sweeps", *arguments, "--dry-run", "--max-concurrent", "1")
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "cache" / "textures-smoke").is_dir()
+    assert f"GB in {tmp_path / 'cache'}" in answer.stdout
+    assert ("1 experiments at once" in answer.stdout) == ("on 1 " not in answer.stdout)
+
+
+@pytest.mark.ray
+def test_at_most_so_many_experiments_run_at_once_and_no_gpu_is_no_gpu_to_share(ray_cluster):
+    from harness.cluster.session import seats
+
+    assert seats(Sharing())[0] == 4
+    assert seats(Sharing(max_concurrent=3))[0] == 3
+    assert seats(Sharing(max_concurrent=9))[0] == 4
+    assert seats(Sharing(max_concurrent=9, workers=2))[0] == 2
+    with pytest.raises(InputError, match="this cluster has no GPU to share"):
+        seats(Sharing(gpus_per_trial=0.5))
+
+
+SHARED = """
+import time
+import ray
+from harness.cluster.session import seats
+from harness.cluster.sharing import Sharing
+
+ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, logging_level="ERROR")
+count, resources = seats(Sharing(gpus_per_trial=0.5))
+
+@ray.remote
+def work():
+    began = time.time()
+    time.sleep(3)
+    return began, time.time(), ray.get_gpu_ids()
+
+tasks = ray.get([work.options(**resources).remote() for _ in range(count + 1)])
+last_begun, first_ended = sorted(t[0] for t in tasks)[count - 1], min(t[1] for t in tasks)
+waited = max(t[0] for t in tasks) >= first_ended
+print(count, last_begun < first_ended, waited, sorted(t[2][0] for t in tasks[:count]))
+print(seats(Sharing(gpus_per_trial=0.1))[0], seats(Sharing())[0])
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_experiments_share_gpus_and_no_more_than_asked_for(tmp_path):
+    """Ray books GPUs by number; that there is no real one here is nothing to it."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    first, second = done.stdout.strip().splitlines()
+    assert first == "4 True True [0, 0, 1, 1]"
+    assert second == "8 2"  # of twenty shares only as many as there are cores

@@ -1,0 +1,95 @@
+"""A study given to a cluster as a job, as `ray job submit` does it, through the dashboard of a head with a token."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.runtime.environment import SETTINGS
+
+RAY = str(Path(sys.executable).with_name("ray"))
+PATIENCE = 120
+"""Seconds in which the head must answer."""
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def free_ports(count):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def head(folder, environment):
+    """A head of its own; the address of its dashboard."""
+    names = ("port", "dashboard-port", "ray-client-server-port", "metrics-export-port")
+    agent = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port")
+    ports = dict(zip((*names, *agent), free_ports(7), strict=True))
+    options = [f"--{name}={port}" for name, port in ports.items()]
+    command = [RAY, "start", "--head", "--num-cpus=2", "--node-ip-address=127.0.0.1", "--block"]
+    with (folder / "head.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, *options, f"--temp-dir={folder / 'ray'}"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_for(ports["dashboard-port"])
+        yield f"http://127.0.0.1:{ports['dashboard-port']}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def wait_for(port):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    raise TimeoutError(f"No dashboard at port {port}.")
+
+
+def submit(address, command, environment):
+    """Submit a job and follow it to its end; the head's agent for jobs answers later than its dashboard."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        job = subprocess.run(
+            [RAY, "job", "submit", "--address", address, "--", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if "No available agent" not in job.stderr or time.monotonic() > end:
+            return job
+        time.sleep(1)
+
+
+def test_a_study_runs_as_a_job(tmp_path):
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = os.environ | SETTINGS | token | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    study = ["sweeps", "rho", "--profile", "smoke", "--rho", "0.5", "--method", "memory"]
+    # Ray's sockets need a short path.
+    with tempfile.TemporaryDirectory() as folder, head(Path(folder), environment) as address:
+        command = [sys.executable, "-m", *study, *places, "--address", "auto"]
+        job = submit(address, command, environment)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert "succeeded" in job.stdout
+    table = pd.read_csv(tmp_path / "runs" / "rho" / "smoke.csv")
+    assert table["noise"].nunique() == 2

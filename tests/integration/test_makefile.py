@@ -1,0 +1,64 @@
+"""The verbs that make the environment, as far as `make` tells what it would do."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import as_a_user
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with all that `make install` looks at, and no environment."""
+    shutil.copy(MAKEFILE, tmp_path)
+    (tmp_path / "requirements").mkdir()
+    for name in ("pyproject.toml", "requirements/lock.txt"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def would(checkout, *words):
+    user = {**as_a_user(), "cwd": checkout}
+    done = subprocess.run(
+        ["make", "--dry-run", *words], capture_output=True, check=True, timeout=20, **user
+    )
+    return done.stdout
+
+
+def has(checkout, *stamps):
+    (checkout / ".venv").mkdir(exist_ok=True)
+    for stamp in stamps:
+        (checkout / ".venv" / stamp).touch()
+
+
+def test_an_environment_has_the_extra_that_was_asked_for(checkout):
+    assert "'.[cpu]'" in would(checkout, "install")
+    assert "'.[gpu]'" in would(checkout, "install", "EXTRA=gpu")
+
+
+@pytest.mark.parametrize(("there", "asked"), [("cpu", "gpu"), ("gpu", "cpu")])
+def test_another_extra_makes_the_environment_anew(checkout, there, asked):
+    has(checkout, f"installed-{there}", f"installed-{there}-dev")
+    lines = would(checkout, "install", f"EXTRA={asked}").splitlines()
+    emptied = next(i for i, line in enumerate(lines) if "rm -rf .venv" in line)
+    made = next(i for i, line in enumerate(lines) if "-m venv .venv" in line)
+    assert emptied < made
+
+
+@pytest.mark.parametrize("extra", ["cpu", "gpu"])
+def test_what_is_installed_is_used_by_the_other_verbs_as_it_is(checkout, extra):
+    has(checkout, f"installed-{extra}")
+    assert would(checkout, "sweep-rho").split() == [".venv/bin/python", "-m", "sweeps", "rho"]
+    assert f"'.[{extra},dev]'" in would(checkout, "test")
+    has(checkout, f"installed-{extra}-dev")
+    assert "pip" not in would(checkout, "test")
+
+
+def test_the_lock_is_that_of_the_extra_cpu(checkout):
+    text = would(checkout, "lock", "EXTRA=gpu")
+    assert "'.[cpu,dev]'" in text
+    assert "touch .venv/installed-cpu .venv/installed-cpu-dev" in text

@@ -1,0 +1,161 @@
+"""Pages in a real browser: no error in its console, no network, and what is clicked works."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from harness.images import read_list
+from harness.ranking.label_correction import Ranking
+from harness.ranking.page import render as render_ranking
+from reports.pages.document import Document, Table
+from reports.pages.page import render
+from reports.pages.provenance import Provenance
+from reports.plots.seeds import draw_groups
+from reports.tables.cells import Runs
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
+]
+RESULT = re.compile(r'data-result="([^"]*)"')
+
+
+def browse(text, script, folder):
+    """Open a page, run a script after it, and return what the script calls `done` with."""
+    page = folder / "page.html"
+    show = "const done = (found) => { document.body.dataset.result = encodeURIComponent(JSON.stringify(found)); };"
+    page.write_text(text.replace("</body>", f"<script>{{ {show}\n{script} }}</script></body>"))
+    answer = subprocess.run(
+        [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            "--window-size=1280,900",
+            "--virtual-time-budget=5000",
+            f"--user-data-dir={folder / 'profile'}",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said = [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
+    assert said == []
+    return json.loads(unquote(RESULT.search(answer.stdout)[1]))
+
+
+def study_page():
+    """A page with a narrow and a wide, folded table, two runs, one of them failed, and sample maps."""
+    rows = [("b", 0.9, 0.2, "r1"), ("a", None, 0.2, "r1"), ("c", 0.1, 0.4, "r1")]
+    table = pd.DataFrame(rows, columns=["method", "image AUROC", "noise", "run_id"])
+    named = table.rename(columns={"image AUROC": "value"}).fillna(0.5)
+    named = named.assign(metric="image_auroc", readout="all", category="mean")
+    wide = pd.DataFrame({f"a metric with a long name {i}": [0.5] for i in range(20)})
+    runs = pd.DataFrame(
+        {
+            "run_id": ["r1", "r2"],
+            "name": ["one", "two"],
+            "status": ["FINISHED", "FAILED"],
+            "failure": ["", "ValueError: " + "long" * 300],
+            "seconds": [1.5, None],
+            "git": ["f00", "f00"],
+        }
+    )
+    sheet = io.BytesIO()
+    Image.new("RGB", (896, 112)).save(sheet, "JPEG")
+    return render(
+        Document(
+            title="A study",
+            caption="Caption",
+            figure=draw_groups(named, "image_auroc"),
+            tables=(
+                Table(
+                    title="Comparison",
+                    caption="Caption",
+                    frame=table.drop(columns="run_id").assign(seeds=Runs(("r1",))),
+                ),
+                Table(title="All metrics", caption="Caption", frame=wide, folded=True),
+            ),
+            provenance=Provenance(
+                runs=runs,
+                server=None,
+                database="sqlite:///runs/mlflow.db",
+                samples=(("one", sheet.getvalue()),),
+            ),
+        )
+    )
+
+
+def test_a_studys_page_has_no_errors_and_its_table_sorts(tmp_path):
+    script = """
+      const table = document.querySelector("table");
+      const head = (i) => table.tHead.rows[0].cells[i];
+      const firsts = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join("");
+      const found = [firsts()];
+      for (const i of [0, 0, 1, 1]) { head(i).click(); found.push(firsts()); }
+      found.push(document.querySelector("svg").getBoundingClientRect().width > 600);
+      done(found);
+    """
+    found = browse(study_page(), script, tmp_path)
+    assert found == ["bac", "abc", "cba", "cba", "bca", True]
+
+
+def test_a_studys_page_fits_1280_pixels_and_its_links_open_the_runs(tmp_path):
+    script = """
+      const root = document.documentElement;
+      const fits = () => root.scrollWidth <= root.clientWidth;
+      const before = [innerWidth, fits()];
+      for (const list of document.querySelectorAll("details")) list.open = true;
+      const opened = fits();
+      const scrolls = [...document.querySelectorAll(".scroll")].some((box) => box.scrollWidth > box.clientWidth);
+      for (const list of document.querySelectorAll("details")) list.open = false;
+      const image = document.images[0].naturalWidth;
+      document.querySelector("td a").click();
+      addEventListener("hashchange", () => setTimeout(() => {
+        const row = document.getElementById("run-r1");
+        done([...before, opened, scrolls, image, row.closest("details").open]);
+      }));
+    """
+    found = browse(study_page(), script, tmp_path)
+    assert found == [1280, True, True, True, 896, True]
+
+
+def test_ticked_images_are_saved_as_a_list(tmp_path):
+    names = ['a "b", c.png', "d/e.png", "f.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (200, 100, 50)).save(tmp_path / name)
+    maps = np.random.default_rng(0).random((3, 128, 128)).astype(np.float32)
+    ranking = Ranking(tmp_path, tuple(names), np.array([0.9, 0.5, 0.1]), maps)
+    script = """
+      const save = document.getElementById("save");
+      const before = save.disabled;
+      let saved;
+      URL.createObjectURL = (blob) => { saved = blob; return "data:,"; };
+      HTMLAnchorElement.prototype.click = () => {};
+      for (const box of [...document.querySelectorAll("input")].slice(0, 2)) box.click();
+      save.click();
+      const broken = [...document.images].filter((image) => image.complete && !image.naturalWidth).length;
+      const count = document.getElementById("count").textContent;
+      saved.text().then((text) => done([before, save.disabled, count, broken, text]));
+    """
+    before, after, count, broken, text = browse(render_ranking(ranking), script, tmp_path)
+    assert (before, after, count, broken) == (True, False, "2", 0)
+    (tmp_path / "remove.csv").write_text(text)
+    assert read_list(tmp_path / "remove.csv") == names[:2]

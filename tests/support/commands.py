@@ -1,0 +1,85 @@
+"""Commands as a user types them."""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import tempfile
+from multiprocessing import forkserver
+from pathlib import Path
+from subprocess import CompletedProcess, TimeoutExpired
+from typing import Any
+from unittest import mock
+
+ROOT = Path(__file__).parents[2]
+OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED", "MAKE", "MFLAGS")
+"""Settings of this process that a command of a user has not."""
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(
+    [
+        "tyro",
+        "sweeps.profiles",
+        "sweeps.launch.dry_run",
+        "harness.cluster.options",
+        "harness.cli.check",
+        "harness.cli.rank",
+        "harness.cli.pretrain_teacher",
+        "reports.pages.document",
+        "reports.published.tables",
+    ]
+)
+
+
+def as_a_user(**environment: str) -> dict[str, Any]:
+    """How to start a subprocess from the root of the project, with an environment that has no settings of tests."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
+    return {"cwd": ROOT, "env": {**own, **environment}, "text": True}
+
+
+def command(
+    module: str, *arguments: str, cwd: Path = ROOT, timeout: float = 120, **environment: str
+) -> CompletedProcess[str]:
+    """Run `python -m module`, in a fork of a process that has imported already what takes seconds to import.
+
+    Raises:
+        TimeoutExpired: it took longer than `timeout` seconds, and was ended.
+    """
+    with mock.patch.dict(os.environ, as_a_user()["env"], clear=True):
+        forkserver.ensure_running()
+    env = as_a_user(**environment)["env"]
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = WARM.Process(target=_run, args=(module, arguments, cwd, env, out, err))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutExpired([module, *arguments], timeout, out.read_text(), err.read_text())
+        return CompletedProcess(
+            [module, *arguments], process.exitcode, out.read_text(), err.read_text()
+        )
+
+
+def _run(
+    module: str, arguments: tuple[str, ...], cwd: Path, env: dict[str, str], out: Path, err: Path
+) -> None:
+    for number, file in ((1, out), (2, err)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def refused(tmp_path: Path, *arguments: str, code: int = 1) -> str:
+    """Run the study `rho` in an empty folder; return the one paragraph it answers with."""
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    answer = command("sweeps", "rho", *arguments, *places)
+    assert answer.returncode == code, answer.stderr
+    assert "Traceback" not in answer.stdout + answer.stderr
+    assert answer.stdout == ""
+    assert "\n\n" not in answer.stderr.strip()
+    assert not (tmp_path / "runs").exists()
+    return " ".join(answer.stderr.split())

@@ -1,0 +1,23 @@
+"""Studies of the small dataset, as `harness.cluster.study` plans them."""
+
+from harness.cluster.resources import Sharing
+from harness.cluster.trial_runner import Plan
+from harness.experiment import names
+from harness.tracking import Tracker
+
+
+def study_of(experiments, small, folder, **sharing):
+    by_key = {experiment.key: experiment for experiment in experiments}
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
+    return Plan(
+        experiments=by_key,
+        names=names(by_key),
+        prepared=dict.fromkeys(by_key, small.prepared),
+        data=small.data,
+        scratch=folder,
+        checkpoints=folder / "checkpoints",
+        tracker=tracker,
+        parent=tracker.open_study("small", by_key, small.prepared.data_digest),
+        environment={},
+        sharing=Sharing(**sharing),
+    )

@@ -1,0 +1,216 @@
+"""Dry runs and parts of studies: what they say is what the study would do, and they leave nothing behind."""
+
+import itertools
+import time
+from dataclasses import replace
+
+import pytest
+
+from harness.cluster.options import Where
+from harness.config.file_ref import named_file
+from harness.config.settings import steps_of
+from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors.meds import MeDS
+from harness.errors import InputError, UsageError
+from harness.experiment import prepare
+from harness.experiment.cost import forecast
+from harness.experiment.preparation import candidates_of
+from harness.memory import MemoryEnsemble
+from harness.memory.distance_tables import TableRequest, _blocks
+from harness.noise import Noise
+from harness.runtime.compute import InProcess
+from harness.tracking.study_members import Scope
+from harness.training.optimizer import Training
+from sweeps.launch.choice import Choice
+from sweeps.launch.dry_run import as_text, dry_run
+from sweeps.mvtec_ad import experiments as main_table
+from sweeps.profiles.local import LAPTOP, MTD, SMOKE
+from sweeps.profiles.paper import LOCO, MVTEC_AD
+from sweeps.rho import experiments as rho_study
+from sweeps.theorem import experiments as theorem_study
+from tests.support.commands import command
+from tests.support.dataset import NETWORK
+from tests.sweeps.test_sweeps import STUDIES, cells
+
+
+@pytest.fixture
+def study(small):
+    """Two memories and a network at two noise ratios."""
+    detectors = [
+        MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
+        MemoryDetector(memory=MemoryEnsemble(ratio=0.1)),
+        PlainNetwork(network=NETWORK),
+    ]
+    cells = [small.experiment(d, noise=Noise(ratio=r)) for d in detectors for r in (0.0, 0.3)]
+    return {experiment.key: experiment for experiment in cells}
+
+
+def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
+    places = {"data": small.data, "cache": tmp_path}
+    before = forecast(study, **places, finished=set(), rates={"MemoryDetector": 2.0})
+    encoding, comparing, reading = before.steps
+    tables = [
+        TableRequest(features, columns_M, "cosine", "exact")
+        for features, columns_M in candidates_of(small.prepared).items()
+    ]
+    assert encoding.missing == encoding.wanted == len(small.prepared.samples)
+    assert comparing.missing == sum(block.pairs for table in tables for block in _blocks(table))
+    assert reading.missing == 2 * 2 * 3
+    assert before.unknown == ["plain"]
+    work = sum(step.seconds for step in before.steps)
+    assert before.total(2) == pytest.approx((work + 4 * 2.0) / 2)
+    prepare(study.values(), **places, compute=InProcess())
+    disk = sum(file.stat().st_size for file in tmp_path.rglob("*.npy"))
+    assert sum(step.gigabytes for step in before.steps) == pytest.approx(disk / 1e9, rel=0.01)
+    after = forecast(study, **places, finished=set(list(study)[:4]), rates={})
+    assert [step.missing for step in after.steps] == [0]
+    assert list(after.missing) == list(study)[4:]
+    text = as_text(after, tmp_path)
+    assert "2 x plain: none was run on this data yet" in text
+    assert "without plain" in text
+
+
+def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
+    """By its steps: in all phases, and without those of a teacher that is made once."""
+    half, whole = (MeDS(network=NETWORK, distillation=Training(steps=s)) for s in (100, 200))
+    cells = {e.key: e for e in (small.experiment(half), small.experiment(whole))}
+    places = {"data": small.data, "cache": tmp_path}
+    found = forecast(cells, **places, finished=set(), rates={"MeDS": 0.5})
+    steps = [s + half.finetuning.steps for s in (100, 200)]
+    assert [found.seconds[key] for key in cells] == [0.5 * count for count in steps]
+    assert "2 x meds: 84 min to 85 min each" in as_text(found, tmp_path)
+    assert steps_of(SMOKE.experiment(SMOKE.ad2.detector, 0.0).params) == 10
+    assert steps_of(small.experiment(MemoryDetector()).params) == 1
+
+
+def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
+    cells = rho_study(LAPTOP)
+    plain = Choice(method=("plain",)).pick(cells)
+    assert {e.detector.name for e in plain} == {"plain"}
+    assert Choice(limit=3).pick(cells) == cells[:3]
+    assert Choice(seed=(0,)).pick(cells) == cells
+    seeded = Choice(seed=(1, 2)).pick(cells)
+    assert {(e.detector.name, e.seed) for e in seeded} == {
+        ("memory", 0),
+        *itertools.product(("meds", "plain"), (1, 2)),
+    }
+    networks = sum(e.detector.name != "memory" for e in cells)
+    assert len(seeded) == len(cells) + networks
+    with pytest.raises(
+        UsageError, match=r"no experiment of method gan\. There: memory, meds, plain"
+    ):
+        Choice(method=("gan",)).pick(cells)
+    with pytest.raises(UsageError, match="With these options the study has no experiment"):
+        Choice().pick(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
+    with pytest.raises(UsageError, match="from 1 on, got 0"):
+        Choice(limit=0).pick(cells)
+
+
+def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them(tmp_path):
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"weights")
+    chosen = Choice(teacher=str(file), penalty="photographs").narrow(LOCO)
+    students = [chosen.efficient_ad.detector, chosen.ad2.detector.student]
+    for student, before in zip(
+        students, [LOCO.efficient_ad.detector, LOCO.ad2.detector.student], strict=True
+    ):
+        assert student == replace(before, teacher=named_file(file), penalty="photographs")
+    assert Choice().narrow(LOCO) == LOCO
+
+
+def test_files_are_named_on_the_command_line(tmp_path):
+    file = tmp_path / "given"
+    file.write_text("content")
+    noise = Choice(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
+    assert noise == Noise(protocol="list", listed=named_file(file), seed=3)
+    for option in (
+        {"weights": (f"{LOCO.encoder.name}=gone",)},
+        {"teacher": "gone"},
+        {"protocol": "list:gone"},
+    ):
+        with pytest.raises(InputError, match="gone does not exist"):
+            Choice(**option).narrow(LOCO)
+    for protocol in ("list", "meds:gone"):
+        with pytest.raises(InputError, match="--protocol list:FILE"):
+            Choice(protocol=protocol).narrow(LOCO)
+
+
+def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
+    """The profile's own, and those of networks and methods beside it."""
+    file = tmp_path / "dinov2.pth"
+    file.write_bytes(b"weights")
+    name, before = MVTEC_AD.encoder.name, main_table(MVTEC_AD)
+    after = main_table(Choice(weights=(f"{name}={file}",)).narrow(MVTEC_AD))
+    assert {e.encoder.name for e in before} > {name}
+    for one, other in zip(before, after, strict=True):
+        given = named_file(file) if one.encoder.name == name else one.encoder.weights
+        assert other == replace(one, encoder=replace(one.encoder, weights=given))
+    with pytest.raises(UsageError, match=rf"'resnet18' is none\. There: .*{name}"):
+        Choice(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
+
+
+def test_axes_and_categories_narrow_the_profile():
+    from harness.datasets.mvtec_ad import MVTecAD
+
+    several = replace(LAPTOP, dataset=MVTecAD())
+    narrow = Choice(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").narrow(
+        several
+    )
+    assert narrow.dataset == MVTecAD(categories=("bottle",))
+    assert not narrow.several_categories
+    assert (narrow.noise_ratios, narrow.rhos, narrow.meds_rhos) == ((0.2,), (0.5,), (0.5,))
+    assert narrow.noise.protocol == "imiad"
+    with pytest.raises(InputError, match="categories of magnetic_tile cannot be chosen"):
+        Choice(category=("blowhole",)).narrow(MTD)
+
+
+def test_what_leaves_cells_out_is_part_of_a_study_and_what_changes_all_is_a_variant(tmp_path):
+    for option in ("noise", "rho", "method", "seed"):
+        assert Choice(**{option: (0,)}).scope == Scope(whole=False)
+    assert Choice(limit=1).scope == Choice(noise_seed=10).scope == Scope(whole=False)
+    assert Choice().scope == Scope()
+    file = tmp_path / "list.csv"
+    file.write_text("filename\na.png\n")
+    digest = named_file(file).digest
+    assert Choice(protocol="softpatch").scope == Scope(variant="protocol softpatch")
+    listed = Choice(protocol=f"list:{file}", weights=(f"net={file}",), limit=1).scope
+    assert listed == Scope(
+        whole=False, variant=f"protocol list, list {digest}, weights net={digest}"
+    )
+
+
+def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    answer = command("sweeps", "rho", "--profile", "smoke", "--dry-run", "--noise", "0.4", *places)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("to run ") == 3 + 1 + 1
+    assert "5 experiments, 0 finished, 5 to run" in answer.stdout
+    assert "3 x memory: none was run on this data yet" in answer.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Where nothing is but the drawn images of the smoke profile."""
+    return Where(storage=str(tmp_path_factory.mktemp("empty")))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_can_be_looked_at_before_it_runs(study, empty, capsys):
+    experiments = cells(study, SMOKE)
+    dry_run(study, "smoke", experiments, data=empty.cached / "textures", where=empty)
+    printed = capsys.readouterr().out
+    assert printed.count("to run    ") == len(experiments)
+    assert f"{len(experiments)} experiments, 0 finished, {len(experiments)} to run" in printed
+
+
+def test_a_thousand_experiments_are_planned_within_ten_seconds(empty, capsys):
+    """Of this process's time, since tests share their machine."""
+    rhos = tuple(0.01 * i for i in range(1, 26))
+    noises = tuple(0.02 * i for i in range(20))
+    large = replace(SMOKE, rhos=rhos, meds_rhos=rhos, noise_ratios=noises)
+    start = time.process_time()
+    experiments = cells("rho", large)
+    dry_run("rho", "large", experiments, data=empty.cached / "textures", where=empty)
+    assert time.process_time() - start < 10
+    assert "1020 experiments, 0 finished" in capsys.readouterr().out
