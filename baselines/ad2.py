@@ -49,7 +49,7 @@ from baselines.student_teacher.losses import (
     without_outlier,
 )
 from baselines.student_teacher.training import StudentScorer, fit_students
-from harness.config.file_ref import NamedFile
+from harness.config.file_ref import FileRef
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.features.teacher import TeacherSource
@@ -95,17 +95,17 @@ class AD2:
         """The student's."""
         return self.student.teacher
 
-    def taught_by(self, file: NamedFile) -> AD2:
+    def taught_by(self, file: FileRef) -> AD2:
         """The same with this file as teacher."""
         return replace(self, student=self.student.taught_by(file))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
         """See `EfficientAD.fit`."""
-        return fit_students(self.student, Distrust(self), images, seed=seed, compute=compute)
+        return fit_students(self.student, NoiseAwareLoss(self), images, seed=seed, compute=compute)
 
 
 @dataclass(frozen=True)
-class Distrust:
+class NoiseAwareLoss:
     """AD2's objective, see `baselines.student_teacher.training.Objective`."""
 
     settings: AD2

@@ -17,15 +17,15 @@ from torch import Tensor
 
 from baselines.student_teacher.losses import HARD, hardest
 from baselines.student_teacher.training import StudentScorer, fit_students
-from harness.anomaly_maps import MapRule
-from harness.config.file_ref import NamedFile
+from harness.anomaly_maps import MapSettings
+from harness.config.file_ref import FileRef
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.features.pdn import CHANNELS, WIDTH, random_weights, read_weights
 from harness.features.teacher import Teacher, TeacherSource
 from harness.runtime.compute import Compute
 
-MAPS = MapRule(upsampling="centres", blur_at="input", radius=0, image="map")
+MAPS = MapSettings(upsampling="centres", blur_at="input", radius=0, image="map")
 """No blur; the score of an image is its map's maximum."""
 
 
@@ -83,7 +83,7 @@ class EfficientAD:
         """Train; `seed` decides split, initialisation, order, jitter, dropout and foreign images."""
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
-    def taught_by(self, file: NamedFile) -> EfficientAD:
+    def taught_by(self, file: FileRef) -> EfficientAD:
         """The same with this file as teacher."""
         return replace(self, teacher=file)
 

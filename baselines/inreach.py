@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from baselines.patch_bank.banks import Bank, BankScorer
-from baselines.patch_bank.pool import TOGETHER, Pool
+from baselines.patch_bank.pool import TOGETHER, PatchSource
 from harness.anomaly_maps import INREACH
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
@@ -73,7 +73,7 @@ class InReaCh:
             if self._placed(category):
                 prepare = functools.partial(with_positions, weight=self.position_weight)
             shuffled = replace(category, rows_N=category.rows_N[order_N])
-            features_NPC = Pool((shuffled,)).all()
+            features_NPC = PatchSource((shuffled,)).all()
             rows_RC, share = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
             banks.append(Bank(rows_RC, prepare=prepare))
             surviving.append(share)

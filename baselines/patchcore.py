@@ -16,11 +16,11 @@ from baselines.patch_bank.banks import Bank, BankScorer
 from baselines.patch_bank.coreset import (
     distance_to_all,
     distance_to_starts,
-    farthest_first,
+    k_center_greedy,
     kept,
     project,
 )
-from baselines.patch_bank.pool import Pool, Scope, pools
+from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
 from harness.errors import InputError
 from harness.features import ImageSet
@@ -71,7 +71,7 @@ class PatchCore:
         """Pick the coresets; `seed` decides the projections and where the search begins."""
         items = [
             (pool, np.random.default_rng([seed, number]))
-            for number, pool in enumerate(pools(images, self.scope))
+            for number, pool in enumerate(patch_sources(images, self.scope))
         ]
         return BankScorer(
             banks=tuple(compute.map(self._bank, items, label="picking coresets")),
@@ -82,7 +82,7 @@ class PatchCore:
             reweight=self.reweight,
         )
 
-    def _bank(self, item: tuple[Pool, np.random.Generator]) -> Bank:
+    def _bank(self, item: tuple[PatchSource, np.random.Generator]) -> Bank:
         pool, rng = item
         if self.coreset_ratio == 1:
             return Bank(pool.all().reshape(-1, pool.shape[2]))
@@ -92,4 +92,4 @@ class PatchCore:
         else:
             initial_R = distance_to_starts(projected_RD, self.starts, rng)
         count = kept(self.coreset_ratio, len(projected_RD))
-        return Bank(pool.at(farthest_first(projected_RD, count, initial_R)))
+        return Bank(pool.at(k_center_greedy(projected_RD, count, initial_R)))

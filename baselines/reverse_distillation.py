@@ -26,14 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.anomaly_maps import MapRule
-from harness.detectors import PlainNetwork
+from harness.anomaly_maps import MapSettings
+from harness.detectors import ReconstructionDetector
 from harness.distances.kernels import Distance
 from harness.errors import InputError
 from harness.features.encoder import unfold
-from harness.networks import Batch, Inputs, NetworkSettings, Reconstruction, cosine_distances
+from harness.networks import Batch, FeatureShapes, NetworkSettings, Reconstruction, cosine_distances
 from harness.networks.projections import image_distance
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 
 SMALLEST = 3
 """Side of the smallest grid: half of it, rounded up, must leave batch normalisation more than one number an image."""
@@ -53,7 +53,7 @@ class ReverseStudent:
     for three stages of a ResNet that are folded (`harness.features.encoder.Encoder.finer`); () where each has one."""
 
     distance: ClassVar[Distance] = "cosine"
-    unbounded = False
+    scores_are_unbounded = False
 
     def __post_init__(self) -> None:
         if self.bottleneck < 1 or not self.stages or min(self.stages) < 1:
@@ -61,7 +61,7 @@ class ReverseStudent:
                 f"bottleneck and stages must be at least 1, got {self.bottleneck} and {self.stages}."
             )
 
-    def build(self, inputs: Inputs) -> ReverseNetwork:
+    def build(self, inputs: FeatureShapes) -> ReverseNetwork:
         """See `harness.networks.NetworkSettings.build`."""
         groups = len(inputs.channels)
         scales = self.scales or (1,) * groups
@@ -90,11 +90,11 @@ class ReverseStudent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReverseDistillation(PlainNetwork):
+class ReverseDistillation(ReconstructionDetector):
     """Reverse distillation as its authors train and score it: 200 passes, here over the 3,629 images of MVTec AD."""
 
     network: NetworkSettings = ReverseStudent()
-    training: Training = Training(
+    training: TrainingConfig = TrainingConfig(
         steps=45_200,
         learning_rate=5e-3,
         final_learning_rate=5e-3,
@@ -106,7 +106,7 @@ class ReverseDistillation(PlainNetwork):
     )
 
     name = "reverse_distillation"
-    maps = MapRule(blur_at="input", radius=16, border="reflect", image="map")
+    maps = MapSettings(blur_at="input", radius=16, border="reflect", image="map")
 
 
 class Block(nn.Module):
@@ -153,7 +153,9 @@ class ReverseNetwork(nn.Module):
 
     low_precision = True
 
-    def __init__(self, settings: ReverseStudent, inputs: Inputs, scales: tuple[int, ...]) -> None:
+    def __init__(
+        self, settings: ReverseStudent, inputs: FeatureShapes, scales: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.scales = scales
         self.sides = [inputs.side * scale for scale in scales]

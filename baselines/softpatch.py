@@ -17,17 +17,17 @@ from typing import Literal
 import numpy as np
 
 from baselines.patch_bank.banks import Bank, BankScorer
-from baselines.patch_bank.coreset import distance_to_starts, farthest_first, kept, project
+from baselines.patch_bank.coreset import distance_to_starts, k_center_greedy, kept, project
 from baselines.patch_bank.outliers import (
     local_outlier_factors,
     mahalanobis_distances,
     nearest_distances,
 )
-from baselines.patch_bank.pool import Pool, Scope, pools
+from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.runtime.compute import Compute, one_thread
+from harness.runtime.compute import Compute, single_threaded
 
 PLACES = 16
 """Places of the grid in an item of work."""
@@ -81,7 +81,7 @@ class SoftPatch:
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
         """Judge the patches, pick the coresets; `seed` decides the projections and where the search begins."""
         items = []
-        for number, pool in enumerate(pools(images, self.scope)):
+        for number, pool in enumerate(patch_sources(images, self.scope)):
             rng = np.random.default_rng([seed, number])
             items.append((pool, rng, self._weights(pool, rng, compute)))
         return BankScorer(
@@ -91,7 +91,7 @@ class SoftPatch:
             squared=self.squared,
         )
 
-    def _bank(self, item: tuple[Pool, np.random.Generator, np.ndarray]) -> Bank:
+    def _bank(self, item: tuple[PatchSource, np.random.Generator, np.ndarray]) -> Bank:
         pool, rng, weights_R = item
         usual_R = ~outliers(weights_R, self.threshold)
         count = min(kept(self.coreset_ratio, len(weights_R)), int(usual_R.sum()))
@@ -103,9 +103,9 @@ class SoftPatch:
         stored_K = np.clip(weights_R[picks_K], 0, self.max_weight)
         return Bank(pool.at(picks_K), stored_K if self.weighted else None)
 
-    def _weights(self, pool: Pool, rng: np.random.Generator, compute: Compute) -> np.ndarray:
+    def _weights(self, pool: PatchSource, rng: np.random.Generator, compute: Compute) -> np.ndarray:
         """Oddness [R] of every patch among those at its place."""
-        with one_thread():
+        with single_threaded():
             projected_RD = project(pool, self.projection, rng)
         places_PND = projected_RD.reshape(*pool.shape[:2], -1).transpose(1, 0, 2)
         items = [places_PND[i : i + PLACES].copy() for i in range(0, len(places_PND), PLACES)]
@@ -142,9 +142,9 @@ def pick_usual(
     The release makes the anchors of the others 0 with the first pick, which is chosen among all of them.
     """
     if fix_first_pick:
-        return farthest_first(rows_RD, count, np.where(usual_R, initial_R, 0))
+        return k_center_greedy(rows_RD, count, np.where(usual_R, initial_R, 0))
     first = int(initial_R.argmax())
     to_first_R = np.linalg.norm(rows_RD - rows_RD[first], axis=1)
     anchors_R = np.where(usual_R, np.minimum(initial_R, to_first_R), 0)
     anchors_R[first] = 0
-    return np.concatenate([[first], farthest_first(rows_RD, count - 1, anchors_R)])
+    return np.concatenate([[first], k_center_greedy(rows_RD, count - 1, anchors_R)])

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.anomaly_maps import MapRule
-from harness.detectors import PlainNetwork
+from harness.anomaly_maps import MapSettings
+from harness.detectors import ReconstructionDetector
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, NetworkSettings, Reconstruction
+from harness.networks import Batch, FeatureShapes, NetworkSettings, Reconstruction
 from harness.networks.projections import check_sizes
 from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class UniADTransformer:
     """Dropout of the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
-    unbounded = True
+    scores_are_unbounded = True
 
     def __post_init__(self) -> None:
         check_sizes(width=self.width, heads=self.heads)
@@ -59,17 +59,17 @@ class UniADTransformer:
         if self.jitter < 0:
             raise InputError(f"jitter must be at least 0, got {self.jitter}.")
 
-    def build(self, inputs: Inputs) -> UniADNetwork:
+    def build(self, inputs: FeatureShapes) -> UniADNetwork:
         """See `harness.networks.NetworkSettings.build`."""
         return UniADNetwork(self, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniAD(PlainNetwork):
+class UniAD(ReconstructionDetector):
     """UniAD as its authors train and score it: 1,000 passes over the 3,629 images of MVTec AD."""
 
     network: NetworkSettings = UniADTransformer()
-    training: Training = Training(
+    training: TrainingConfig = TrainingConfig(
         steps=453_000,
         batch_size=8,
         learning_rate=1e-4,
@@ -79,7 +79,7 @@ class UniAD(PlainNetwork):
     )
 
     name = "uniad"
-    maps = MapRule(radius=0, image="window")
+    maps = MapSettings(radius=0, image="window")
 
 
 def neighbourhoods(side: int, window: int) -> Tensor:
@@ -111,7 +111,7 @@ class UniADNetwork(nn.Module):
     low_precision = True
     hidden_PP: Tensor
 
-    def __init__(self, settings: UniADTransformer, inputs: Inputs) -> None:
+    def __init__(self, settings: UniADTransformer, inputs: FeatureShapes) -> None:
         super().__init__()
         self.settings = settings
         width, depth, channels = settings.width, settings.depth, sum(inputs.channels)

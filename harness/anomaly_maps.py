@@ -23,7 +23,7 @@ WINDOW = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapRule:
+class MapSettings:
     """How patch scores become a map and a score of the image."""
 
     upsampling: Literal["corners", "centres", "nearest"] = "corners"
@@ -51,20 +51,20 @@ class MapRule:
         return image_scores(maps_NHW)
 
 
-DINOMALY = MapRule()
+DINOMALY = MapSettings()
 """Dinomaly, INP-Former, MeDS: a Gaussian of 5 x 5 pixels, nearly a box."""
-PATCHCORE = MapRule(
+PATCHCORE = MapSettings(
     upsampling="centres", blur_at="input", radius=16, border="reflect", image="patches"
 )
 """PatchCore, SoftPatch, FUN-AD: scipy's Gaussian, cut off at four standard deviations."""
-INREACH = MapRule(
+INREACH = MapSettings(
     upsampling="nearest", blur_at="input", sigma=13, radius=52, border="reflect", image="map"
 )
 """InReaCh: the same, wider."""
 
 
 def anomaly_maps(
-    scores_NP: np.ndarray, *, input_size: int, size: int = 256, rule: MapRule = DINOMALY
+    scores_NP: np.ndarray, *, input_size: int, size: int = 256, rule: MapSettings = DINOMALY
 ) -> np.ndarray:
     """Anomaly maps float32 [N, S, S] from patch scores [N, P].
 
@@ -121,7 +121,7 @@ def _resizing(length: int, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=8)
-def map_matrix(grid: int, input_size: int, size: int, rule: MapRule = DINOMALY) -> np.ndarray:
+def map_matrix(grid: int, input_size: int, size: int, rule: MapSettings = DINOMALY) -> np.ndarray:
     """The matrix [S, G] that takes a row or column of patch scores to one of the map."""
     upsampled = _upsampling(grid, input_size, rule)
     if rule.blur_at == "input":
@@ -129,7 +129,7 @@ def map_matrix(grid: int, input_size: int, size: int, rule: MapRule = DINOMALY) 
     return _blur(size, rule) @ (_resizing(input_size, size) @ upsampled)
 
 
-def _upsampling(grid: int, input_size: int, rule: MapRule) -> np.ndarray:
+def _upsampling(grid: int, input_size: int, rule: MapSettings) -> np.ndarray:
     if rule.upsampling == "corners":
         return _bilinear(grid, np.linspace(0, grid - 1, input_size))
     if rule.upsampling == "centres":
@@ -137,7 +137,7 @@ def _upsampling(grid: int, input_size: int, rule: MapRule) -> np.ndarray:
     return np.eye(grid)[np.arange(input_size) * grid // input_size]
 
 
-def _blur(size: int, rule: MapRule) -> np.ndarray:
+def _blur(size: int, rule: MapSettings) -> np.ndarray:
     offsets = np.arange(-rule.radius, rule.radius + 1)
     kernel = np.exp(-(offsets**2) / (2 * rule.sigma**2))
     kernel /= kernel.sum()

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk that has no more room, for anybody or for this user."""
 
 
@@ -41,7 +41,7 @@ def exit_on_input_error() -> Iterator[None]:
         print(paragraph(f"Error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
         text = (
             f"Error: {error.filename or 'a file'} cannot be written ({error.strerror}). Make room, or name other "

@@ -183,7 +183,7 @@ def _examine(path: Path) -> ImageFacts | InputError:
     return ImageFacts(digest, image.width, image.height, len(values) - 1, int((values > 0).sum()))
 
 
-def read_list(file: Path, column: str = "image") -> list[str]:
+def read_image_list(file: Path, column: str = "image") -> list[str]:
     """The images that a CSV file lists in a column.
 
     Raises:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import sweeps
-from harness.cluster.options import Where
+from harness.cluster.options import ClusterOptions
 from harness.config.discovery import modules_of
 from harness.errors import InputError, UsageError, exit_on_input_error
 from harness.experiment import Experiment
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
-from sweeps.launch.choice import Choice
+from sweeps.launch.choice import StudyFilter
 from sweeps.launch.dry_run import dry_run
 from sweeps.launch.rounds import rounds_of, run_rounds, values_of
 from sweeps.profiles import PROFILES
@@ -43,12 +43,12 @@ class Options:
     (magnetic tiles), or mvtec_ad, visa, real_iad, loco as in the papers; by default the study's own, else laptop."""
     data: Path | None = None
     """Root folder of the dataset; the laptop profile makes its own."""
-    choice: Annotated[Choice, tyro.conf.arg(name="")] = field(default_factory=Choice)
+    choice: Annotated[StudyFilter, tyro.conf.arg(name="")] = field(default_factory=StudyFilter)
     objective: tuple[str, ...] = ()
     """For the study `search`: categories whose labels may be looked at; without any, no label decides."""
     dry_run: bool = False
     """Print the experiments, what they share and what it takes, and run nothing."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    where: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
 
 
 def main(options: Options) -> int:
@@ -142,7 +142,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
     profile = options.choice.narrow(PROFILES[name])
-    if options.data is None and not profile.self_made:
+    if options.data is None and not profile.generated:
         raise InputError(
             f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
             f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.detectors import Detector, MemoryDetector
-from harness.detectors.presets import Pair
+from harness.detectors.presets import NetworkPreset
 from harness.experiment import Experiment
 from harness.networks.dinomaly import Dinomaly
 from sweeps.profiles.contract import Profile
@@ -21,10 +21,12 @@ SEEDS = (0, 1, 2)
 
 def experiments(profile: Profile) -> list[Experiment]:
     """All cells of the study, cheap ones first."""
-    return stages(profile, Pair(plain=profile.plain, meds=profile.meds, encoder=profile.encoder))
+    return stages(
+        profile, NetworkPreset(plain=profile.plain, meds=profile.meds, encoder=profile.encoder)
+    )
 
 
-def stages(profile: Profile, pair: Pair) -> list[Experiment]:
+def stages(profile: Profile, pair: NetworkPreset) -> list[Experiment]:
     """Every stage on one network, at every noise ratio; the memory has nothing random and needs one seed."""
     return [
         replace(profile.experiment(detector, ratio, seed=seed), encoder=pair.encoder)
@@ -34,7 +36,7 @@ def stages(profile: Profile, pair: Pair) -> list[Experiment]:
     ]
 
 
-def _rows(pair: Pair) -> Iterator[Detector]:
+def _rows(pair: NetworkPreset) -> Iterator[Detector]:
     meds = pair.meds
     yield MemoryDetector(memory=meds.memory)
     yield replace(meds, finetuning=None)

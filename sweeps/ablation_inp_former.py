@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.detectors.presets import Pair
+from harness.detectors.presets import NetworkPreset
 from harness.experiment import Experiment
 from harness.networks import NetworkSettings
 from harness.networks.dinomaly import Dinomaly
@@ -22,13 +22,13 @@ def experiments(profile: Profile) -> list[Experiment]:
     return stages(profile, _pair(profile))
 
 
-def _pair(profile: Profile) -> Pair:
+def _pair(profile: Profile) -> NetworkPreset:
     """The profile's INP-Former; where it has none, one as large and trained as long as its Dinomaly."""
     for pair in profile.others:
         if isinstance(pair.meds.network, InpFormer):
             return pair
     plain, meds = profile.plain, profile.meds
-    return Pair(
+    return NetworkPreset(
         plain=replace(plain, network=_alike(plain.network)),
         meds=replace(meds, network=_alike(meds.network)),
         encoder=profile.encoder,

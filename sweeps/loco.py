@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from baselines.ad2 import AD2
-from baselines.presets import Released
+from baselines.presets import MethodPreset
 from harness.experiment import Experiment
 from sweeps.ablation import SEEDS
 from sweeps.profiles.contract import Profile
@@ -44,7 +44,7 @@ def experiments(profile: Profile) -> list[Experiment]:
     return list(dict.fromkeys([*once, *seeded, *varied]))
 
 
-def _variants(method: Released) -> Iterator[AD2]:
+def _variants(method: MethodPreset) -> Iterator[AD2]:
     ad2 = cast(AD2, method.detector)
     for nmfe, atdr in MODULES:
         yield replace(ad2, nmfe=nmfe, atdr=atdr)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from baselines.presets import Released
+from baselines.presets import MethodPreset
 from harness.experiment import Experiment
 from sweeps.profiles.contract import Profile
 
@@ -30,7 +30,7 @@ def experiments(profile: Profile) -> list[Experiment]:
     ]
 
 
-def _methods(profile: Profile) -> Iterator[Released]:
+def _methods(profile: Profile) -> Iterator[MethodPreset]:
     own = profile.own
     yield from profile.baselines
     yield own

@@ -27,7 +27,7 @@ from harness.detectors.meds import MeDS
 from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from sweeps.launch.rounds import Rounds
 from sweeps.profiles.contract import Profile
 
@@ -135,13 +135,13 @@ def _setting(profile: Profile, rho: float, k: float, longer: float, faster: floa
     )
 
 
-def _stages(meds: MeDS) -> tuple[Training, Training]:
+def _stages(meds: MeDS) -> tuple[TrainingConfig, TrainingConfig]:
     if meds.distillation is None or meds.finetuning is None:
         raise InputError("A search needs a profile whose MeDS distils and fine-tunes.")
     return meds.distillation, meds.finetuning
 
 
-def _scaled(training: Training, longer: float, faster: float = 1) -> Training:
+def _scaled(training: TrainingConfig, longer: float, faster: float = 1) -> TrainingConfig:
     return replace(
         training,
         steps=max(1, round(longer * training.steps)),

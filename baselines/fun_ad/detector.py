@@ -26,12 +26,12 @@ from baselines.fun_ad.pseudo_labels import (
 )
 from baselines.patch_bank.banks import of_categories
 from baselines.patch_bank.nearest import nearest_on_device
-from baselines.patch_bank.pool import TOGETHER, Pool, Scope, pools, read_patches
+from baselines.patch_bank.pool import TOGETHER, PatchSource, Scope, patch_sources, read_patches
 from harness.anomaly_maps import PATCHCORE
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.runtime.compute import Compute, World, default_device, one_thread
-from harness.training import Trained, state_of
+from harness.runtime.compute import Compute, DistributedContext, default_device, single_threaded
+from harness.training import TrainingResult, state_of
 from harness.training.phases import State
 
 
@@ -94,13 +94,13 @@ class FunAD:
             f"training {name}": compute.train(
                 run_fun_ad, _Job(self, pool, seed, f"training {name}")
             )
-            for name, pool in zip(names, pools(images, self.scope), strict=True)
+            for name, pool in zip(names, patch_sources(images, self.scope), strict=True)
         }
         return FunADScorer(history, self.scope)
 
 
 @dataclass(frozen=True)
-class SnapshotsTrained(Trained):
+class SnapshotsTrained(TrainingResult):
     """What a training leaves, and its weights on the way."""
 
     snapshots: tuple[State, ...] = ()
@@ -131,7 +131,7 @@ class FunADScorer:
         states = [trained.state for trained in self.history.values()]
         of_category = of_categories(states, images, self.scope)
         parts = []
-        with one_thread(), torch.no_grad():
+        with single_threaded(), torch.no_grad():
             for state, category in zip(of_category, images.categories, strict=True):
                 network = _restored(state)
                 for start in range(0, len(category.rows_N), TOGETHER):
@@ -164,12 +164,12 @@ class Discriminator(nn.Module):
 @dataclass(frozen=True)
 class _Job:
     settings: FunAD
-    pool: Pool
+    pool: PatchSource
     seed: int
     name: str
 
 
-def run_fun_ad(world: World, job: _Job) -> SnapshotsTrained:
+def run_fun_ad(world: DistributedContext, job: _Job) -> SnapshotsTrained:
     """Train a discriminator, from its last checkpoint if there is one.
 
     Raises:
@@ -186,7 +186,7 @@ def run_fun_ad(world: World, job: _Job) -> SnapshotsTrained:
 class _Run:
     """A training under way."""
 
-    def __init__(self, world: World, job: _Job) -> None:
+    def __init__(self, world: DistributedContext, job: _Job) -> None:
         self.world, self.job, self.settings = world, job, job.settings
         torch.manual_seed(job.seed)
         self.features_NPC = torch.from_numpy(job.pool.all())

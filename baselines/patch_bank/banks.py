@@ -17,7 +17,7 @@ from baselines.patch_bank.pool import TOGETHER, Scope, read_patches
 from harness.errors import InputError
 from harness.features import CategoryFeatures, ImageSet
 from harness.runtime.compute import Compute, InProcess
-from harness.training import Trained
+from harness.training import TrainingResult
 
 Part = TypeVar("Part")
 
@@ -63,9 +63,9 @@ class BankScorer:
     """Squared distances, as FAISS returns them and releases use them."""
     reweight: int = 1
     """Neighbours of the memory that decide how much an image's scores count, see `image_weight`; 1 for none."""
-    history: Mapping[str, Trained] = field(default_factory=dict)
+    history: Mapping[str, TrainingResult] = field(default_factory=dict)
     numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """See `harness.detectors.WithNumbers`."""
+    """See `harness.detectors.HasFitStatistics`."""
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `harness.detectors.Scorer.score`."""

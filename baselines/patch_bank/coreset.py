@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.patch_bank.pool import Pool
+from baselines.patch_bank.pool import PatchSource
 from harness.runtime.compute import default_device
 
 CANDIDATES = 4096
@@ -26,7 +26,7 @@ def kept(share: float, patches: int) -> int:
     return max(1, int(share * patches))
 
 
-def project(pool: Pool, dimensions: int, rng: np.random.Generator) -> np.ndarray:
+def project(pool: PatchSource, dimensions: int, rng: np.random.Generator) -> np.ndarray:
     """Random linear projection [R, D] with the weights that torch's Linear layer starts with (PatchCore's release)."""
     images, patches, channels = pool.shape
     bound = channels**-0.5
@@ -56,7 +56,7 @@ def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
     return torch.cat(squares).sqrt().numpy()
 
 
-def farthest_first(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np.ndarray:
+def k_center_greedy(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np.ndarray:
     """Positions [K] of patches picked one after the other, each the farthest from those before it.
 
     Every patch has an anchor, at first `initial_R` and then never more than its distance to a pick; the largest is

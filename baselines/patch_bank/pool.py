@@ -27,7 +27,7 @@ def read_patches(features: CategoryFeatures, rows_N: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PatchSource:
     """Images of the categories that share a bank; a patch's position counts through all images, one after the other."""
 
     categories: tuple[CategoryImages, ...]
@@ -66,9 +66,9 @@ class Pool:
         return found_KC
 
 
-def pools(images: ImageSet, scope: Scope) -> Iterator[Pool]:
+def patch_sources(images: ImageSet, scope: Scope) -> Iterator[PatchSource]:
     """Categories that share a bank: each has its own, or all have one together."""
     if scope == "all":
-        yield Pool(images.categories)
+        yield PatchSource(images.categories)
     else:
-        yield from (Pool((category,)) for category in images.categories)
+        yield from (PatchSource((category,)) for category in images.categories)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.features.pdn import PatchDescription, described_by, places, standardised
+from harness.features.pdn import PatchDescription, apply_pdn, places, standardised
 from harness.training.phases import State
 
 MARGIN = 4
@@ -158,7 +158,7 @@ def map_quantiles(maps_N2GG: np.ndarray) -> np.ndarray:
 
 def restored(state: State, *, image_size: int) -> StudentTeacher:
     """The networks with these weights; their widths are those of the weights."""
-    teacher = described_by({n: v for n, v in state.items() if n.startswith("teacher.")})
+    teacher = apply_pdn({n: v for n, v in state.items() if n.startswith("teacher.")})
     width = len(state["student.layers.0.bias"])
     network = StudentTeacher(teacher, width=width, image_size=image_size)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})

@@ -20,9 +20,15 @@ from baselines.student_teacher.pixels import jittered, read_foreign, read_pixels
 from harness.datasets import images_below
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
-from harness.features.pdn import described_by, standardised
-from harness.runtime.compute import Compute, World, default_device, exact_convolutions, one_thread
-from harness.training import Trained, state_of
+from harness.features.pdn import apply_pdn, standardised
+from harness.runtime.compute import (
+    Compute,
+    DistributedContext,
+    default_device,
+    exact_convolutions,
+    single_threaded,
+)
+from harness.training import TrainingResult, state_of
 
 if TYPE_CHECKING:
     from baselines.efficient_ad import EfficientAD
@@ -39,7 +45,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class StudentTrained(Trained):
+class StudentTrained(TrainingResult):
     """What a training leaves, and on how many foreign images."""
 
     penalty_images: int = 0
@@ -55,7 +61,7 @@ class StudentScorer:
 
     @property
     def numbers(self) -> Mapping[str, tuple[float, ...]]:
-        """See `harness.detectors.WithNumbers`."""
+        """See `harness.detectors.HasFitStatistics`."""
         counts = (float(trained.penalty_images) for trained in self.history.values())
         return {"penalty_images": tuple(counts)}
 
@@ -63,7 +69,7 @@ class StudentScorer:
         """See `harness.detectors.Scorer.score`; one image at a time."""
         trained = of_categories(list(self.history.values()), images, "category")
         scores, device = [], default_device()
-        with one_thread(), torch.no_grad(), exact_convolutions():
+        with single_threaded(), torch.no_grad(), exact_convolutions():
             for part, category in zip(trained, images.categories, strict=True):
                 network = restored(part.state, image_size=self.image_size).to(device)
                 for i in range(len(category.rows_N)):
@@ -94,7 +100,7 @@ class _Job:
     seed: int
 
 
-def run_student(world: World, job: _Job) -> StudentTrained:
+def run_student(world: DistributedContext, job: _Job) -> StudentTrained:
     """Train a student, from its last checkpoint if there is one.
 
     Losses are of whole batches: processes that would share a training do all of it each.
@@ -115,7 +121,7 @@ def run_student(world: World, job: _Job) -> StudentTrained:
 class _Run:
     """A training under way. What a step draws depends on its number alone, so there is no generator to keep."""
 
-    def __init__(self, world: World, job: _Job) -> None:
+    def __init__(self, world: DistributedContext, job: _Job) -> None:
         self.world, self.job, settings = world, job, job.settings
         split = np.random.default_rng([job.seed, 1])
         self.trained_on, self.held_out = split_off(
@@ -124,7 +130,7 @@ class _Run:
         self.foreign = images_below(Path(settings.penalty)) if settings.penalty else []
         torch.manual_seed(job.seed)
         self.network = StudentTeacher(
-            described_by(job.teacher), width=settings.width, image_size=settings.image_size
+            apply_pdn(job.teacher), width=settings.width, image_size=settings.image_size
         ).to(world.device)
         self.optimizer = torch.optim.Adam(
             self.network.trainable(), weight_decay=settings.weight_decay

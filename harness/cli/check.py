@@ -18,7 +18,7 @@ from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
 from harness.datasets.textures import Textures
-from harness.datasets.validation import Inspection, count_images, inspect
+from harness.datasets.validation import ValidationReport, count_images, validate
 from harness.datasets.visa import VisA
 from harness.errors import UsageError, paragraph
 from harness.images import ImageIndex
@@ -55,7 +55,7 @@ class Check:
     def run(self) -> int:
         """Check; return the exit code."""
         dataset = known_dataset(self.dataset)
-        inspection = inspect(dataset, self.data, ImageIndex(self.cache / "images.json"))
+        inspection = validate(dataset, self.data, ImageIndex(self.cache / "images.json"))
         print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
         return int(bool(inspection.fatal))
 
@@ -71,7 +71,7 @@ def known_dataset(name: str | None) -> Dataset:
     return DATASETS[name]
 
 
-def as_text(dataset: Dataset, inspection: Inspection) -> str:
+def as_text(dataset: Dataset, inspection: ValidationReport) -> str:
     """Counts and sizes as a table, findings as paragraphs."""
     counts = count_images(inspection.samples)
     counts["size"] = [_size_text(inspection.sizes.get(str(category))) for category in counts.index]
@@ -84,7 +84,7 @@ def as_text(dataset: Dataset, inspection: Inspection) -> str:
     return "\n".join([*lines, f"{verdict} {len(inspection.findings) - errors} warnings."])
 
 
-def as_json(dataset: Dataset, inspection: Inspection) -> str:
+def as_json(dataset: Dataset, inspection: ValidationReport) -> str:
     """Everything that was found, with all file names."""
     return json.dumps(
         {

@@ -13,13 +13,13 @@ import tyro
 
 from harness.cli import machine as doctor
 from harness.cli.check import known_dataset
-from harness.cluster.options import Where
-from harness.datasets.validation import inspect_or_refuse
+from harness.cluster.options import ClusterOptions
+from harness.datasets.validation import validate_or_raise
 from harness.errors import InputError, paragraph
 from harness.images import ImageIndex
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
-from harness.tracking.connection import artifacts_at, default_uri
+from harness.tracking.connection import check_artifact_store, default_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Doctor:
     """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
     data: Path | None = None
     """Its root folder."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    where: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
 
     def run(self) -> int:
         """Examine; return the exit code."""
@@ -70,15 +70,15 @@ class Doctor:
         tracker = Tracker(default_uri(self.where.results), "doctor")
         answer = tracker.reach()
         if self.where.url and tracker.file:  # a server keeps artifacts itself
-            artifacts_at(f"{self.where.url}/artifacts")
+            check_artifact_store(f"{self.where.url}/artifacts")
         return answer
 
     def _ray(self, lasting: ExitStack) -> str:
-        from harness.cluster.health import ray_works
+        from harness.cluster.health import check_tasks
         from harness.cluster.session import session
 
         lasting.enter_context(session(self.where.address))
-        return ray_works(self.where.address)
+        return check_tasks(self.where.address)
 
     def _cluster(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """What can be asked of a cluster once there is a session."""
@@ -87,14 +87,14 @@ class Doctor:
 
         if connected():
             yield "dashboard", health.dashboard_answers
-            yield "seats", lambda: health.seats_of(self.where.sharing)
-            yield "folders", lambda: health.folders_are_shared(self._folders)
+            yield "seats", lambda: health.check_capacity(self.where.sharing)
+            yield "folders", lambda: health.check_shared_folders(self._folders)
 
     def _data(self) -> str:
         dataset = known_dataset(self.dataset)
         if self.data is None:
             raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
-        samples = inspect_or_refuse(
+        samples = validate_or_raise(
             dataset, self.data, ImageIndex(self.where.cached / "images.json")
         ).samples
         return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"

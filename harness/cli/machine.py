@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.runtime.remote import Mirror, absolute
+from harness.runtime.remote import RemoteStore, absolute
 
 LEAST_DISK = 5e9
 """Bytes that studies on a laptop may take."""
@@ -110,7 +110,7 @@ def disk(folders: Iterable[Path]) -> str:
 def storage(url: str) -> str:
     """That a file can be written at an address, read there and removed."""
     with tempfile.TemporaryDirectory() as folder:
-        remote = Mirror(Path(folder), absolute(url))
+        remote = RemoteStore(Path(folder), absolute(url))
         file = Path(folder, f"doctor-{secrets.token_hex(8)}")
         file.write_text(file.name)
         back = file.with_suffix(".back")

@@ -10,7 +10,7 @@ import tyro
 
 from harness.datasets import images_below
 from harness.errors import UsageError
-from harness.runtime.progress_bars import StepBars
+from harness.runtime.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
     from harness.features.teacher import Teacher
@@ -60,15 +60,17 @@ class PretrainTeacher:
         files = images_below(self.folder) if self.folder else None
         from harness.features.teacher import (
             Distillation,
-            drawn_images,
             run_distillation,
+            texture_images,
             write_weights,
         )
         from harness.runtime.checkpoints import Checkpoints
         from harness.runtime.compute import InProcess
 
-        seen = tuple(str(file.absolute()) for file in files) if files else drawn_images(self.cache)
-        with StepBars() as bars:
+        seen = (
+            tuple(str(file.absolute()) for file in files) if files else texture_images(self.cache)
+        )
+        with ProgressBars() as bars:
             checkpoints = Checkpoints(self.cache / "teachers", every=self.every)
             compute = InProcess(report=bars, checkpoints=checkpoints)
             weights = compute.train(run_distillation, Distillation(self._teacher(), seen))
@@ -77,7 +79,7 @@ class PretrainTeacher:
         return 0
 
     def _teacher(self) -> Teacher:
-        from harness.config.file_ref import named_file
+        from harness.config.file_ref import file_ref
         from harness.features.encoder import Encoder
         from harness.features.patch_features import LocallyAware
         from harness.features.teacher import Teacher
@@ -85,9 +87,7 @@ class PretrainTeacher:
         aware = LocallyAware(modules=self.modules, dimensions=self.channels)
         encoder = Encoder(
             name=self.encoder,
-            weights=self.weights
-            if self.weights in ("package", "hub")
-            else named_file(self.weights),
+            weights=self.weights if self.weights in ("package", "hub") else file_ref(self.weights),
             image_size=self.encoder_size,
             memory=aware if self.modules else None,
         )

@@ -38,12 +38,12 @@ class Rank:
 
     def run(self) -> int:
         """Rank or apply; return the exit code."""
-        from harness.images import read_list
+        from harness.images import read_image_list
         from harness.ranking import label_correction
         from harness.ranking import page as ranking_page
 
         if self.apply:
-            removed = read_list(self.apply)
+            removed = read_image_list(self.apply)
             left = label_correction.clean(self.folder, removed, self.cleaned, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
             print(
@@ -52,7 +52,7 @@ class Rank:
             return 0
         if self.steps < 4:
             raise UsageError(f"--steps is a number from 4 on, got {self.steps}.")
-        known = read_list(self.known) if self.known else []
+        known = read_image_list(self.known) if self.known else []
         label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
         prepare_environment()
         from harness.cluster.rank import rank_on_ray

@@ -33,7 +33,7 @@ class Verify:
     def run(self) -> int:
         """Verify; return the exit code."""
         prepare_environment()
-        from harness.cluster.ray_compute import OnRay, hire
+        from harness.cluster.ray_compute import RayCompute, start_pool
         from harness.cluster.session import session
         from harness.experiment.reproduce import verify
 
@@ -41,8 +41,12 @@ class Verify:
         before = tracker.run(self.run_id)
         before.record()  # refused before Ray starts
         self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.cache) as scratch, session(), hire() as crew:
-            compute = OnRay(Path(scratch), crew=crew)
+        with (
+            tempfile.TemporaryDirectory(dir=self.cache) as scratch,
+            session(),
+            start_pool() as crew,
+        ):
+            compute = RayCompute(Path(scratch), crew=crew)
             found = verify(before, data=self.data, cache=self.cache, compute=compute)
         off = found.values[found.values["difference"] != 0]
         counts = f"{len(found.values)} numbers, {len(off)} differ, by {found.largest:.3g} at most"
@@ -50,6 +54,6 @@ class Verify:
         if len(off):
             order = off["difference"].abs().sort_values(ascending=False).index
             print(off.loc[order].head(SHOWN).to_markdown(index=False, floatfmt=".6f"))
-            for name, (then, now) in found.surroundings.items():
+            for name, (then, now) in found.environment_changes.items():
                 print(f"{name} was {then}, is {now}")
         return int(bool(len(off)))

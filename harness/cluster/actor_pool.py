@@ -11,13 +11,13 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
-from harness.runtime.compute import one_thread
+from harness.runtime.compute import single_threaded
 
-AHEAD = 2
+PREFETCH_PER_ACTOR = 2
 """Items that an actor has at a time, so that it never waits for the next one."""
-UNFETCHED = 8
+MAX_BUFFERED_PER_ACTOR = 8
 """Items per actor that may be finished or at work beyond the one that is wanted next."""
-LOSSES = 3
+MAX_RETRIES = 3
 """How often an item may be lost with the actor that has it, before it is taken for the cause."""
 
 
@@ -26,7 +26,7 @@ class Worker:
 
     def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
         """Apply a function on one CPU thread."""
-        with one_thread():
+        with single_threaded():
             return function(item)
 
 
@@ -48,7 +48,7 @@ class _Work:
     losses: Counter[int] = field(default_factory=Counter)
 
 
-class Crew:
+class ActorPool:
     """Actors that work through sequences of items, one sequence after the other.
 
     What is lost with an actor goes to the others, and a successor joins them as soon as the cluster has room for it;
@@ -56,16 +56,16 @@ class Crew:
     """
 
     def __init__(self, size: int, resources: Mapping[str, float]) -> None:
-        """Start `size` actors that take `resources` each (see `harness.cluster.session.slots`)."""
+        """Start `size` actors that take `resources` each (see `harness.cluster.session.worker_slots`)."""
         self._resources = resources
-        self._horizon = UNFETCHED * max(1, size)
+        self._horizon = MAX_BUFFERED_PER_ACTOR * max(1, size)
         self._actors: set[Any] = set()
         self._joining: dict[ray.ObjectRef, Any] = {}
         self._free: deque[Any] = deque()
         for _ in range(size):
-            self._hire()
+            self._start_actor()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> ActorPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,14 +74,14 @@ class Crew:
             ray.kill(actor)
 
     def results(
-        self, function: Callable[[Any], Any], items: Sequence[Any], *, own_hands: bool = False
+        self, function: Callable[[Any], Any], items: Sequence[Any], *, use_caller: bool = False
     ) -> Iterator[Any]:
         """Yield function(item) in the items' order.
 
         Args:
             function: What to do.
             items: What to do it with.
-            own_hands: Work on items in the calling process, too: for one that has a core and would only wait.
+            use_caller: True to process items in the calling process, too. It owns a core and would otherwise wait.
 
         Raises:
             Exception: what the function raised for the first item that it failed for, as it was raised.
@@ -92,28 +92,28 @@ class Crew:
             for position in range(len(items)):
                 while True:
                     before = position + self._horizon
-                    self._hand_out(work, before=before)
+                    self._submit(work, before=before)
                     if position in work.failed:
                         raise work.failed[position]
                     if position in work.finished:
                         break
-                    if own_hands and work.todo and work.todo[0] < before:
+                    if use_caller and work.todo and work.todo[0] < before:
                         while self._collect(work, timeout=0):
                             pass
-                        self._hand_out(work, before=before)
-                        _do_next(work)
+                        self._submit(work, before=before)
+                        _run_in_caller(work)
                     else:
                         self._collect(work)
                 yield work.finished.pop(position)
         finally:
             self._free.extend(actor for _, actor in work.running.values() if actor in self._actors)
 
-    def _hire(self) -> None:
+    def _start_actor(self) -> None:
         actor = _ACTOR.options(**self._resources).remote()
         self._actors.add(actor)
         self._joining[actor.__ray_ready__.remote()] = actor
 
-    def _hand_out(self, work: _Work, *, before: int) -> None:
+    def _submit(self, work: _Work, *, before: int) -> None:
         while self._free and work.todo and work.todo[0] < before:
             busy = {actor for _, actor in work.running.values()}
             actor = next((actor for actor in self._free if actor not in busy), self._free[0])
@@ -136,7 +136,7 @@ class Crew:
             return False
         (reference,) = ready
         if reference in self._joining:
-            self._free.extend([self._joining.pop(reference)] * AHEAD)
+            self._free.extend([self._joining.pop(reference)] * PREFETCH_PER_ACTOR)
             return True
         position, actor = work.running.pop(reference)
         try:
@@ -148,7 +148,7 @@ class Crew:
             work.losses[position] += 1
             heappush(work.todo, position)
             self._replace(actor)
-            if work.losses[position] > LOSSES:
+            if work.losses[position] > MAX_RETRIES:
                 raise
         else:
             if actor in self._actors:
@@ -161,15 +161,15 @@ class Crew:
             self._actors.remove(actor)
             self._free = deque(other for other in self._free if other != actor)
             ray.kill(actor)
-            self._hire()
+            self._start_actor()
 
 
-def _do_next(work: _Work) -> None:
+def _run_in_caller(work: _Work) -> None:
     """Work on the next item in this process, if there is one left."""
     if work.todo:
         position = heappop(work.todo)
         try:
-            with one_thread():
+            with single_threaded():
                 work.finished[position] = work.function_here(work.items[position])
         except Exception as error:  # noqa: BLE001 - raised when it is this item's turn
             work.failed[position] = error

@@ -13,8 +13,8 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.resources import Sharing
-from harness.cluster.session import seats, slots
+from harness.cluster.resources import Resources
+from harness.cluster.session import max_concurrent_trials, worker_slots
 from harness.errors import InputError
 
 PATIENCE = 60
@@ -23,7 +23,7 @@ HEAD = "node:__internal_head__"
 """What Ray calls a resource that its head alone has."""
 
 
-def ray_works(address: str | None) -> str:
+def check_tasks(address: str | None) -> str:
     """Run an empty task on the cluster that this process is connected to.
 
     Args:
@@ -32,7 +32,7 @@ def ray_works(address: str | None) -> str:
     Raises:
         InputError: it cannot run a task.
     """
-    count, resources = slots()
+    count, resources = worker_slots()
     try:
         ray.get(_nothing.options(**resources).remote(), timeout=PATIENCE)
     except GetTimeoutError as error:
@@ -71,19 +71,19 @@ def dashboard_answers() -> str:
     return "answers on the head"
 
 
-def seats_of(sharing: Sharing) -> str:
+def check_capacity(sharing: Resources) -> str:
     """Count the experiments that run at once.
 
     Raises:
-        InputError: see `harness.cluster.session.seats`: trials would wait for each other for ever.
+        InputError: see `harness.cluster.session.max_concurrent_trials`: trials would wait for each other for ever.
     """
-    at_once, resources = seats(sharing)
+    at_once, resources = max_concurrent_trials(sharing)
     taken = ", ".join(f"{share:.3g} {name}" for name, share in resources.items() if share)
     workers = f" beside {sharing.workers} workers" if sharing.workers else ""
     return f"{at_once} experiments at once, each takes {taken}{workers}"
 
 
-def folders_are_shared(folders: Iterable[Path]) -> str:
+def check_shared_folders(folders: Iterable[Path]) -> str:
     """Have every machine look for a file that was just put into each folder, or where the folder will be made.
 
     Raises:
@@ -112,9 +112,9 @@ def folders_are_shared(folders: Iterable[Path]) -> str:
 
 def _look_everywhere(nodes: Sequence[str], files: Sequence[str]) -> list[list[bool]]:
     looks = [
-        _look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            files
-        )
+        _paths_exist.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+        ).remote(files)
         for node in nodes
     ]
     try:
@@ -148,6 +148,6 @@ def _ask_dashboard(address: str) -> None:
 
 
 @ray.remote(num_cpus=0)
-def _look(files: Sequence[str]) -> list[bool]:
+def _paths_exist(files: Sequence[str]) -> list[bool]:
     """Tell which of the files are on this machine."""
     return [Path(file).exists() for file in files]

@@ -9,18 +9,18 @@ from typing import Annotated
 
 import tyro
 
-from harness.cluster.resources import Sharing
+from harness.cluster.resources import Resources
 from harness.errors import InputError
 from harness.runtime.remote import absolute
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class ClusterOptions:
     """A cluster and folders."""
 
     address: str | None = None
     """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
-    sharing: Annotated[Sharing, tyro.conf.arg(name="")] = field(default_factory=Sharing)
+    sharing: Annotated[Resources, tyro.conf.arg(name="")] = field(default_factory=Resources)
     storage: str = "."
     """Folder that --runs and --cache are in; on a cluster one that all machines see under this path, such as NFS. Or an
     address (s3://bucket/folder, gs://, file://): --runs and --cache are here, and features, distances, checkpoints and

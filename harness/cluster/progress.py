@@ -31,7 +31,7 @@ class Summary:
     """Name and reason of every experiment that failed."""
 
 
-class Watcher(tune.Callback):
+class ConsoleReporter(tune.Callback):
     """Prints a line per finished experiment and keeps the bar."""
 
     def __init__(
@@ -39,12 +39,17 @@ class Watcher(tune.Callback):
         experiments: Mapping[str, Experiment],
         names: Mapping[str, str],
         board: Any,
-        slots: int,
+        worker_slots: int,
     ) -> None:
         self.summary = Summary()
         self.lost: dict[str, str] = {}
         """By key of its experiment, why a trial ended that could not record a failure itself."""
-        self._experiments, self._names, self._board, self._slots = experiments, names, board, slots
+        self._experiments, self._names, self._board, self._slots = (
+            experiments,
+            names,
+            board,
+            worker_slots,
+        )
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._waiting = dict(experiments)
         self._last = 0.0

@@ -11,7 +11,7 @@ INTERVAL = 1.0
 """Seconds between two looks at running experiments."""
 
 
-class ProgressBoard:
+class ProgressActor:
     """Where running experiments write how far they are, and the driver reads it."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class ProgressBoard:
 
 
 @dataclass
-class Reporter:
+class ThrottledReporter:
     """Progress callback of one experiment: writes to the board, seldom enough to cost nothing."""
 
     name: str
@@ -44,7 +44,7 @@ class Reporter:
 
 
 @dataclass(frozen=True)
-class Both:
+class CombinedCallback:
     """Two progress callbacks as one."""
 
     first: Callable[[str, int, int, float], None]

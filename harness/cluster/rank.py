@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.detectors.meds import MeDS
 from harness.features.encoder import Encoder
 from harness.networks.dinomaly import Dinomaly
 from harness.ranking.label_correction import Ranking, rank
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 
 NETWORK = Dinomaly(width=64, depth=2, heads=2, discard=0.5)
 """Small enough to train on a laptop; that of the profile `mtd`."""
@@ -37,17 +37,17 @@ def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
     distillation = max(1, steps // 4)
     detector = MeDS(
         network=replace(NETWORK, ramp_steps=steps // 2),
-        distillation=Training(steps=distillation),
-        finetuning=Training(steps=steps - distillation),
+        distillation=TrainingConfig(steps=distillation),
+        finetuning=TrainingConfig(steps=steps - distillation),
     )
     cache.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=cache) as scratch,
         session(),
-        hire() as crew,
+        start_pool() as crew,
         tqdm(total=steps, leave=False, disable=None) as bar,
     ):
-        compute = OnRay(Path(scratch), crew=crew, report=_Bar(bar))
+        compute = RayCompute(Path(scratch), crew=crew, report=_Bar(bar))
         return rank(
             folder, detector=detector, encoder=Encoder(), cache=cache, seed=seed, compute=compute
         )

@@ -12,28 +12,28 @@ from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, ge
 from ray.train.torch import TorchTrainer
 from tqdm import tqdm
 
-from harness.cluster.actor_pool import Crew
-from harness.cluster.session import free_slots, slots
+from harness.cluster.actor_pool import ActorPool
+from harness.cluster.session import available_slots, worker_slots
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import (
+    DistributedContext,
     Item,
     Job,
     Outcome,
     ProgressCallback,
-    World,
     default_device,
     ignore_progress,
-    one_thread,
+    single_threaded,
 )
 
 
 @dataclass(frozen=True)
-class OnRay:
+class RayCompute:
     """Both verbs on the connected Ray cluster."""
 
     storage: Path
     """Folder for the records of training runs; shared by all machines of a cluster."""
-    crew: Crew | None = None
+    crew: ActorPool | None = None
     """Actors that do all maps; None for the calling process, helped by actors where cores are free."""
     workers: int = 0
     """Worker processes of a training loop; 0 runs it in the calling process (Ray Train's local mode)."""
@@ -49,14 +49,14 @@ class OnRay:
         """See `Compute.map`; the next item goes to the actor that is free first."""
         if not items:
             return
-        helpers = min(len(items) - 1, free_slots())
-        with nullcontext(self.crew) if self.crew else hire(helpers) as crew:
-            results = crew.results(function, items, own_hands=self.crew is None)
+        helpers = min(len(items) - 1, available_slots())
+        with nullcontext(self.crew) if self.crew else start_pool(helpers) as crew:
+            results = crew.results(function, items, use_caller=self.crew is None)
             yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
 
-    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+    def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`: through Ray Train, in this process or in worker processes."""
-        _, share = slots()
+        _, share = worker_slots()
         retries = self.retries if self.workers else 0
         trainer = TorchTrainer(
             _train_worker,
@@ -84,17 +84,19 @@ class OnRay:
         return trainer.fit().return_value
 
 
-def hire(size: int | None = None) -> Crew:
+def start_pool(size: int | None = None) -> ActorPool:
     """A crew of one actor per slot of the cluster, at most `size`."""
-    free, resources = slots()
-    return Crew(free if size is None else min(free, size), resources)
+    free, resources = worker_slots()
+    return ActorPool(free if size is None else min(free, size), resources)
 
 
 def _train_worker(config: dict[str, Any]) -> Any:
     # Ray's local mode, without workers, has a rank only inside a trial.
     rank = get_context().get_world_rank() if config["workers"] else 0
     report = config["report"] if rank == 0 else ignore_progress
-    world = World(default_device(), report, config["checkpoints"], rank, max(1, config["workers"]))
-    with one_thread():
+    world = DistributedContext(
+        default_device(), report, config["checkpoints"], rank, max(1, config["workers"])
+    )
+    with single_threaded():
         outcome = config["loop"](world, config["job"])
     return outcome if rank == 0 else None

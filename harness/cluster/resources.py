@@ -8,7 +8,7 @@ from harness.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sharing:
+class Resources:
     """How many experiments work side by side, and what each takes."""
 
     workers: int = 0

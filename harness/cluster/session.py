@@ -12,7 +12,7 @@ import ray
 from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray.exceptions import AuthenticationError
 
-from harness.cluster.resources import Sharing
+from harness.cluster.resources import Resources
 from harness.errors import InputError
 
 
@@ -44,7 +44,7 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
             ) from error
     else:
         try:
-            _knock(address)
+            _check_reachable(address)
             ray.init(address, **quiet)
         except AuthenticationError as error:
             mode = os.environ.get("RAY_AUTH_MODE", "not set")
@@ -69,7 +69,7 @@ def connected() -> bool:
     return ray.is_initialized()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Ask at `host:port`, or `ray://host:port`, to be let in: Ray itself would try for minutes.
 
     Raises:
@@ -93,35 +93,35 @@ def _knock(address: str) -> None:
 
 PATIENCE = 10
 """Seconds within which a cluster's port must open."""
-SHARE = 0.9
+WORKER_FRACTION = 0.9
 """Of a core, and of a GPU, that Ray books for what works on it. The rest is for those that wait for the work: with
 whole cores booked, the last experiment would find a sliver too little and wait for another to end."""
-WAITING = 0.05
+WAITING_FRACTION = 0.05
 """Of a core, and of a GPU, that is booked for an experiment whose training has workers of its own."""
 
 
-def slots() -> tuple[int, dict[str, float]]:
+def worker_slots() -> tuple[int, dict[str, float]]:
     """How many processes can work at once, and what each takes: a GPU where there are any, else a core."""
     resources = ray.cluster_resources()
     if gpus := int(resources.get("GPU", 0)):
-        return gpus, {"num_cpus": SHARE, "num_gpus": SHARE}
-    return max(1, int(resources.get("CPU", 1))), {"num_cpus": SHARE, "num_gpus": 0}
+        return gpus, {"num_cpus": WORKER_FRACTION, "num_gpus": WORKER_FRACTION}
+    return max(1, int(resources.get("CPU", 1))), {"num_cpus": WORKER_FRACTION, "num_gpus": 0}
 
 
-def free_slots() -> int:
+def available_slots() -> int:
     """How many more processes could work now."""
-    free, (_, wanted) = ray.available_resources(), slots()
+    free, (_, wanted) = ray.available_resources(), worker_slots()
     names = {"num_cpus": "CPU", "num_gpus": "GPU"}
     return min(int(free.get(names[name], 0) / share) for name, share in wanted.items() if share)
 
 
-def seats(sharing: Sharing) -> tuple[int, dict[str, float]]:
+def max_concurrent_trials(sharing: Resources) -> tuple[int, dict[str, float]]:
     """How many experiments can run at once, and what each takes beside the workers of its training.
 
     Raises:
         InputError: the cluster has no room for the workers, or no GPU that could be shared.
     """
-    count, resources = slots()
+    count, resources = worker_slots()
     if sharing.workers > count:
         raise InputError(
             f"{sharing.workers} workers per training were asked for, but this cluster has room for {count}: one per "
@@ -129,7 +129,7 @@ def seats(sharing: Sharing) -> tuple[int, dict[str, float]]:
         )
     if sharing.workers:
         count //= sharing.workers
-        resources = {name: WAITING if share else 0 for name, share in resources.items()}
+        resources = {name: WAITING_FRACTION if share else 0 for name, share in resources.items()}
     elif sharing.gpus_per_trial < 1:
         if not resources["num_gpus"]:
             raise InputError(
@@ -138,5 +138,5 @@ def seats(sharing: Sharing) -> tuple[int, dict[str, float]]:
             )
         cores = int(ray.cluster_resources().get("CPU", 1))
         count = min(count * sharing.per_gpu, max(1, cores))
-        resources = {**resources, "num_gpus": SHARE / sharing.per_gpu}
+        resources = {**resources, "num_gpus": WORKER_FRACTION / sharing.per_gpu}
     return min(count, sharing.max_concurrent or count), resources

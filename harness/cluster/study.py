@@ -10,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.cluster.progress import Summary
-from harness.cluster.ray_compute import OnRay, hire
-from harness.cluster.resources import Sharing
-from harness.cluster.session import connected, seats, session
-from harness.cluster.trial_runner import Plan
+from harness.cluster.ray_compute import RayCompute, start_pool
+from harness.cluster.resources import Resources
+from harness.cluster.session import connected, max_concurrent_trials, session
+from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import sweep
 from harness.experiment import Experiment, names, prepare
 from harness.experiment.preparation import read_dataset
-from harness.runtime.cache import alone
+from harness.runtime.cache import file_lock
 from harness.runtime.environment import describe_environment
 from harness.runtime.remote import mirror
 from harness.tracking import Tracker
-from harness.tracking.connection import artifacts_at, default_uri
-from harness.tracking.study_members import Scope
+from harness.tracking.connection import check_artifact_store, default_uri
+from harness.tracking.study_members import StudyScope
 
 
 def run_study(
@@ -35,8 +35,8 @@ def run_study(
     runs: Path,
     storage: str | None = None,
     address: str | None = None,
-    sharing: Sharing = Sharing(),
-    scope: Scope = Scope(),
+    sharing: Resources = Resources(),
+    scope: StudyScope = StudyScope(),
     lasting: ExitStack,
 ) -> Summary:
     """Run every experiment that is not finished yet.
@@ -64,7 +64,7 @@ def run_study(
     if tracker.file is None:
         tracker.reach()  # said before images are read
     elif storage:
-        artifacts_at(f"{storage}/artifacts")
+        check_artifact_store(f"{storage}/artifacts")
     mirror(cache, storage)
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, data_digest = read_dataset(dataset, data, cache)
@@ -72,7 +72,7 @@ def run_study(
     by_key = {experiment.key: experiment for experiment in experiments}
     database = tracker.file or runs / "mlflow.db"
     # Two processes at once would each begin to make it.
-    with alone(database.with_name("opening.lock"), "opens a study"):
+    with file_lock(database.with_name("opening.lock"), "opens a study"):
         parent = tracker.open_study(profile, by_key, data_digest, scope)
     finished = tracker.finished_keys(data_digest) & set(by_key)
     missing = {key: experiment for key, experiment in by_key.items() if key not in finished}
@@ -87,11 +87,11 @@ def run_study(
     try:
         if not connected():
             lasting.enter_context(session(address))
-        seats(sharing)  # said before anything is computed
-        with hire() as crew:
-            compute = OnRay(scratch, crew=crew)
+        max_concurrent_trials(sharing)  # said before anything is computed
+        with start_pool() as crew:
+            compute = RayCompute(scratch, crew=crew)
             prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
-        plan = Plan(
+        plan = TrialRunner(
             experiments=missing,
             names=names(by_key),
             prepared=prepared,

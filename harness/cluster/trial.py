@@ -9,12 +9,12 @@ import ray
 from ray.exceptions import RayError
 
 if TYPE_CHECKING:
-    from harness.cluster.trial_runner import Plan
+    from harness.cluster.trial_runner import TrialRunner
 
 
 def trial(
     config: dict[str, str],
-    plan: tuple[ray.ObjectRef[Plan]],
+    plan: tuple[ray.ObjectRef[TrialRunner]],
     board: Any,
     resources: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def trial(
     Args:
         config: The experiment's key.
         plan: Where the plan lies; in a tuple, or Tune would fetch it, and with it all that experiments import.
-        board: Handle of the `ProgressBoard`.
+        board: Handle of the `ProgressActor`.
         resources: What the task takes of the cluster.
     """
     key, (planned,) = config["key"], plan
@@ -36,6 +36,6 @@ def trial(
 
 
 @ray.remote
-def run_and_log(key: str, plan: Plan, board: Any) -> dict[str, float]:
-    """See `Plan.run_and_log`; Ray keeps the process for the next experiment."""
+def run_and_log(key: str, plan: TrialRunner, board: Any) -> dict[str, float]:
+    """See `TrialRunner.run_and_log`; Ray keeps the process for the next experiment."""
     return plan.run_and_log(key, board)

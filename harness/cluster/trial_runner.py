@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cluster.progress_actor import Both, Reporter
-from harness.cluster.ray_compute import OnRay
-from harness.cluster.resources import Sharing
+from harness.cluster.progress_actor import CombinedCallback, ThrottledReporter
+from harness.cluster.ray_compute import RayCompute
+from harness.cluster.resources import Resources
 from harness.experiment import Experiment, run_prepared
 from harness.experiment.preparation import Prepared
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.hardware import describe_hardware
 from harness.tracking import Tracker
-from harness.tracking.leases import claimed
-from harness.tracking.run_writer import LossCurve, RunLog
+from harness.tracking.leases import lease
+from harness.tracking.run_writer import LossCurve, RunWriter
 
 HEADLINE = "image_auroc"
 """Metric shown beside every finished experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrialRunner:
     """Everything a trial needs besides the key of its experiment; lies in the object store once."""
 
     experiments: Mapping[str, Experiment]
@@ -39,21 +39,21 @@ class Plan:
     tracker: Tracker
     parent: str
     environment: Mapping[str, str]
-    sharing: Sharing = Sharing()
+    sharing: Resources = Resources()
 
     def run_and_log(self, key: str, board: Any) -> dict[str, float]:
         """Run one experiment, write it to MLflow, return its headline; wait for it if another study is at it.
 
         Args:
             key: Of the experiment.
-            board: Handle of the `ProgressBoard`.
+            board: Handle of the `ProgressActor`.
         """
         checkpoints = Checkpoints(self.checkpoints / key)
         with self._claim(key) as log:
             if log is None:
                 found = self._finished(key)
             else:
-                found = self._run(key, log, Reporter(self.names[key], board), checkpoints)
+                found = self._run(key, log, ThrottledReporter(self.names[key], board), checkpoints)
             checkpoints.clear()
         return found
 
@@ -70,9 +70,9 @@ class Plan:
         assert values is not None
         return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
 
-    def _claim(self, key: str) -> AbstractContextManager[RunLog | None]:
+    def _claim(self, key: str) -> AbstractContextManager[RunWriter | None]:
         """The right to run an experiment, and its run; None if any study has finished it."""
-        return claimed(
+        return lease(
             self.tracker,
             self.experiments[key],
             lock=self.checkpoints / key / "claim.lock",
@@ -83,13 +83,13 @@ class Plan:
         )
 
     def _run(
-        self, key: str, log: RunLog, reporter: Reporter, checkpoints: Checkpoints
+        self, key: str, log: RunWriter, reporter: ThrottledReporter, checkpoints: Checkpoints
     ) -> dict[str, float]:
-        compute = OnRay(
+        compute = RayCompute(
             self.scratch,
             workers=self.sharing.workers,
             retries=self.sharing.retries,
-            report=Both(reporter, LossCurve(log)),
+            report=CombinedCallback(reporter, LossCurve(log)),
             checkpoints=checkpoints,
         )
         experiment = self.experiments[key]

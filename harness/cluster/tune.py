@@ -9,30 +9,30 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.progress import Summary, Watcher
-from harness.cluster.progress_actor import ProgressBoard
-from harness.cluster.session import seats
+from harness.cluster.progress import ConsoleReporter, Summary
+from harness.cluster.progress_actor import ProgressActor
+from harness.cluster.session import max_concurrent_trials
 from harness.cluster.trial import trial
-from harness.cluster.trial_runner import Plan
+from harness.cluster.trial_runner import TrialRunner
 from harness.experiment import Experiment
-from harness.tracking.connection import must_answer
+from harness.tracking.connection import explain_failures
 
 TRIAL = 0.001
 """Of a core, that Ray books for a trial: Tune wants something."""
 
 
-def sweep(plan: Plan) -> Summary:
+def sweep(plan: TrialRunner) -> Summary:
     """Run the experiments of a plan, as many at once as the cluster has room for.
 
     Raises:
-        InputError: see `harness.cluster.session.seats`; or the tracking store cannot be written.
+        InputError: see `harness.cluster.session.max_concurrent_trials`; or the tracking store cannot be written.
     """
     # Of a trial that dies it would print a traceback; the watcher says it in a line.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    count, resources = seats(plan.sharing)
+    count, resources = max_concurrent_trials(plan.sharing)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
-    watcher = Watcher(plan.experiments, plan.names, board, count)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressActor).remote()
+    watcher = ConsoleReporter(plan.experiments, plan.names, board, count)
     tuner = tune.Tuner(
         # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
         tune.with_resources(
@@ -48,7 +48,7 @@ def sweep(plan: Plan) -> Summary:
     )
     try:
         tuner.fit()
-        with must_answer(plan.tracker.uri):
+        with explain_failures(plan.tracker.uri):
             for key, reason in watcher.lost.items():
                 watcher.count(key, plan.record_failure(key, reason))
     finally:

@@ -14,7 +14,7 @@ from harness.errors import InputError
 
 
 @dataclass(frozen=True)
-class NamedFile:
+class FileRef:
     """A file and what was in it when it was named; equal files have equal content."""
 
     path: str = field(compare=False)
@@ -28,7 +28,7 @@ class NamedFile:
         Raises:
             InputError: it is gone, or has another content by now.
         """
-        if named_file(self.path) != self:
+        if file_ref(self.path) != self:
             raise InputError(
                 f"{self.path} has changed since its experiment was made, which is about the file with SHA-256 "
                 f"{self.digest}... Put that one back, or give the study the file anew."
@@ -36,7 +36,7 @@ class NamedFile:
         return Path(self.path)
 
 
-def named_file(path: str | Path) -> NamedFile:
+def file_ref(path: str | Path) -> FileRef:
     """Name a file.
 
     Raises:
@@ -46,4 +46,4 @@ def named_file(path: str | Path) -> NamedFile:
     if not file.is_file():
         raise InputError(f"The file {file} does not exist. Correct its name, or put it there.")
     with file.open("rb") as content:
-        return NamedFile(str(file), hashlib.file_digest(content, "sha256").hexdigest()[:24])
+        return FileRef(str(file), hashlib.file_digest(content, "sha256").hexdigest()[:24])

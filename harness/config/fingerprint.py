@@ -10,15 +10,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from harness.config.moved import recorded_name
+
 ADDED = "added"
 
 
-def added(default: Any) -> Any:
+def added_field(default: Any) -> Any:
     """A dataclass field that was added later, with the default that stands for how it was before."""
     return dataclasses.field(default=default, metadata={ADDED: True})
 
 
-def identity(value: Any) -> str:
+def canonical_repr(value: Any) -> str:
     """The `repr` of a value, without settings that were added later and have their default.
 
     >>> @dataclasses.dataclass
@@ -29,14 +31,14 @@ def identity(value: Any) -> str:
     ('Sampler(share=0.1)', '(Sampler(share=0.1, starts=5),)')
     """
     if isinstance(value, tuple):
-        inner = ", ".join(identity(item) for item in value)
+        inner = ", ".join(canonical_repr(item) for item in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if not dataclasses.is_dataclass(value):
         return repr(value)
     settings = [
-        f"{field.name}={identity(getattr(value, field.name))}"
+        f"{field.name}={canonical_repr(getattr(value, field.name))}"
         for field in dataclasses.fields(value)
         if field.compare
         and not (field.metadata.get(ADDED) and getattr(value, field.name) == field.default)
     ]
-    return f"{type(value).__qualname__}({', '.join(settings)})"
+    return f"{recorded_name(type(value))}({', '.join(settings)})"

@@ -17,7 +17,7 @@ PACKAGES = ("harness", "baselines")
 CLASS = "class"
 
 
-def to_record(value: Any) -> Any:
+def to_dict(value: Any) -> Any:
     """A component, tuple or plain value as what JSON can hold.
 
     >>> from harness.noise import Noise
@@ -25,25 +25,25 @@ def to_record(value: Any) -> Any:
     (0.2, [1, None])
     """
     if isinstance(value, tuple):
-        return [to_record(item) for item in value]
+        return [to_dict(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return value
     kind = type(value)
-    settings = {f.name: to_record(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    settings = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return {CLASS: f"{kind.__module__}.{kind.__qualname__}", **settings}
 
 
-def from_record(record: Any) -> Any:
+def from_dict(record: Any) -> Any:
     """The value that a record was made of; settings that it lacks have their defaults.
 
     Raises:
         InputError: it names a class or a setting that this version does not have.
     """
     if isinstance(record, list):
-        return tuple(from_record(item) for item in record)
+        return tuple(from_dict(item) for item in record)
     if not isinstance(record, dict):
         return record
-    settings = {name: from_record(value) for name, value in record.items() if name != CLASS}
+    settings = {name: from_dict(value) for name, value in record.items() if name != CLASS}
     kind = _component(str(record.get(CLASS, "")))
     unknown = sorted(set(settings) - {field.name for field in dataclasses.fields(kind)})
     if unknown:

@@ -14,7 +14,7 @@ from harness.datasets import GOOD, IMAGE_SUFFIXES, Dataset
 from harness.errors import InputError
 from harness.images import ImageFacts, ImageIndex
 
-NAMED = 3
+MAX_LISTED = 3
 """Files named one by one in a message; the rest are counted."""
 
 
@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class ValidationReport:
     """A dataset, looked at file by file."""
 
     samples: pd.DataFrame
@@ -50,7 +50,7 @@ class Inspection:
         return [finding for finding in self.findings if finding.fatal]
 
 
-def inspect(dataset: Dataset, root: Path, index: ImageIndex) -> Inspection:
+def validate(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationReport:
     """Read a dataset's table and every file that it names.
 
     Raises:
@@ -72,16 +72,18 @@ def inspect(dataset: Dataset, root: Path, index: ImageIndex) -> Inspection:
     digests = [good_facts[name].digest if name in good_facts else None for name in samples["image"]]
     lines = sorted(f"{name} {fact.digest}" for name, fact in good_facts.items())
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    return Inspection(samples.assign(digest=digests), findings, digest, _sizes(samples, good_facts))
+    return ValidationReport(
+        samples.assign(digest=digests), findings, digest, _sizes(samples, good_facts)
+    )
 
 
-def inspect_or_refuse(dataset: Dataset, root: Path, index: ImageIndex) -> Inspection:
+def validate_or_raise(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationReport:
     """Inspect a dataset that is about to be used.
 
     Raises:
         InputError: a run would fail; the text names all faults.
     """
-    inspection = inspect(dataset, root, index)
+    inspection = validate(dataset, root, index)
     if inspection.fatal:
         raise InputError(" ".join(finding.text for finding in inspection.fatal))
     return inspection
@@ -94,8 +96,8 @@ def _mask_files(root: Path, mask: str) -> list[str]:
 
 
 def _listing(files: Sequence[str]) -> str:
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    return ", ".join(files[:NAMED]) + more
+    more = f" and {len(files) - MAX_LISTED} more" if len(files) > MAX_LISTED else ""
+    return ", ".join(files[:MAX_LISTED]) + more
 
 
 def _empty_parts(samples: pd.DataFrame, root: Path) -> Iterator[Finding]:
@@ -117,8 +119,12 @@ def _unreadable(facts: dict[str, ImageFacts | InputError]) -> Iterator[Finding]:
     broken = {name: fact for name, fact in facts.items() if isinstance(fact, InputError)}
     if broken:
         texts = [str(error) for error in broken.values()]
-        more = f" {len(texts) - NAMED} more files have such a fault." if len(texts) > NAMED else ""
-        yield Finding(True, "unreadable files", " ".join(texts[:NAMED]) + more, tuple(broken))
+        more = (
+            f" {len(texts) - MAX_LISTED} more files have such a fault."
+            if len(texts) > MAX_LISTED
+            else ""
+        )
+        yield Finding(True, "unreadable files", " ".join(texts[:MAX_LISTED]) + more, tuple(broken))
 
 
 def _masks(

@@ -2,20 +2,20 @@
 
 from harness.detectors.contract import (
     Detector,
+    HasFitStatistics,
+    HasSnapshots,
     MemoryDetector,
-    PlainNetwork,
+    ReconstructionDetector,
     Scorer,
-    WithNumbers,
-    WithSnapshots,
 )
 from harness.detectors.meds import MeDS
 
 __all__ = [
     "Detector",
+    "HasFitStatistics",
+    "HasSnapshots",
     "MeDS",
     "MemoryDetector",
-    "PlainNetwork",
+    "ReconstructionDetector",
     "Scorer",
-    "WithNumbers",
-    "WithSnapshots",
 ]

@@ -13,22 +13,22 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from harness.anomaly_maps import DINOMALY, MapRule
+from harness.anomaly_maps import DINOMALY, MapSettings
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.networks import NetworkSettings
-from harness.runtime.compute import Compute, default_device, one_thread
-from harness.training import Trained, build, patch_scores, run_phase
-from harness.training.optimizer import Training
-from harness.training.phases import NativeLoss, Phase, State
+from harness.runtime.compute import Compute, default_device, single_threaded
+from harness.training import TrainingResult, build, patch_scores, run_phase
+from harness.training.optimizer import TrainingConfig
+from harness.training.phases import NetworkLoss, Phase, State
 
 
 class Scorer(Protocol):
     """A fitted detector."""
 
     @property
-    def history(self) -> Mapping[str, Trained]:
+    def history(self) -> Mapping[str, TrainingResult]:
         """Losses and selections of every training phase by name; empty without training."""
 
     def score(self, images: ImageSet) -> np.ndarray:
@@ -36,7 +36,7 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class WithSnapshots(Protocol):
+class HasSnapshots(Protocol):
     """A scorer whose authors choose, on the test set, among what it was during training."""
 
     @property
@@ -45,7 +45,7 @@ class WithSnapshots(Protocol):
 
 
 @runtime_checkable
-class WithNumbers(Protocol):
+class HasFitStatistics(Protocol):
     """A scorer that tells how its fit went."""
 
     @property
@@ -61,7 +61,7 @@ class Detector(Protocol):
         """Short name for tables and curves."""
 
     @property
-    def maps(self) -> MapRule:
+    def maps(self) -> MapSettings:
         """How its authors make maps and image scores of its patch scores."""
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> Scorer:
@@ -88,7 +88,7 @@ class MemoryScorer:
 
     memory: MemoryEnsemble
     bank: ImageSet
-    history: Mapping[str, Trained] = field(default_factory=dict)
+    history: Mapping[str, TrainingResult] = field(default_factory=dict)
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `Scorer.score`; in the units of the memory's distance."""
@@ -96,11 +96,11 @@ class MemoryScorer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlainNetwork:
+class ReconstructionDetector:
     """The reconstruction network as its authors train it, on all images."""
 
     network: NetworkSettings
-    training: Training = Training()
+    training: TrainingConfig = TrainingConfig()
 
     name = "plain"
     maps = DINOMALY
@@ -111,7 +111,7 @@ class PlainNetwork:
             network=self.network,
             images=images,
             training=self.training,
-            objective=NativeLoss(),
+            objective=NetworkLoss(),
             seed=seed,
         )
         return NetworkScorer(self.network, {phase.name: compute.train(run_phase, phase)})
@@ -122,7 +122,7 @@ class NetworkScorer:
     """Scores images by what a trained network fails to reconstruct; the last phase's weights count."""
 
     network: NetworkSettings
-    history: Mapping[str, Trained]
+    history: Mapping[str, TrainingResult]
 
     @property
     def state(self) -> State:
@@ -131,7 +131,7 @@ class NetworkScorer:
 
     def score(self, images: ImageSet) -> np.ndarray:
         """See `Scorer.score`; mean over target groups of 1 - cos, in [0, 2]."""
-        with one_thread():
+        with single_threaded():
             return patch_scores(
                 build(self.network, images, self.state).to(default_device()), images
             )

@@ -15,13 +15,13 @@ from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.networks import NetworkSettings
 from harness.runtime.compute import Compute
-from harness.training import Trained, run_phase
-from harness.training.optimizer import Training
+from harness.training import TrainingResult, run_phase
+from harness.training.optimizer import TrainingConfig
 from harness.training.phases import (
     Discrepancy,
     DistillationLoss,
-    LiteralLoss,
-    NativeLoss,
+    MeanScoreLoss,
+    NetworkLoss,
     Normal,
     Phase,
     ProgressiveSelection,
@@ -43,11 +43,11 @@ class MeDS:
     """The reconstruction network; the release fine-tunes Dinomaly with `discard=0.5`."""
     memory: MemoryEnsemble = MemoryEnsemble()
     """Stage 1: the teacher."""
-    distillation: Training | None = Training()
+    distillation: TrainingConfig | None = TrainingConfig()
     """Stage 2: length and optimizer; None leaves the stage out."""
     discrepancy: Discrepancy = "mse"
     """Stage 2: how far the network's scores are from the memory's."""
-    finetuning: Training | None = Training()
+    finetuning: TrainingConfig | None = TrainingConfig()
     """Stage 3: length and optimizer; None leaves the stage out."""
     selection: ProgressiveSelection = ProgressiveSelection()
     """Stage 3: how wide the selection opens."""
@@ -80,9 +80,9 @@ class MeDS:
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
         """Run the three stages."""
         memory_scores_NP = memory_scores(images, images, self.memory)
-        history: dict[str, Trained] = {}
+        history: dict[str, TrainingResult] = {}
         if self.distillation is not None:
-            unit = float(memory_scores_NP.mean()) if self.network.unbounded else 1.0
+            unit = float(memory_scores_NP.mean()) if self.network.scores_are_unbounded else 1.0
             objective = DistillationLoss(memory_scores_NP, unit or 1.0, self.discrepancy)
             phase = Phase(
                 name="distillation",
@@ -100,7 +100,7 @@ class MeDS:
                 network=self.network,
                 images=images,
                 training=self.finetuning,
-                objective=NativeLoss() if self.objective == "native" else LiteralLoss(),
+                objective=NetworkLoss() if self.objective == "native" else MeanScoreLoss(),
                 selector=Normal(
                     self._reference(images, memory_scores_NP, distilled), self.selection
                 ),

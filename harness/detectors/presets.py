@@ -1,6 +1,6 @@
 """MeDS as its paper describes it, and as its release runs it, on the networks of both; our own default is `MeDS()`.
 
-`Pair`s are networks as their authors train them, and MeDS on them, with encoders that must be downloaded once.
+`NetworkPreset`s are networks as their authors train them, and MeDS on them, with encoders that must be downloaded once.
 
 They differ in the distance, in the loss of distillation, in how many patches make an image's score and in the critical
 value; where the paper is silent the release decides.
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from harness.detectors.contract import PlainNetwork
+from harness.detectors.contract import ReconstructionDetector
 from harness.detectors.meds import MeDS
 from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from harness.training.phases import ProgressiveSelection
 
 BANKS = 100
@@ -43,10 +43,10 @@ EFFICIENTNET_B4 = Encoder(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class NetworkPreset:
     """A network as its authors train it, and MeDS on it."""
 
-    plain: PlainNetwork
+    plain: ReconstructionDetector
     meds: MeDS
     encoder: Encoder
 
@@ -79,32 +79,34 @@ def _gentle(network: Dinomaly | InpFormer) -> Dinomaly | InpFormer:
     return replace(network, discard=0.5) if isinstance(network, Dinomaly) else network
 
 
-def _training(network: Dinomaly | InpFormer) -> Training:
+def _training(network: Dinomaly | InpFormer) -> TrainingConfig:
     if isinstance(network, InpFormer):
-        return Training(steps=STEPS, learning_rate=1e-3, final_learning_rate=1e-4)
-    return Training(steps=STEPS)
+        return TrainingConfig(steps=STEPS, learning_rate=1e-3, final_learning_rate=1e-4)
+    return TrainingConfig(steps=STEPS)
 
 
-def dinomaly() -> Pair:
+def dinomaly() -> NetworkPreset:
     """Dinomaly, for all categories of MVTec AD or VisA."""
     network = Dinomaly()
-    return Pair(plain=PlainNetwork(network=network), meds=paper(network), encoder=DINOV2)
+    return NetworkPreset(
+        plain=ReconstructionDetector(network=network), meds=paper(network), encoder=DINOV2
+    )
 
 
-def inp_former(images: int) -> Pair:
+def inp_former(images: int) -> NetworkPreset:
     """INP-Former on so many training images: its authors count epochs, MeDS counts steps."""
     network = InpFormer()
     training = replace(_training(network), steps=_steps(images))
-    return Pair(
-        plain=PlainNetwork(network=network, training=training),
+    return NetworkPreset(
+        plain=ReconstructionDetector(network=network, training=training),
         meds=paper(network),
         encoder=DINOV2,
     )
 
 
-def hvq(images: int) -> Pair:
+def hvq(images: int) -> NetworkPreset:
     """HVQ-Trans on so many training images, both stages of MeDS as long as its own training; what has no release."""
-    training = Training(
+    training = TrainingConfig(
         steps=_steps(images),
         learning_rate=1e-4,
         final_learning_rate=1e-5,
@@ -113,8 +115,10 @@ def hvq(images: int) -> Pair:
     )
     memory = MemoryEnsemble(ratio=0.1, size=BANKS, replacement=True, distance="euclidean")
     meds = MeDS(network=Hvq(), memory=memory, distillation=training, finetuning=training)
-    return Pair(
-        plain=PlainNetwork(network=Hvq(), training=training), meds=meds, encoder=EFFICIENTNET_B4
+    return NetworkPreset(
+        plain=ReconstructionDetector(network=Hvq(), training=training),
+        meds=meds,
+        encoder=EFFICIENTNET_B4,
     )
 
 

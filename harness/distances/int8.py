@@ -27,7 +27,7 @@ IN_CACHE = 2**18
 
 
 @dataclass(frozen=True)
-class Coarse:
+class QuantizedImages:
     """Images on the device, in single precision and as integers."""
 
     features_JPC: Tensor
@@ -35,7 +35,7 @@ class Coarse:
     """The same, rotated, as 8-bit integers times a scale of the image's own."""
 
 
-class Fast:
+class Int8Kernel:
     """A `harness.distances.kernels.Kernel` for patches of unit length.
 
     Of these, cosine and Euclidean distance have the same nearest patch.
@@ -46,7 +46,7 @@ class Fast:
         self.distance, self.device = distance, device
         self._room = torch.empty(0, dtype=torch.int32, device=device)
 
-    def load(self, features_JPC: np.ndarray, role: Role, *, patches: int) -> Coarse:
+    def load(self, features_JPC: np.ndarray, role: Role, *, patches: int) -> QuantizedImages:
         """See `harness.distances.kernels.Kernel.load`.
 
         Raises:
@@ -58,14 +58,14 @@ class Fast:
                 "Fast distances need patches of unit length. Normalise them, or take the exact precision."
             )
         features = pad(features, (0, -features.shape[-1] % 8))  # what matrix units want
-        return Coarse(features, round_to_integers(features, patches)[0])
+        return QuantizedImages(features, round_to_integers(features, patches)[0])
 
-    def part(self, images: Coarse, which: slice) -> Coarse:
+    def part(self, images: QuantizedImages, which: slice) -> QuantizedImages:
         """See `harness.distances.kernels.Kernel.part`."""
-        return Coarse(images.features_JPC[which], images.integers_JPC[which])
+        return QuantizedImages(images.features_JPC[which], images.integers_JPC[which])
 
     def nearest(
-        self, first: Coarse, i: int, second: Coarse, *, both: bool
+        self, first: QuantizedImages, i: int, second: QuantizedImages, *, both: bool
     ) -> tuple[Tensor, Tensor | None]:
         """See `harness.distances.kernels.Kernel.nearest`."""
         image_PC, others_JQC = first.features_JPC[i], second.features_JPC

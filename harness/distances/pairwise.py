@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from harness.distances.int8 import Fast
+from harness.distances.int8 import Int8Kernel
 from harness.distances.kernels import Distance, Exact, Kernel
 from harness.errors import InputError
 from harness.runtime.compute import default_device
@@ -117,4 +117,4 @@ def _kernel(distance: Distance, precision: Precision, device: torch.device) -> K
         raise InputError(f"distance must be 'cosine' or 'euclidean', got {distance!r}.")
     if precision not in ("exact", "fast"):
         raise InputError(f"precision must be 'exact' or 'fast', got {precision!r}.")
-    return Exact(distance, device) if precision == "exact" else Fast(distance, device)
+    return Exact(distance, device) if precision == "exact" else Int8Kernel(distance, device)

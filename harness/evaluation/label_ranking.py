@@ -20,7 +20,7 @@ from harness.selection import robust_max
 AUPRC, DEPTH = "label_auprc", "inspection_depth"
 
 
-def quality_of(injected_N: np.ndarray, suspicion_N: np.ndarray) -> dict[str, float]:
+def ranking_metrics(injected_N: np.ndarray, suspicion_N: np.ndarray) -> dict[str, float]:
     """Average precision and inspection depth of a ranking; NaN where nothing is contaminated."""
     return {
         AUPRC: image_sweep(injected_N, suspicion_N).average_precision(),
@@ -46,6 +46,6 @@ def ranking_quality(
         (TRAINING, str(name), metric, value)
         for name in np.unique(names_N[injected_N])
         for own in [names_N == name]
-        for metric, value in quality_of(injected_N[own], suspicion_N[own]).items()
+        for metric, value in ranking_metrics(injected_N[own], suspicion_N[own]).items()
     ]
     return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))

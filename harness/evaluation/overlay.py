@@ -10,9 +10,9 @@ OPACITY = 0.55
 """Of the hottest place of a map over its image."""
 
 
-def overlay(image: Image.Image, heat_HW: np.ndarray) -> Image.Image:
+def overlay(image: Image.Image, anomaly_map_HW: np.ndarray) -> Image.Image:
     """Lay a map in [0, 1] over an image of its size; where it is zero the image is as it was."""
-    colours = colormaps["inferno"](heat_HW)[..., :3]
-    weight = OPACITY * heat_HW[..., None]
+    colours = colormaps["inferno"](anomaly_map_HW)[..., :3]
+    weight = OPACITY * anomaly_map_HW[..., None]
     blended = (1 - weight) * np.asarray(image) / 255 + weight * colours
     return Image.fromarray((255 * blended).round().astype(np.uint8))

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from harness import anomaly_maps as maps
-from harness.anomaly_maps import DINOMALY, MapRule
-from harness.config.fingerprint import added
+from harness.anomaly_maps import DINOMALY, MapSettings
+from harness.config.fingerprint import added_field
 from harness.datasets import GOOD, Dataset
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.features.encoder import Encoder
@@ -54,13 +54,13 @@ class Evaluation:
     """Side, in pixels, at which they are compared."""
     mask_rule: MaskRule = "half"
     """When a pixel of a resized mask is defective."""
-    maps: MapRule | None = added(None)
+    maps: MapSettings | None = added_field(None)
     """How maps and image scores are made; None for the way of the detector's authors."""
     training: bool = False
     """Measure how far the scores part the training patches, too (see `harness.evaluation.theorem`)."""
-    agreement: tuple[MemoryEnsemble, ...] = added(())
+    agreement: tuple[MemoryEnsemble, ...] = added_field(())
     """Memories that rank the training images, to compare with the detector (`harness.evaluation.memory_agreement`)."""
-    ranking: bool = added(False)
+    ranking: bool = added_field(False)
     """True to measure how early a ranking of the training images finds the injected ones.
 
     See `harness.evaluation.label_ranking`.
@@ -75,7 +75,7 @@ def evaluate(
     test: pd.DataFrame,
     seen_N: np.ndarray,
     scores_NP: np.ndarray,
-    rule: MapRule = DINOMALY,
+    rule: MapSettings = DINOMALY,
     data: Path,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Compute all metrics per category, and their unweighted means over categories.

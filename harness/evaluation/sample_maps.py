@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from harness import anomaly_maps as maps
-from harness.anomaly_maps import MapRule
+from harness.anomaly_maps import MapSettings
 from harness.datasets import GOOD, Dataset
 from harness.evaluation.overlay import overlay
 from harness.evaluation.readouts import Evaluation, read_masks
@@ -51,7 +51,7 @@ def sheet(
     encoder: Encoder,
     test: pd.DataFrame,
     scores_NP: np.ndarray,
-    rule: MapRule,
+    rule: MapSettings,
     data: Path,
 ) -> Image.Image:
     """A row per category: each chosen image with its mask's outline, and beside it its map over it.

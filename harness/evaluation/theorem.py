@@ -35,12 +35,12 @@ CELLS = 30
 """Cells of the histogram of scores."""
 TRAINING = "training"
 """Name of the read-out."""
-SEEN_BY_GRID: MaskRule = "any"
+GRID_MASK_RULE: MaskRule = "any"
 """A training patch is anomalous if any of its pixels is."""
 
 
 @dataclass(frozen=True)
-class Gap:
+class ScoreGap:
     """Theorem 1 for one number of draws; in the units of the distance."""
 
     total: float
@@ -56,7 +56,7 @@ class Gap:
         return self.total - self.first_order
 
 
-def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> Gap:
+def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> ScoreGap:
     """Decompose the gap between anomalous and normal patches (Theorem 1).
 
     Args:
@@ -82,7 +82,7 @@ def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> Gap:
     first_order_R = normal_RK @ ((1 - missed) * omega) - anomalous_R * (normal_RK @ omega)
     share = normal_R[np.argmax(normal_R - anomalous_R)]
     best = -1 / np.log1p(-share) if 0 < share < 1 else np.nan
-    return Gap(float(far.mean() - near.mean()), float(first_order_R.sum() * step), float(best))
+    return ScoreGap(float(far.mean() - near.mean()), float(first_order_R.sum() * step), float(best))
 
 
 def _shares(distances_QM: np.ndarray, radii_R: np.ndarray) -> np.ndarray:
@@ -138,7 +138,7 @@ def separation(
         A table with columns readout ("training"), category, metric, value, means over categories included.
     """
     grid = math.isqrt(scores_NP.shape[1])
-    at_grid = Evaluation(size=grid, mask_rule=SEEN_BY_GRID)
+    at_grid = Evaluation(size=grid, mask_rule=GRID_MASK_RULE)
     rows: list[tuple[str, str, str, float]] = []
     for number, (category, group) in enumerate(train.groupby("category")):
         masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.config.moved import recorded_name
 from harness.config.settings import steps_of
 from harness.datasets import Dataset
 from harness.distances import block_distances
@@ -31,7 +32,7 @@ from harness.features.encoder import Encoded, Encoder, encode
 from harness.features.teacher import file_of
 from harness.memory.distance_tables import TableRequest
 from harness.memory.scores import TABLE_BUDGET
-from harness.runtime.compute import one_thread
+from harness.runtime.compute import single_threaded
 
 ENCODED, COMPARED = 4, 16
 """Images that are encoded, and random ones that are compared, to measure rates."""
@@ -51,7 +52,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CostEstimate:
     """What is left of a study."""
 
     missing: Mapping[str, Experiment]
@@ -80,7 +81,7 @@ def forecast(
     cache: Path,
     finished: set[str],
     rates: Mapping[str, float],
-) -> Forecast:
+) -> CostEstimate:
     """Look at what is in the store and in the cache, and measure the rates of what is not.
 
     Args:
@@ -103,7 +104,7 @@ def forecast(
         files = files_of(samples, data)
         entries = FeatureStore(cache / "features").entries(encoder, files)
         features = {name: CategoryFeatures(entry) for name, entry in entries.items()}
-        probe = _Probe.of(
+        probe = _Throughput.of(
             encoder, [file for pairs in files.values() for _, file in pairs][:ENCODED]
         )
         steps.append(_encoding(samples, entries, probe))
@@ -111,9 +112,9 @@ def forecast(
     seconds = {
         key: rates[kind] * steps_of(experiment.params)
         for key, experiment in missing.items()
-        if (kind := type(experiment.detector).__name__) in rates
+        if (kind := recorded_name(type(experiment.detector))) in rates
     }
-    return Forecast(missing, (*_teachers(missing.values(), cache), *steps), seconds)
+    return CostEstimate(missing, (*_teachers(missing.values(), cache), *steps), seconds)
 
 
 def _teachers(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
@@ -125,7 +126,7 @@ def _teachers(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
 
 
 @dataclass(frozen=True)
-class _Probe:
+class _Throughput:
     """What a few images showed."""
 
     encoded: Encoded
@@ -133,9 +134,9 @@ class _Probe:
     seconds_per_pair: float
 
     @classmethod
-    def of(cls, encoder: Encoder, files: Sequence[Path]) -> _Probe:
+    def of(cls, encoder: Encoder, files: Sequence[Path]) -> _Throughput:
         """Encode a few images, once to warm up, and compare random patches of their shape."""
-        with one_thread():
+        with single_threaded():
             encode(encoder, files[:1])
             start = time.perf_counter()
             encoded = encode(encoder, files)
@@ -156,7 +157,7 @@ class _Probe:
         return sum(array[0].nbytes for array in arrays if array is not None)
 
 
-def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Probe) -> Step:
+def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Throughput) -> Step:
     sizes = samples.groupby("category").size()
     missing = sum(int(sizes[name]) for name, entry in entries.items() if not entry.is_dir())
     return Step(
@@ -168,7 +169,7 @@ def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Probe)
     )
 
 
-def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Probe) -> list[Step]:
+def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Throughput) -> list[Step]:
     """Distances that memories are read from, and the scores that are read from them."""
     wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
     requests = {request.entry: request for request in score_requests(prepared, wanted)}

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from harness.detectors import Scorer, WithNumbers, WithSnapshots
+from harness.detectors import HasFitStatistics, HasSnapshots, Scorer
 from harness.evaluation import ALL, FIT, MEAN, ORACLE, evaluate, with_means
 from harness.evaluation.label_ranking import ranking_quality
 from harness.evaluation.memory_agreement import agreement
 from harness.evaluation.theorem import separation
 from harness.experiment.preparation import Prepared, memory_of
 from harness.noise import NoisySplit
-from harness.training import Trained
+from harness.training import TrainingResult
 
 if TYPE_CHECKING:
     from harness.experiment.runner import Experiment
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What was measured of a fitted detector."""
 
     metrics: pd.DataFrame
@@ -45,7 +45,7 @@ class Measured:
 
 def measure(
     experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
-) -> Measured:
+) -> Measurement:
     """Score the test images and measure all that the experiment's evaluation wants."""
     images = prepared.images(split.test)
     on_test = functools.partial(_on_test, experiment, split, data)
@@ -54,12 +54,12 @@ def measure(
     seconds = time.perf_counter() - start
     metrics, scores_N = on_test(scores_NP)
     parts = [metrics]
-    if isinstance(scorer, WithNumbers) and scorer.numbers:
+    if isinstance(scorer, HasFitStatistics) and scorer.numbers:
         parts.append(_numbers(scorer, split))
-    if isinstance(scorer, WithSnapshots):
+    if isinstance(scorer, HasSnapshots):
         parts.append(_oracle(on_test(each.score(images)) for each in scorer.snapshots))
     parts += _on_training(experiment, prepared, split, data, scorer)
-    return Measured(
+    return Measurement(
         metrics=pd.concat(parts, ignore_index=True),
         scores_NP=scores_NP,
         scores_N=scores_N,
@@ -119,7 +119,7 @@ def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame
     return with_means(pd.concat(best.values(), ignore_index=True)) if best else pd.DataFrame()
 
 
-def _numbers(scorer: WithNumbers, split: NoisySplit) -> pd.DataFrame:
+def _numbers(scorer: HasFitStatistics, split: NoisySplit) -> pd.DataFrame:
     """What a detector tells of its fit, as a read-out of its own."""
     categories = sorted(split.train["category"].unique())
     rows = [
@@ -130,7 +130,7 @@ def _numbers(scorer: WithNumbers, split: NoisySplit) -> pd.DataFrame:
     return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
 
 
-def selection_counts(history: Mapping[str, Trained], split: NoisySplit) -> pd.DataFrame:
+def selection_counts(history: Mapping[str, TrainingResult], split: NoisySplit) -> pd.DataFrame:
     """Size and contamination of every selection: columns phase, step, selected, contaminated."""
     rows = [
         (

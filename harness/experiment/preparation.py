@@ -14,9 +14,9 @@ from typing import Protocol, cast
 import numpy as np
 import pandas as pd
 
-from harness.config.file_ref import NamedFile, named_file
+from harness.config.file_ref import FileRef, file_ref
 from harness.datasets import GOOD, Dataset
-from harness.datasets.validation import inspect_or_refuse
+from harness.datasets.validation import validate_or_raise
 from harness.detectors import Detector
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
@@ -43,7 +43,7 @@ class Prepared:
         """The detector, with the file of its teacher if that was made."""
         teacher = teacher_of(detector)
         return (
-            cast(Taught, detector).taught_by(named_file(self.teachers[teacher]))
+            cast(Taught, detector).taught_by(file_ref(self.teachers[teacher]))
             if teacher
             else detector
         )
@@ -62,9 +62,9 @@ def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFram
     """Read and check a dataset; return its samples, in the store's order, and the digest of all its files.
 
     Raises:
-        InputError: see `harness.datasets.validation.inspect_or_refuse`.
+        InputError: see `harness.datasets.validation.validate_or_raise`.
     """
-    inspection = inspect_or_refuse(dataset, data, ImageIndex(cache / "images.json"))
+    inspection = validate_or_raise(dataset, data, ImageIndex(cache / "images.json"))
     samples = inspection.samples.sort_values(["category", "digest", "image"], ignore_index=True)
     samples["row"] = samples.groupby("category").cumcount()
     return samples, inspection.digest
@@ -131,7 +131,7 @@ class Taught(Detector, Protocol):
     def teacher(self) -> TeacherSource:
         """Where its teacher comes from."""
 
-    def taught_by(self, file: NamedFile) -> Detector:
+    def taught_by(self, file: FileRef) -> Detector:
         """The same with this file as teacher."""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harness.config.serialization import from_record
+from harness.config.serialization import from_dict
 from harness.errors import InputError
 from harness.experiment.runner import Experiment, run
 from harness.runtime.compute import Compute
@@ -22,20 +22,20 @@ from harness.runtime.environment import describe_environment
 from harness.runtime.hardware import describe_hardware
 
 if TYPE_CHECKING:
-    from harness.tracking.run_reader import StoredRun
+    from harness.tracking.run_reader import TrackedRun
 
 PLACE = ["readout", "metric", "category"]
 """What names a value of one experiment."""
 
 
 @dataclass(frozen=True)
-class Verified:
+class Reproduction:
     """An experiment, run twice."""
 
     experiment: Experiment
     values: pd.DataFrame
     """Columns readout, metric, category, stored, again, difference."""
-    surroundings: Mapping[str, tuple[str, str]]
+    environment_changes: Mapping[str, tuple[str, str]]
     """What it was computed with and on then and now, by name, as far as that is known and not the same."""
 
     @property
@@ -44,7 +44,7 @@ class Verified:
         return float(self.values["difference"].abs().fillna(float("inf")).max())
 
 
-def verify(before: StoredRun, *, data: Path, cache: Path, compute: Compute) -> Verified:
+def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> Reproduction:
     """Run the experiment of a stored run again, and compare all its numbers.
 
     Args:
@@ -56,7 +56,7 @@ def verify(before: StoredRun, *, data: Path, cache: Path, compute: Compute) -> V
     Raises:
         InputError: this version cannot make its experiment, or the data is not the same.
     """
-    experiment = from_record(before.record())
+    experiment = from_dict(before.record())
     stored = before.values().rename(columns={"value": "stored"})
     with tempfile.TemporaryDirectory(prefix="verify-", dir=cache) as fresh:
         result = run(experiment, data=data, cache=Path(fresh), compute=compute)
@@ -69,7 +69,7 @@ def verify(before: StoredRun, *, data: Path, cache: Path, compute: Compute) -> V
     values = stored[stored["readout"] != "data"].merge(again, on=PLACE, how="outer")
     here = {**describe_environment(), **describe_hardware()}
     then, now = before.environment, {**here, "workers": "0"}  # it trains in one process
-    return Verified(
+    return Reproduction(
         experiment,
         values.assign(difference=values["again"] - values["stored"]),
         {name: (then[name], now[name]) for name in now if then.get(name, now[name]) != now[name]},

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from harness.config.fingerprint import added, identity
+from harness.config.fingerprint import added_field, canonical_repr
+from harness.config.moved import recorded_name
 from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.errors import InputError
@@ -35,8 +36,8 @@ from harness.features.teacher import Teacher, make_teachers
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
 from harness.runtime.compute import Compute, InProcess
-from harness.runtime.progress_bars import StepBars
-from harness.training import Trained
+from harness.runtime.progress_bars import ProgressBars
+from harness.training import TrainingResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Experiment:
     """Seed of the detector's training."""
     evaluation: Evaluation = Evaluation()
     """How maps and masks are compared."""
-    categories: tuple[str, ...] | None = added(None)
+    categories: tuple[str, ...] | None = added_field(None)
     """Which categories are trained and tested on, of all that the dataset has; None for all, in one detector."""
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Experiment:
     @property
     def key(self) -> str:
         """Digest of the value: equal experiments have equal keys on every machine."""
-        return hashlib.sha256(identity(self).encode()).hexdigest()[:24]
+        return hashlib.sha256(canonical_repr(self).encode()).hexdigest()[:24]
 
     @property
     def params(self) -> dict[str, Any]:
@@ -128,14 +129,14 @@ class Result:
     """Image, category, whether it is anomalous, and its score, for every test image."""
     samples: Image.Image
     """Anomaly maps over a few test images, see `harness.evaluation.sample_maps`."""
-    history: Mapping[str, Trained]
+    history: Mapping[str, TrainingResult]
     """Losses and selections of every training phase."""
     selections: pd.DataFrame
     """Columns phase, step, selected, contaminated: size and contamination of every selection."""
     seconds: float
     """Wall time of fitting, scoring and evaluating."""
     milliseconds: float
-    """Wall time of scoring a test image, see `harness.experiment.measurement.Measured`."""
+    """Wall time of scoring a test image, see `harness.experiment.measurement.Measurement`."""
 
 
 def prepare(
@@ -151,7 +152,7 @@ def prepare(
     for experiment in experiments:
         teachers += [teacher] if (teacher := teacher_of(experiment.detector)) else []
         groups.setdefault((experiment.dataset, experiment.encoder), []).append(experiment)
-    with StepBars() as bars:
+    with ProgressBars() as bars:
         made = make_teachers(teachers, cache=cache, report=bars)
     prepared: dict[str, Prepared] = {}
     for (dataset, encoder), group in groups.items():
@@ -242,7 +243,7 @@ def _samples_of(experiment: Experiment, prepared: Prepared) -> pd.DataFrame:
 def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
     if not dataclasses.is_dataclass(value):
         return [(prefix, value)]
-    own = [(prefix, type(value).__name__)] if prefix else []
+    own = [(prefix, recorded_name(type(value)))] if prefix else []
     for field in dataclasses.fields(value):
         own += _flatten(f"{prefix}.{field.name}".lstrip("."), getattr(value, field.name))
     return own

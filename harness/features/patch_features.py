@@ -21,7 +21,7 @@ from harness.errors import InputError
 
 
 @dataclass(frozen=True)
-class Levels:
+class LayerOutputs:
     """What one pass through an encoder left."""
 
     groups: tuple[Tensor, ...]
@@ -45,30 +45,30 @@ class PatchFeatures(Protocol):
     def unit_length(self) -> bool:
         """Whether the features have length 1, as the cosine distance wants them."""
 
-    def of(self, levels: Levels) -> Tensor:
+    def of(self, levels: LayerOutputs) -> Tensor:
         """Patch features [N, P, C]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fused:
+class ConcatenatedLayers:
     """The target groups, each of unit length, side by side: the memory sees what the network rebuilds (MeDS, Eq. 3)."""
 
     modules = ()
     unit_length = True
 
-    def of(self, levels: Levels) -> Tensor:
+    def of(self, levels: LayerOutputs) -> Tensor:
         """See `PatchFeatures.of`."""
         return fuse([functional.normalize(group, dim=-1) for group in levels.groups])
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithClass:
+class WithClassToken:
     """The class token and the patch side by side, neither scaled (FUN-AD); without a token, the mean patch."""
 
     modules = ()
     unit_length = False
 
-    def of(self, levels: Levels) -> Tensor:
+    def of(self, levels: LayerOutputs) -> Tensor:
         """See `PatchFeatures.of`."""
         patches_NPC = levels.last_NPC
         whole_NC = patches_NPC.mean(dim=1) if levels.class_NC is None else levels.class_NC
@@ -94,7 +94,7 @@ class LocallyAware:
 
     unit_length = False
 
-    def of(self, levels: Levels) -> Tensor:
+    def of(self, levels: LayerOutputs) -> Tensor:
         """See `PatchFeatures.of`; on the grid of the first module."""
         maps = [levels.maps[name].float() for name in self.modules]
         if flat := [
@@ -168,7 +168,7 @@ def fuse(units: Sequence[Tensor]) -> Tensor:
 
 
 @contextmanager
-def watched(model: Any, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+def capture_outputs(model: Any, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
     """Maps that named modules of the model give while it runs inside the block.
 
     Raises:

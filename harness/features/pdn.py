@@ -66,7 +66,7 @@ class PatchDescription(nn.Module):
         return self.layers(images_B3SS)
 
 
-def described_by(weights: Mapping[str, Any]) -> PatchDescription:
+def apply_pdn(weights: Mapping[str, Any]) -> PatchDescription:
     """A network without padding that has these weights; its widths are theirs.
 
     Raises:
@@ -94,7 +94,7 @@ def read_weights(file: Path) -> dict[str, np.ndarray]:
     try:
         weights = torch.load(file, map_location="cpu", weights_only=True)
         arrays = {name: value.float().numpy() for name, value in weights.items()}
-        described_by(arrays)
+        apply_pdn(arrays)
     except Exception as error:
         raise InputError(f"{file} cannot be used as a teacher: {error}") from error
     return arrays

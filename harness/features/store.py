@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.features.encoder import Encoded, Encoder, encode
-from harness.runtime.cache import Draft, making, open_array, read_rows
+from harness.runtime.cache import EntryWriter, fill_missing, open_array, read_rows
 from harness.runtime.compute import Compute
 
 CHUNK = 16
@@ -113,7 +113,7 @@ class FeatureStore:
         """
         entries = self.entries(encoder, images)
         files = {entries[name]: [file for _, file in pairs] for name, pairs in images.items()}
-        with making("features", entries.values()) as missing:
+        with fill_missing("features", entries.values()) as missing:
             chunks = [
                 (entry, start, files[entry][start : start + CHUNK])
                 for entry in missing
@@ -143,7 +143,7 @@ class FeatureStore:
         }
 
 
-class _FeatureDraft(Draft):
+class _FeatureDraft(EntryWriter):
     """The features of one category while they come in."""
 
     def __init__(self, target: Path, images: int) -> None:

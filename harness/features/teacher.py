@@ -22,18 +22,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from harness.config.file_ref import NamedFile
+from harness.config.file_ref import FileRef
 from harness.datasets.textures import Textures
 from harness.errors import InputError
 from harness.features.encoder import Encoder, encode_pixels
 from harness.features.pdn import WIDTH, PatchDescription, standardised
 from harness.images import read_rgb
-from harness.runtime.cache import alone
+from harness.runtime.cache import file_lock
 from harness.runtime.checkpoints import Checkpoints, digest
 from harness.runtime.compute import (
+    DistributedContext,
     InProcess,
     ProgressCallback,
-    World,
     exact_convolutions,
     ignore_progress,
 )
@@ -79,7 +79,7 @@ class Teacher:
             )
 
 
-TeacherSource = NamedFile | Teacher | Literal["random"] | None
+TeacherSource = FileRef | Teacher | Literal["random"] | None
 """Where a detector's teacher comes from: a file of weights; how one is made of drawn textures when it is first wanted;
 `random` (tests); or nowhere yet."""
 
@@ -105,9 +105,9 @@ def make_teachers(
     made = {}
     for teacher in dict.fromkeys(teachers):
         file = made[teacher] = file_of(teacher, cache)
-        with alone(file.with_name("teachers.lock"), "makes teachers"):
+        with file_lock(file.with_name("teachers.lock"), "makes teachers"):
             if not file.is_file():
-                job = Distillation(teacher, drawn_images(cache))
+                job = Distillation(teacher, texture_images(cache))
                 compute = InProcess(report, Checkpoints(file.parent))
                 write_weights(compute.train(run_distillation, job), file)
     return made
@@ -118,7 +118,7 @@ def file_of(teacher: Teacher, cache: Path) -> Path:
     return cache / "teachers" / f"{digest(teacher)}.pt"
 
 
-def drawn_images(cache: Path) -> tuple[str, ...]:
+def texture_images(cache: Path) -> tuple[str, ...]:
     """Training images of the drawn textures, which are drawn where the studies of the profile `laptop` have them."""
     cache.mkdir(parents=True, exist_ok=True)
     root = cache.absolute() / "textures-laptop"
@@ -133,7 +133,7 @@ def write_weights(weights: Mapping[str, np.ndarray], file: Path) -> None:
     draft.replace(file)
 
 
-def run_distillation(world: World, job: Distillation) -> dict[str, np.ndarray]:
+def run_distillation(world: DistributedContext, job: Distillation) -> dict[str, np.ndarray]:
     """Train a teacher, from its last checkpoint if there is one; return its weights.
 
     Raises:
@@ -152,7 +152,9 @@ def run_distillation(world: World, job: Distillation) -> dict[str, np.ndarray]:
 class _Run:
     """A distillation under way. What a step draws depends on its number alone, so there is no generator to keep."""
 
-    def __init__(self, world: World, job: Distillation, readers: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, world: DistributedContext, job: Distillation, readers: ThreadPoolExecutor
+    ) -> None:
         self.world, self.job, self.readers = world, job, readers
         self.teacher = teacher = job.teacher
         self.losses: list[float] = []

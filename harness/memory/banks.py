@@ -66,7 +66,7 @@ def draw_banks(
 
 
 @functools.lru_cache(maxsize=256)
-def membership(images: int, **settings: Any) -> np.ndarray:
+def bank_bitmask(images: int, **settings: Any) -> np.ndarray:
     """Which banks each image is in: bit b of the words of uint64 [M, W], W = size / 64 rounded up."""
     banks_Bm = draw_banks(images, **settings)
     member_MB = np.zeros((images, -(-len(banks_Bm) // 64) * 64), dtype=bool)
@@ -75,7 +75,7 @@ def membership(images: int, **settings: Any) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class SortedDistances:
     """The images, for every patch of a query image, from the nearest to the farthest."""
 
     order_PM: np.ndarray
@@ -84,13 +84,13 @@ class Ranked:
     """Its distance."""
 
 
-def rank(distances_PM: np.ndarray) -> Ranked:
+def rank(distances_PM: np.ndarray) -> SortedDistances:
     """Sort a query image's distances to its nearest patch of every image."""
     order_PM = np.argsort(distances_PM, axis=1)
-    return Ranked(order_PM, np.take_along_axis(distances_PM, order_PM, axis=1))
+    return SortedDistances(order_PM, np.take_along_axis(distances_PM, order_PM, axis=1))
 
 
-def walk(ranked: Ranked, banks_MW: np.ndarray) -> np.ndarray:
+def mean_minimum_by_rank(ranked: SortedDistances, banks_MW: np.ndarray) -> np.ndarray:
     """Mean over banks [P] of the smallest distance to their images, for many banks or large ones.
 
     Going from the nearest image outwards, the banks that are met for the first time have their minimum there; so many

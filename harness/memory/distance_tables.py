@@ -19,7 +19,7 @@ import numpy as np
 from harness.distances import Precision, block_distances
 from harness.distances.kernels import Distance
 from harness.features import CategoryFeatures
-from harness.runtime.cache import Draft, is_whole, making, open_array
+from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_array
 from harness.runtime.compute import Compute, InProcess
 
 BLOCK = 64
@@ -81,7 +81,7 @@ def distances_among(
     request = TableRequest(features, np.unique(rows_M), distance, precision)
     for entry in sorted(request.entry.parent.glob(f"{request.stem}-*")):
         table = DistanceTable(entry)
-        if "." not in entry.name and is_whole(entry) and np.isin(rows_M, table.columns_M).all():
+        if "." not in entry.name and is_complete(entry) and np.isin(rows_M, table.columns_M).all():
             break
     else:
         fill_tables([request], compute=InProcess())
@@ -120,7 +120,7 @@ def fill_tables(requests: Sequence[TableRequest], *, compute: Compute) -> None:
         InputError: see `harness.distances.image_distances`.
     """
     wanted = {request.entry: request for request in requests}
-    with making("distances", wanted) as missing:
+    with fill_missing("distances", wanted) as missing:
         blocks = [block for entry in missing for block in _blocks(wanted[entry])]
         blocks.sort(key=lambda block: -block.pairs)  # short ones last: all actors end together
         results = compute.map(_block_distances, blocks, label="distances")
@@ -159,7 +159,7 @@ def _block_distances(block: _Block) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-class _TableDraft(Draft):
+class _TableDraft(EntryWriter):
     """A table while its blocks come in."""
 
     def __init__(self, request: TableRequest) -> None:

@@ -21,7 +21,14 @@ import numpy as np
 from harness.distances import Precision
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.memory.banks import Ranked, draw_banks, membership, minimum_weights, rank, walk
+from harness.memory.banks import (
+    SortedDistances,
+    bank_bitmask,
+    draw_banks,
+    mean_minimum_by_rank,
+    minimum_weights,
+    rank,
+)
 
 NEGLIGIBLE = 1e-17
 """Probability of a rank from which on it cannot change a double-precision score."""
@@ -80,7 +87,8 @@ def bootstrap_scores(
     settings: dict[str, Any] = {"draws": draws, "size": size, "seed": seed}
     settings["replacement"] = replacement
     scores = [
-        Query(distances_PM).mean_minimum(everything_M, **settings) for distances_PM in distances_NPM
+        QueryDistances(distances_PM).mean_minimum(everything_M, **settings)
+        for distances_PM in distances_NPM
     ]
     return np.array(scores).reshape(distances_NPM.shape[:2])
 
@@ -126,7 +134,7 @@ def _draws(ratio: float, images: int) -> int:
 
 
 @dataclass(frozen=True)
-class Query:
+class QueryDistances:
     """One query image before all images that any ensemble's banks are drawn from; one ranking serves all ensembles."""
 
     distances_PM: np.ndarray
@@ -135,7 +143,7 @@ class Query:
     """Position of the query itself among the images; None if it is not among them."""
 
     @functools.cached_property
-    def _ranked(self) -> Ranked:
+    def _ranked(self) -> SortedDistances:
         return rank(self.distances_PM)
 
     @functools.cached_property
@@ -201,11 +209,11 @@ class Query:
             if not len(banks_Bm):
                 banks_Bm = np.flatnonzero(others_M)[None]
             return self._columns_MP[banks_Bm].min(axis=1).mean(axis=0, dtype=np.float64)
-        drawn_MW = membership(images, **settings)
+        drawn_MW = bank_bitmask(images, **settings)
         banks_MW = np.zeros((len(bank_M), drawn_MW.shape[1]), dtype=np.uint64)
         banks_MW[bank_M] = drawn_MW
         if alone:
             banks_MW &= ~banks_MW[self.own]
         if not banks_MW.any():
             banks_MW[others_M] = 1
-        return walk(self._ranked, banks_MW)
+        return mean_minimum_by_rank(self._ranked, banks_MW)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config.fingerprint import identity
+from harness.config.fingerprint import canonical_repr
 from harness.distances import block_distances
 from harness.features import CategoryFeatures, ImageSet
 from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables
-from harness.memory.ensemble import MemoryEnsemble, Query
-from harness.runtime.cache import Draft, making, open_array
+from harness.memory.ensemble import MemoryEnsemble, QueryDistances
+from harness.runtime.cache import EntryWriter, fill_missing, open_array
 from harness.runtime.compute import Compute, InProcess
 
 TABLE_BUDGET = 8 * 2**30
@@ -46,7 +46,7 @@ class ScoreRequest:
     @property
     def entry(self) -> Path:
         """Where the scores lie."""
-        content = hashlib.sha256(identity(self.memory).encode())
+        content = hashlib.sha256(canonical_repr(self.memory).encode())
         content.update(self.bank_M.astype(np.int64).tobytes())
         folder = self.features.folder
         return folder.with_name(f"{folder.name}-scores-{content.hexdigest()[:24]}")
@@ -60,7 +60,7 @@ def requests_for(bank: ImageSet, memory: MemoryEnsemble) -> list[ScoreRequest]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Queries:
+class _ScoreTask:
     """An item of work: some images of a category, and everything that is wanted of them."""
 
     requests: tuple[ScoreRequest, ...]
@@ -91,7 +91,7 @@ def fill_scores(
         InputError: see `harness.distances.image_distances` and `harness.memory.banks.minimum_weights`.
     """
     wanted = {request.entry: request for request in requests}
-    with making("scores", wanted) as missing:
+    with fill_missing("scores", wanted) as missing:
         tables = _group([wanted[entry] for entry in missing], candidates or {})
         small = [table for table in tables if table.size <= table_budget]
         fill_tables(small, compute=compute)
@@ -146,18 +146,18 @@ def _group(
 
 def _queries(
     table: TableRequest, group: Sequence[ScoreRequest], *, has_table: bool
-) -> Iterator[_Queries]:
+) -> Iterator[_ScoreTask]:
     """Items of work over all images of a category, as many images at a time as the budget allows."""
     images, patches = table.features.memory_NPC.shape[:2]
     count = min(QUERIES, max(1, QUERY_BUDGET // (4 * patches * len(table.columns_M))))
     for start in range(0, images, count):
         rows_n = np.arange(start, min(start + count, images))
-        yield _Queries(
+        yield _ScoreTask(
             tuple(group), table.columns_M, DistanceTable(table.entry) if has_table else None, rows_n
         )
 
 
-def _score(item: _Queries) -> np.ndarray:
+def _score(item: _ScoreTask) -> np.ndarray:
     """Scores float32 [W, n, P] of the images against everything that is wanted of them."""
     distances_nPM = _distances(item)
     scores_WnP = np.empty((len(item.requests), *distances_nPM.shape[:2]), dtype=np.float32)
@@ -167,7 +167,7 @@ def _score(item: _Queries) -> np.ndarray:
     ]
     for i, row in enumerate(item.rows_n):
         column = np.flatnonzero(item.columns_M == row)
-        query = Query(distances_nPM[i], own=int(column[0]) if len(column) else None)
+        query = QueryDistances(distances_nPM[i], own=int(column[0]) if len(column) else None)
         for in_bank_M, wanted, memories in banks:
             scores_WnP[wanted, i] = query.scores(in_bank_M, memories)
     return scores_WnP
@@ -181,7 +181,7 @@ def _by_bank(requests: Sequence[ScoreRequest]) -> list[tuple[np.ndarray, list[in
     return [(requests[positions[0]].bank_M, positions) for positions in groups.values()]
 
 
-def _distances(item: _Queries) -> np.ndarray:
+def _distances(item: _ScoreTask) -> np.ndarray:
     """Distances float32 [n, P, M] of the images to all columns."""
     if item.table is not None:
         return np.stack([item.table.distances_NPM[row] for row in item.rows_n])
@@ -199,7 +199,7 @@ def _distances(item: _Queries) -> np.ndarray:
     return distances_nPM
 
 
-class _ScoreDraft(Draft):
+class _ScoreDraft(EntryWriter):
     """Scores of one category while they come in."""
 
     def __init__(self, request: ScoreRequest) -> None:

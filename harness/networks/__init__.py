@@ -16,7 +16,7 @@ from harness.distances.kernels import Distance
 from harness.errors import InputError
 
 
-class Inputs(NamedTuple):
+class FeatureShapes(NamedTuple):
     """What a network is built for."""
 
     channels: tuple[int, ...]
@@ -91,10 +91,10 @@ class NetworkSettings(Protocol):
         """Between features and their reconstruction; a memory that teaches the network must measure the same."""
 
     @property
-    def unbounded(self) -> bool:
+    def scores_are_unbounded(self) -> bool:
         """Whether scores have no fixed range, so that what is taught is measured in the mean memory score."""
 
-    def build(self, inputs: Inputs) -> torch.nn.Module:
+    def build(self, inputs: FeatureShapes) -> torch.nn.Module:
         """Make an untrained network, initialised from torch's global generator."""
 
 

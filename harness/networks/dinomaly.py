@@ -17,19 +17,19 @@ from torch.nn import functional
 
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction, cosine_distances, full_precision
+from harness.networks import Batch, FeatureShapes, Reconstruction, cosine_distances, full_precision
 from harness.networks.projections import (
     check_depth,
     check_sizes,
     enter,
-    entrance,
-    exits,
     gate,
     group_distances,
     image_distance,
     initialise,
+    input_projection,
     leave,
     mlp,
+    output_projections,
 )
 
 
@@ -55,14 +55,14 @@ class Dinomaly:
     distance: Distance = "cosine"
     """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
 
-    unbounded = False
+    scores_are_unbounded = False
 
     def __post_init__(self) -> None:
         check_sizes(width=self.width, heads=self.heads)
         if not 0 <= self.discard < 1:
             raise InputError(f"discard must lie in [0, 1), got {self.discard}.")
 
-    def build(self, inputs: Inputs) -> DinomalyNetwork:
+    def build(self, inputs: FeatureShapes) -> DinomalyNetwork:
         """See `harness.networks.NetworkSettings.build`."""
         check_depth(self.depth, len(inputs.channels))
         return DinomalyNetwork(self, inputs.channels)
@@ -117,7 +117,7 @@ class DinomalyNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        self.enter = entrance(channels, width)
+        self.enter = input_projection(channels, width)
         self.bottleneck = nn.Sequential(
             nn.Dropout(settings.dropout),
             nn.Linear(width, 4 * width),
@@ -127,7 +127,7 @@ class DinomalyNetwork(nn.Module):
             nn.Dropout(settings.dropout),
         )
         self.blocks = nn.ModuleList(Block(width, settings.heads) for _ in range(settings.depth))
-        self.leave = exits(channels, width)
+        self.leave = output_projections(channels, width)
         self.apply(initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:

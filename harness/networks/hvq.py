@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.projections import check_sizes
 from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
 from harness.networks.vector_quantizer import Codebooks
@@ -45,14 +45,14 @@ class Hvq:
     """Dropout of the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
-    unbounded = True
+    scores_are_unbounded = True
 
     def __post_init__(self) -> None:
         check_sizes(width=self.width, heads=self.heads)
         if not 0 < self.decay < 1:
             raise InputError(f"decay must lie in (0, 1), got {self.decay}.")
 
-    def build(self, inputs: Inputs) -> HvqNetwork:
+    def build(self, inputs: FeatureShapes) -> HvqNetwork:
         """See `harness.networks.NetworkSettings.build`."""
         return HvqNetwork(self, inputs)
 
@@ -62,7 +62,7 @@ class HvqNetwork(nn.Module):
 
     low_precision = False  # which code is nearest would change
 
-    def __init__(self, settings: Hvq, inputs: Inputs) -> None:
+    def __init__(self, settings: Hvq, inputs: FeatureShapes) -> None:
         super().__init__()
         self.settings = settings
         width, depth, channels = settings.width, settings.depth, sum(inputs.channels)

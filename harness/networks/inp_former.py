@@ -15,19 +15,19 @@ from torch.nn import functional
 
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction, cosine_distances, full_precision
+from harness.networks import Batch, FeatureShapes, Reconstruction, cosine_distances, full_precision
 from harness.networks.projections import (
     check_depth,
     check_sizes,
     enter,
-    entrance,
-    exits,
     gate,
     group_distances,
     image_distance,
     initialise,
+    input_projection,
     leave,
     mlp,
+    output_projections,
 )
 
 
@@ -50,14 +50,14 @@ class InpFormer:
     distance: Distance = "cosine"
     """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
 
-    unbounded = False
+    scores_are_unbounded = False
 
     def __post_init__(self) -> None:
         check_sizes(width=self.width, heads=self.heads)
         if self.prototypes < 1:
             raise InputError(f"prototypes must be at least 1, got {self.prototypes}.")
 
-    def build(self, inputs: Inputs) -> InpFormerNetwork:
+    def build(self, inputs: FeatureShapes) -> InpFormerNetwork:
         """See `harness.networks.NetworkSettings.build`."""
         check_depth(self.depth, len(inputs.channels))
         return InpFormerNetwork(self, inputs.channels)
@@ -145,11 +145,11 @@ class InpFormerNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width, heads = settings.width, settings.heads
-        self.enter = entrance(channels, width)
+        self.enter = input_projection(channels, width)
         self.extractor = Extractor(width, heads, settings.prototypes)
         self.bottleneck = mlp(width)
         self.blocks = nn.ModuleList(GuidedBlock(width, heads) for _ in range(settings.depth))
-        self.leave = exits(channels, width)
+        self.leave = output_projections(channels, width)
         self.apply(initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:

@@ -37,37 +37,39 @@ def check_depth(depth: int, groups: int) -> None:
         raise InputError(f"depth must be a multiple of the {groups} target groups, got {depth}.")
 
 
-def entrance(channels: tuple[int, ...], width: int) -> nn.Module:
+def input_projection(channels: tuple[int, ...], width: int) -> nn.Module:
     """Layer from the groups side by side to the decoder's width; nothing where the groups have that width."""
     wide = all(count == width for count in channels)
     return nn.Identity() if wide else nn.Linear(sum(channels), width)
 
 
-def exits(channels: tuple[int, ...], width: int) -> nn.ModuleList:
+def output_projections(channels: tuple[int, ...], width: int) -> nn.ModuleList:
     """Layer from the decoder's width to each group's; nothing where the groups have that width."""
     wide = all(count == width for count in channels)
     return nn.ModuleList(nn.Identity() if wide else nn.Linear(width, count) for count in channels)
 
 
-def enter(entrance: nn.Module, targets: tuple[Tensor, ...]) -> Tensor:
+def enter(input_projection: nn.Module, targets: tuple[Tensor, ...]) -> Tensor:
     """Tokens [B, P, D] of the groups: their mean, or what the entrance makes of them."""
-    if isinstance(entrance, nn.Identity):
+    if isinstance(input_projection, nn.Identity):
         return torch.stack(targets).mean(dim=0)
-    return entrance(torch.cat(targets, dim=-1))
+    return input_projection(torch.cat(targets, dim=-1))
 
 
-def leave(exits: nn.ModuleList, outputs: list[Tensor], *, prefix: int) -> tuple[Tensor, ...]:
+def leave(
+    output_projections: nn.ModuleList, outputs: list[Tensor], *, prefix: int
+) -> tuple[Tensor, ...]:
     """Groups [B, P, C_g] of the blocks' outputs, without the first `prefix` tokens.
 
     The last block rebuilds the shallowest group, as in a U-Net.
     """
     backward = outputs[::-1]
-    share = len(outputs) // len(exits)
+    share = len(outputs) // len(output_projections)
     means = [
         torch.stack(backward[group * share : (group + 1) * share]).mean(dim=0)[:, prefix:]
-        for group in range(len(exits))
+        for group in range(len(output_projections))
     ]
-    rebuilt = [layer(mean) for layer, mean in zip(exits, means, strict=True)]
+    rebuilt = [layer(mean) for layer, mean in zip(output_projections, means, strict=True)]
     # What was multiplied in low precision is compared in single precision.
     return tuple(group.to(torch.promote_types(group.dtype, torch.float32)) for group in rebuilt)
 

@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from harness.config.file_ref import NamedFile
-from harness.config.fingerprint import added
+from harness.config.file_ref import FileRef
+from harness.config.fingerprint import added_field
 from harness.errors import InputError
-from harness.images import read_list
+from harness.images import read_image_list
 from harness.noise.published_lists import published_injections
 
 
@@ -82,7 +82,7 @@ class Noise:
     """meds, meds_paper, softpatch, softpatch_overlap, imiad, or list."""
     nested: bool = False
     """Whether the images of a smaller ratio are among those of a larger one: fewer differences between ratios."""
-    listed: NamedFile | None = added(None)
+    listed: FileRef | None = added_field(None)
     """Of the protocol list, a CSV file whose column `filename` names the training images, relative to the data root."""
 
     def __post_init__(self) -> None:
@@ -150,13 +150,20 @@ def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
     train = samples[samples["split"] == "train"]
     test = samples[samples["split"] == "test"]
     injected = _listed(train, test, noise.listed) if noise.listed else _drawn(train, test, noise)
-    joined = samples[samples.index.isin(train.index) | samples["image"].isin(injected)]
+    merge_single_category = samples[
+        samples.index.isin(train.index) | samples["image"].isin(injected)
+    ]
     if noise.listed:
-        joined = joined[joined["image"].isin(injected)]
+        merge_single_category = merge_single_category[merge_single_category["image"].isin(injected)]
     if not noise.rule.overlap:
         test = test[~test["image"].isin(injected)]
-    injected_N = (joined["defect"] != "good").to_numpy()
-    return NoisySplit(joined, test, injected_N, _counts(joined, test, train, samples, noise))
+    injected_N = (merge_single_category["defect"] != "good").to_numpy()
+    return NoisySplit(
+        merge_single_category,
+        test,
+        injected_N,
+        _counts(merge_single_category, test, train, samples, noise),
+    )
 
 
 def _drawn(train: pd.DataFrame, test: pd.DataFrame, noise: Noise) -> set[str]:
@@ -235,10 +242,10 @@ def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str)
     return [renamed[stem] for stem in stems]
 
 
-def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: NamedFile) -> set[str]:
+def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: FileRef) -> set[str]:
     """Images named by a CSV of the user: the whole training set, normal and injected."""
     file = listed.checked()
-    names = set(read_list(file, "filename"))
+    names = set(read_image_list(file, "filename"))
     known = set(train["image"]) | set(test.loc[test["defect"] != "good", "image"])
     if unknown := sorted(names - known):
         raise InputError(
@@ -249,14 +256,14 @@ def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: NamedFile) -> set[s
 
 
 def _counts(
-    joined: pd.DataFrame,
+    merge_single_category: pd.DataFrame,
     test: pd.DataFrame,
     train: pd.DataFrame,
     samples: pd.DataFrame,
     noise: Noise,
 ) -> pd.DataFrame:
     rows = []
-    for category, group in joined.groupby("category"):
+    for category, group in merge_single_category.groupby("category"):
         normals = int((group["defect"] == "good").sum())
         injected = len(group) - normals
         of_category = samples[(samples["category"] == category) & (samples["split"] == "test")]
@@ -269,7 +276,7 @@ def _counts(
                 "wanted": noise.rule.wanted(normals, noise.ratio),
                 "injected": injected,
                 "contamination": injected / len(group),
-                "unseen": int((~tested["image"].isin(joined["image"])).sum()),
+                "unseen": int((~tested["image"].isin(merge_single_category["image"])).sum()),
             }
         )
     return pd.DataFrame(rows)

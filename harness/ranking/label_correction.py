@@ -21,7 +21,7 @@ from harness.anomaly_maps import anomaly_maps
 from harness.datasets import IMAGE_SUFFIXES, images_below
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
-from harness.evaluation.label_ranking import AUPRC, DEPTH, quality_of
+from harness.evaluation.label_ranking import AUPRC, DEPTH, ranking_metrics
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
 from harness.images import ImageFacts, ImageIndex
@@ -115,7 +115,7 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
     check_listed(contaminated, ranking.images, ranking.folder)
     injected_N = np.isin(ranking.images, list(contaminated))
     share = injected_N.mean()
-    found = quality_of(injected_N, ranking.scores_N)
+    found = ranking_metrics(injected_N, ranking.scores_N)
     rows = [("AUPRC", found[AUPRC], share), ("inspection depth", found[DEPTH], share)]
     return pd.DataFrame(rows, columns=["metric", "value", "floor"])
 

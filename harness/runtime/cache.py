@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from harness.runtime.remote import mirror_of
+from harness.runtime.remote import remote_of
 
 MANIFEST = "manifest.json"
 MIRRORED = "mirrored.txt"
@@ -55,7 +55,7 @@ def read_rows(file: Path, rows_n: np.ndarray) -> np.ndarray:
     return rows
 
 
-class Draft:
+class EntryWriter:
     """An entry while it is written."""
 
     def __init__(self, target: Path) -> None:
@@ -98,7 +98,7 @@ class Draft:
             _save(self.target)
 
 
-def is_whole(target: Path) -> bool:
+def is_complete(target: Path) -> bool:
     """Whether an entry is there and agrees with its manifest; a damaged one is removed with a warning."""
     if not target.is_dir():
         return False
@@ -122,7 +122,7 @@ def _agrees(target: Path, inode: int, modified: int) -> bool:
 
 
 @contextmanager
-def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
+def fill_missing(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
     """Hold the right to make the entries that are not there yet, and tell which; others wait, then find them made.
 
     Entries of a kind that lie in one folder share a lock, since a study can want more entries than a process may have
@@ -132,13 +132,13 @@ def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
         InputError: the cache has a mirror, which does not answer or cannot be written.
     """
     wanted = sorted(set(targets))
-    missing = [target for target in wanted if not is_whole(target)]
+    missing = [target for target in wanted if not is_complete(target)]
     for target in set(wanted) - set(missing):
         _save(target)
     with ExitStack() as locks:
         # In one order everywhere, so that two processes never wait for each other.
         for folder in sorted({target.parent for target in missing}):
-            locks.enter_context(alone(folder / f"{kind}.lock", f"makes {kind}"))
+            locks.enter_context(file_lock(folder / f"{kind}.lock", f"makes {kind}"))
         missing = [target for target in missing if not target.is_dir()]
         _clear(missing)  # of a process that died
         try:
@@ -150,9 +150,9 @@ def making(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
 
 def _fetch(target: Path) -> bool:
     """Copy an entry from the mirror, if there is one; return whether it is here now."""
-    if (mirror := mirror_of(target)) is None:
+    if (mirror := remote_of(target)) is None:
         return False
-    draft = Draft(target).folder
+    draft = EntryWriter(target).folder
     if not mirror.fetch(target / MANIFEST, draft / MANIFEST):
         return False
     try:
@@ -171,7 +171,7 @@ def _fetch(target: Path) -> bool:
 
 def _save(target: Path) -> None:
     """Copy an entry to the mirror, if there is one that has not got it from here: the manifest last."""
-    if (mirror := mirror_of(target)) is None:
+    if (mirror := remote_of(target)) is None:
         return
     mark = target / MIRRORED
     if mark.is_file() and mark.read_text() == mirror.url:
@@ -189,7 +189,7 @@ def _clear(targets: Iterable[Path]) -> None:
 
 
 @contextmanager
-def alone(file: Path, doing: str) -> Iterator[None]:
+def file_lock(file: Path, doing: str) -> Iterator[None]:
     """Hold a lock; a process that dies gives it up.
 
     Args:
@@ -209,12 +209,12 @@ def alone(file: Path, doing: str) -> Iterator[None]:
         lock.release()
 
 
-def name_of(lock: Path) -> str:
+def lock_id(lock: Path) -> str:
     """What a lock is known by to other processes; the same path on another machine is another file."""
     return f"{lock.stat().st_ino} {lock.absolute()}"
 
 
-def is_held(name: str) -> bool | None:
+def is_locked(name: str) -> bool | None:
     """Whether a process holds a lock that this one does not; None where it cannot be seen from here."""
     inode, _, path = name.partition(" ")
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.runtime.remote import mirror_of
+from harness.runtime.remote import remote_of
 
 
 def digest(value: Any) -> str:
@@ -100,7 +100,7 @@ class Checkpoints:
         except OSError:
             draft.unlink(missing_ok=True)  # it may have filled the disk
             raise
-        if mirror := mirror_of(file):
+        if mirror := remote_of(file):
             mirror.save(file)
 
     def clear(self) -> None:
@@ -110,11 +110,11 @@ class Checkpoints:
             InputError: the mirror does not answer, or cannot be written.
         """
         shutil.rmtree(self.folder, ignore_errors=True)
-        if mirror := mirror_of(self.folder):
+        if mirror := remote_of(self.folder):
             mirror.remove(self.folder)
 
     def _fetch(self, file: Path) -> None:
-        if mirror := mirror_of(file):
+        if mirror := remote_of(file):
             self.folder.mkdir(parents=True, exist_ok=True)
             draft = file.with_name(f"{file.name}.{os.getpid()}")
             try:

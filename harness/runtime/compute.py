@@ -40,7 +40,7 @@ def default_device() -> torch.device:
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """What a training loop may know of the process it runs in, and of those that train with it."""
 
     device: torch.device
@@ -76,7 +76,7 @@ class Compute(Protocol):
     ) -> Iterator[Outcome]:
         """Yield function(item) in the order of the items; `label` names the work in the progress bar."""
 
-    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+    def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:
         """Run a training loop and return what it returns."""
 
 
@@ -95,7 +95,7 @@ def exact_convolutions() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Keep torch on one CPU thread inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -117,11 +117,11 @@ class InProcess:
     ) -> Iterator[Outcome]:
         """See `Compute.map`."""
         for item in tqdm(items, desc=label, leave=False, disable=None):
-            with one_thread():
+            with single_threaded():
                 result = function(item)
             yield result
 
-    def train(self, loop: Callable[[World, Job], Outcome], job: Job) -> Outcome:
+    def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`."""
-        with one_thread():
-            return loop(World(default_device(), self.report, self.checkpoints), job)
+        with single_threaded():
+            return loop(DistributedContext(default_device(), self.report, self.checkpoints), job)

@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-class StepBars(AbstractContextManager["StepBars"]):
+class ProgressBars(AbstractContextManager["ProgressBars"]):
     """A bar for every part of the work; see `harness.runtime.compute.ProgressCallback`."""
 
     def __init__(self) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import fsspec
 
-from harness.errors import FULL, InputError
+from harness.errors import DISK_FULL, InputError
 
-NOTE = "meds-mirror.txt"
+MARKER_FILE = "meds-mirror.txt"
 """File in a cache: the address that it is mirrored at."""
 
 
 @dataclass(frozen=True)
-class Mirror:
+class RemoteStore:
     """A folder and its address."""
 
     folder: Path
@@ -67,11 +67,11 @@ class Mirror:
             files.rm(place, recursive=True)
 
 
-def mirror_of(path: Path) -> Mirror | None:
+def remote_of(path: Path) -> RemoteStore | None:
     """The mirror of the cache that a path is in, if it has one."""
     for folder in path.absolute().parents:
         try:
-            return Mirror(folder, (folder / NOTE).read_text())
+            return RemoteStore(folder, (folder / MARKER_FILE).read_text())
         except OSError:
             continue
     return None
@@ -83,12 +83,12 @@ def mirror(cache: Path, url: str | None) -> None:
     Raises:
         InputError: see `absolute`.
     """
-    note = cache / NOTE
+    note = cache / MARKER_FILE
     if url is None:
         note.unlink(missing_ok=True)
         return
     cache.mkdir(parents=True, exist_ok=True)
-    draft = note.with_name(f"{NOTE}.{os.getpid()}")
+    draft = note.with_name(f"{MARKER_FILE}.{os.getpid()}")
     draft.write_text(absolute(url))
     draft.replace(note)
 
@@ -128,7 +128,7 @@ def _reach(url: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
     except InputError:
         raise
     except Exception as error:  # of any of a dozen packages
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         raise InputError(
             f"The storage {url} cannot be used ({type(error).__name__}: {error}). See that it exists, that this user "

@@ -19,7 +19,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from harness.errors import InputError
 
-ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
+SINGLE_ATTEMPT_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
 """How MLflow asks a server that it does not know yet: twice, for six seconds."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SCHEMAS = Path("store/db_migrations/versions")
@@ -44,7 +44,7 @@ def default_uri(runs: Path) -> str:
     return uri
 
 
-def artifacts_at(address: str) -> str:
+def check_artifact_store(address: str) -> str:
     """The address, once it has answered: artifacts can be kept there.
 
     Raises:
@@ -62,7 +62,7 @@ def artifacts_at(address: str) -> str:
 
 
 @functools.cache
-def client_of(uri: str) -> MlflowClient:
+def connect(uri: str) -> MlflowClient:
     """Who talks to the tracking store at an address, once the store has answered.
 
     Later requests wait for a server that is away (see `harness.runtime.environment`). Waiting for one that never
@@ -71,7 +71,7 @@ def client_of(uri: str) -> MlflowClient:
     Raises:
         InputError: it does not answer within seconds, or not as MLflow does.
     """
-    with must_answer(uri), _asking_once():
+    with explain_failures(uri), _asking_once():
         if uri.startswith(DATABASES):
             _open_database(uri)
         client = MlflowClient(tracking_uri=uri)
@@ -81,8 +81,8 @@ def client_of(uri: str) -> MlflowClient:
 
 @contextmanager
 def _asking_once() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in ONCE}
-    os.environ.update(ONCE)
+    before = {name: os.environ.get(name) for name in SINGLE_ATTEMPT_ENV}
+    os.environ.update(SINGLE_ATTEMPT_ENV)
     try:
         yield
     finally:
@@ -105,7 +105,7 @@ def _open_database(uri: str) -> None:
 
 
 @contextmanager
-def must_answer(uri: str) -> Iterator[None]:
+def explain_failures(uri: str) -> Iterator[None]:
     """Ask the tracking store at an address, or write to it.
 
     Raises:
@@ -128,7 +128,7 @@ def _diagnosis(uri: str, error: Exception) -> str:
         root = deeper
     said, cause = _first_line(error), _first_line(root)
     return (
-        _of_the_way(root)
+        _network_cause(root)
         or _of_the_server(getattr(error, "error_code", ""), said)
         or _of_the_database(uri, root, said)
         or f"does not work ({cause}). See that its server is well and its disk has room, or name another store with "
@@ -140,7 +140,7 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
-def _of_the_way(root: BaseException) -> str | None:
+def _network_cause(root: BaseException) -> str | None:
     """What keeps a request from a server, by the error below all others."""
     match root:
         case socket.gaierror():

@@ -39,7 +39,7 @@ VALUE = ["key", "readout", "metric", "category"]
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeReport:
     """Exported folders, put together."""
 
     folder: Path
@@ -87,7 +87,7 @@ def read(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / RESULTS)
 
 
-def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> Merged:
+def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> MergeReport:
     """Put exported folders of one study together into a new one.
 
     Args:
@@ -116,7 +116,9 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
         "differing": {"experiments": len(differing), "largest": largest, "kept": keep},
         "merged from": manifests,
     }
-    return Merged(_write(out, results, runs, records, manifest, locks), len(differing), largest)
+    return MergeReport(
+        _write(out, results, runs, records, manifest, locks), len(differing), largest
+    )
 
 
 def _refuse_other_kinds(manifests: Sequence[Mapping[str, Any]]) -> None:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.runtime.cache import alone, is_held, name_of
-from harness.tracking.run_writer import ALIVE, LOCK, RunLog
+from harness.runtime.cache import file_lock, is_locked, lock_id
+from harness.tracking.run_writer import ALIVE, LOCK, RunWriter
 from harness.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
     from harness.experiment import Experiment
 
-BEAT = 20.0
+HEARTBEAT_S = 20.0
 """Seconds between two signs of life."""
 PATIENCE = 180.0
 """Seconds after which a sign of life that stood still is a dead process's: one that waits for a server asks it every
 two minutes (see `harness.runtime.environment`)."""
-PAUSE = 4.0
+MAX_BACKOFF_S = 4.0
 """At most so many seconds between two looks; more for those that meet again and again."""
 
 
 @contextmanager
-def claimed(
+def lease(
     tracker: Tracker,
     experiment: Experiment,
     *,
@@ -50,7 +50,7 @@ def claimed(
     data_digest: str,
     environment: Mapping[str, str],
     patience: float = PATIENCE,
-) -> Iterator[RunLog | None]:
+) -> Iterator[RunWriter | None]:
     """Hold the right to run an experiment, and the run to write; None if it is finished already.
 
     Args:
@@ -67,33 +67,33 @@ def claimed(
     def look() -> list[Run]:
         return tracker.attempts(experiment.key, data_digest)
 
-    def start() -> RunLog:
+    def start() -> RunWriter:
         return tracker.start(
             experiment,
             name=name,
             parent=parent,
             data_digest=data_digest,
             environment=environment,
-            lock=name_of(lock),
+            lock=lock_id(lock),
         )
 
-    with alone(lock, "runs an experiment"):
-        log = _wait(look, start, tracker.clear, _Others(name_of(lock), patience))
+    with file_lock(lock, "runs an experiment"):
+        log = _wait(look, start, tracker.clear, _OtherHolders(lock_id(lock), patience))
         if log is None:
             yield None
             return
-        with _beating(log):
+        with _heartbeat(log):
             yield log
 
 
 def _wait(
     look: Callable[[], list[Run]],
-    start: Callable[[], RunLog],
+    start: Callable[[], RunWriter],
     clear: Callable[[Iterable[Run]], None],
-    others: _Others,
-) -> RunLog | None:
+    others: _OtherHolders,
+) -> RunWriter | None:
     """Wait until nobody else runs the experiment; return its new run, or None if it was finished meanwhile."""
-    longest = PAUSE
+    longest = MAX_BACKOFF_S
     while True:
         if _is_finished(runs := look()):
             return None
@@ -103,8 +103,8 @@ def _wait(
             if not (_is_finished(runs) or others.live(runs)):
                 clear(runs)
                 return log
-            log.withdraw()
-            longest = min(2 * longest, BEAT / 2)
+            log.discard()
+            longest = min(2 * longest, HEARTBEAT_S / 2)
         time.sleep(random.uniform(0, longest))
 
 
@@ -113,7 +113,7 @@ def _is_finished(runs: Iterable[Run]) -> bool:
 
 
 @dataclass
-class _Others:
+class _OtherHolders:
     """Which runs of other processes are still written, as far as can be told from here."""
 
     own_lock: str
@@ -125,7 +125,7 @@ class _Others:
     def live(self, runs: Iterable[Run]) -> bool:
         """Whether any of the runs is alive; asked again and again, it knows ever better."""
         now = time.monotonic()
-        if now - self._looked > BEAT:  # the store was away, perhaps for the others, too
+        if now - self._looked > HEARTBEAT_S:  # the store was away, perhaps for the others, too
             self._since.clear()
         self._looked = now
         return any([self._lives(run, now) for run in runs if run.info.status == "RUNNING"])
@@ -135,19 +135,19 @@ class _Others:
         # Of an older version, which had no such tag; of a process whose lock is ours now.
         if lock is None or lock == self.own_lock:
             return False
-        if (held := is_held(lock)) is not None:
+        if (held := is_locked(lock)) is not None:
             return held
         sign = run.info.run_id, run.data.tags[ALIVE]
         return now - self._since.setdefault(sign, now) < self.patience
 
 
 @contextmanager
-def _beating(log: RunLog) -> Iterator[None]:
+def _heartbeat(log: RunWriter) -> Iterator[None]:
     """Give signs of life from a thread of its own."""
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(BEAT):
+        while not ended.wait(HEARTBEAT_S):
             log.beat()
 
     # It may be waiting for a server when the rest has ended, and nobody waits for it then.

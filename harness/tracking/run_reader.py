@@ -24,7 +24,7 @@ RECORD = "experiment.json"
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class TrackedRun:
     """One run with its artifacts."""
 
     client: MlflowClient

@@ -32,7 +32,7 @@ CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
-class RunLog:
+class RunWriter:
     """The run of one experiment while it is written."""
 
     client: MlflowClient
@@ -63,7 +63,7 @@ class RunLog:
         with suppress(MlflowException):  # if something is wrong, what else is written will say so
             self.client.set_tag(self.run_id, ALIVE, str(time.time()))
 
-    def withdraw(self) -> None:
+    def discard(self) -> None:
         """Take the run back."""
         self.client.set_terminated(self.run_id, "KILLED")
         self.client.delete_run(self.run_id)
@@ -96,7 +96,7 @@ def _metric(name: str, value: float, step: int = 0) -> Metric:
 class LossCurve:
     """Progress callback that writes loss curves while a network trains, a few hundred points of means over steps."""
 
-    log: RunLog
+    log: RunWriter
     interval: float = 5.0
     """Seconds between two writes."""
     _losses: list[float] = field(default_factory=list)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 FOLDER = "keys"
 """Folder of the parent's artifacts with the lists."""
-OLDER = "keys.json"
+LEGACY_FILE = "keys.json"
 """Artifact of a parent run that an older version made: one list, of results that are not varied."""
 
 
 @dataclass(frozen=True)
-class Scope:
+class StudyScope:
     """What of a study a command runs."""
 
     whole: bool = True
@@ -36,7 +36,7 @@ class Scope:
 
 
 def add(
-    client: MlflowClient, parent: str, keys: Collection[str], data_digest: str, scope: Scope
+    client: MlflowClient, parent: str, keys: Collection[str], data_digest: str, scope: StudyScope
 ) -> None:
     """List the keys of a command's experiments, unless the lists that are there say the same."""
     lists, wanted = _lists(client, parent, data_digest, scope.variant), set(keys)
@@ -71,7 +71,7 @@ def _lists(
     lists = {name: json.loads(read_artifact(client, parent, name)) for name in names}
     kind = data_digest, variant
     found = {name: each for name, each in lists.items() if (each["data"], each["variant"]) == kind}
-    if not variant and OLDER in {file.path for file in client.list_artifacts(parent)}:
-        keys = json.loads(read_artifact(client, parent, OLDER))
-        found[OLDER] = {"keys": keys, "replaces": []}
+    if not variant and LEGACY_FILE in {file.path for file in client.list_artifacts(parent)}:
+        keys = json.loads(read_artifact(client, parent, LEGACY_FILE))
+        found[LEGACY_FILE] = {"keys": keys, "replaces": []}
     return found

@@ -23,23 +23,23 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from harness.config.serialization import to_record
+from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
 from harness.tracking import study_members as key_lists
-from harness.tracking.connection import client_of, must_answer
+from harness.tracking.connection import connect, explain_failures
 from harness.tracking.run_reader import (
     DATA,
     KEY,
     RECORD,
     WRITER,
-    StoredRun,
+    TrackedRun,
     row_of,
     settings_of,
     values_of,
 )
-from harness.tracking.run_writer import ALIVE, BATCH, LOCK, RunLog
-from harness.tracking.study_members import Scope
+from harness.tracking.run_writer import ALIVE, BATCH, LOCK, RunWriter
+from harness.tracking.study_members import StudyScope
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
@@ -77,13 +77,13 @@ class Tracker:
         """
         if not self.is_there:
             return f"{self.uri}, not made yet"
-        with must_answer(self.uri):
+        with explain_failures(self.uri):
             return f"{self.uri}, {len(self._client.search_experiments())} studies"
 
     @cached_property
     def _client(self) -> MlflowClient:
         """It goes with the tracker to workers, which so wait for a server that is away when they begin."""
-        return client_of(self.uri)
+        return connect(self.uri)
 
     @cached_property
     def _experiment(self) -> str:
@@ -99,14 +99,14 @@ class Tracker:
             raise
 
     def open_study(
-        self, profile: str, keys: Iterable[str], data_digest: str, scope: Scope = Scope()
+        self, profile: str, keys: Iterable[str], data_digest: str, scope: StudyScope = StudyScope()
     ) -> str:
         """Make or find the parent run of the study on a profile, list keys beside it; return its run id.
 
         Raises:
             InputError: the store cannot be written.
         """
-        with must_answer(self.uri):
+        with explain_failures(self.uri):
             if self._parent(profile) is None:
                 tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
                 self._client.create_run(self._experiment, tags=tags)
@@ -126,7 +126,7 @@ class Tracker:
             InputError: the store cannot be written.
         """
         mine = f"attributes.status = 'RUNNING' AND tags.`{WRITER}` = '{self.writer}'"
-        with must_answer(self.uri):
+        with explain_failures(self.uri):
             for run in self._search(mine):
                 self._client.set_terminated(run.info.run_id, "KILLED")
             self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
@@ -175,7 +175,7 @@ class Tracker:
         data_digest: str,
         environment: Mapping[str, str],
         lock: str = "",
-    ) -> RunLog:
+    ) -> RunWriter:
         """Open a run for an experiment; people see `name`, `lock` identifies the writer (`harness.tracking.leases`)."""
         tags = {f"meds.{name}": value for name, value in environment.items()}
         tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
@@ -183,22 +183,22 @@ class Tracker:
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)
-        record = {"key": experiment.key, "value": to_record(experiment), **experiment.params}
+        record = {"key": experiment.key, "value": to_dict(experiment), **experiment.params}
         self._client.log_text(run_id, json.dumps(record, indent=2, default=str), RECORD)
-        return RunLog(self._client, run_id)
+        return RunWriter(self._client, run_id)
 
     def clear(self, stale: Iterable[Run]) -> None:
         """Remove runs that nobody writes any more, but neither results nor what failed in other studies."""
         for run in stale:
             if run.info.status == "RUNNING":
-                RunLog(self._client, run.info.run_id).withdraw()
+                RunWriter(self._client, run.info.run_id).discard()
             elif run.info.status != "FINISHED" and run.info.experiment_id == self._experiment:
                 self._client.delete_run(run.info.run_id)
 
     def load(self, profile: str) -> pd.DataFrame:
         """Finished results of the study on a profile: one row per experiment, category and metric.
 
-        Columns: run_id, key, milliseconds per scored image (see `harness.experiment.measurement.Measured`), readout
+        Columns: run_id, key, milliseconds per scored image (see `harness.experiment.measurement.Measurement`), readout
         (all, unseen, or data for counts), metric, category, value, and one per parameter (as text).
 
         Raises:
@@ -230,7 +230,7 @@ class Tracker:
             raise self._nothing(profile)
         return pd.DataFrame([row_of(run) for run in (*finished.values(), *failed)])
 
-    def run(self, run_id: str) -> StoredRun:
+    def run(self, run_id: str) -> TrackedRun:
         """A run, to read.
 
         Raises:
@@ -238,7 +238,7 @@ class Tracker:
         """
         try:
             if self.is_there:
-                return StoredRun(self._client, self._client.get_run(run_id))
+                return TrackedRun(self._client, self._client.get_run(run_id))
             raise MlflowException("it does not exist")
         except MlflowException as error:
             raise InputError(

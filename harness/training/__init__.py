@@ -1,5 +1,5 @@
 """One training loop for every phase: objective x selector."""
 
-from harness.training.loop import Trained, build, patch_scores, run_phase, state_of
+from harness.training.loop import TrainingResult, build, patch_scores, run_phase, state_of
 
-__all__ = ["Trained", "build", "patch_scores", "run_phase", "state_of"]
+__all__ = ["TrainingResult", "build", "patch_scores", "run_phase", "state_of"]

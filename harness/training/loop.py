@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.networks import Inputs, Network, NetworkSettings
-from harness.runtime.compute import World, exact_convolutions
+from harness.networks import FeatureShapes, Network, NetworkSettings
+from harness.runtime.compute import DistributedContext, exact_convolutions
 from harness.selection import Selection
 from harness.training.batches import BatchReader, read_batch
 from harness.training.compile import compiled
@@ -30,7 +30,7 @@ TOGETHER = 16
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a phase leaves."""
 
     state: State
@@ -40,7 +40,7 @@ class Trained:
     """(first step, decision) of every pass, for a selecting phase."""
 
 
-def run_phase(world: World, phase: Phase) -> Trained:
+def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
     """Train a network for the phase's number of steps, from its last checkpoint if there is one.
 
     Raises:
@@ -52,13 +52,13 @@ def run_phase(world: World, phase: Phase) -> Trained:
         while run.step < phase.training.steps:
             run.take_step()
             world.report(phase.name, run.step, phase.training.steps, run.losses[-1])
-    return Trained(state_of(run.network), np.array(run.losses), run.selections)
+    return TrainingResult(state_of(run.network), np.array(run.losses), run.selections)
 
 
 class _Run:
     """A phase under way: everything that the next step depends on."""
 
-    def __init__(self, world: World, phase: Phase) -> None:
+    def __init__(self, world: DistributedContext, phase: Phase) -> None:
         self.world, self.phase = world, phase
         torch.manual_seed(phase.seed)
         self.network = build(phase.network, phase.images, phase.initial).to(world.device)
@@ -185,7 +185,7 @@ def build(settings: NetworkSettings, images: ImageSet, state: State | None = Non
     """Build a network for the features of an image set, with these weights or initialised at random."""
     targets = images.categories[0].features.targets
     network = settings.build(
-        Inputs(
+        FeatureShapes(
             channels=tuple(group.shape[-1] for group in targets),
             patches=targets[0].shape[1],
             categories=len(images.categories),
@@ -204,7 +204,9 @@ def state_of(network: nn.Module) -> State:
 
 
 @torch.no_grad()
-def patch_scores(network: nn.Module, images: ImageSet, *, world: World | None = None) -> np.ndarray:
+def patch_scores(
+    network: nn.Module, images: ImageSet, *, world: DistributedContext | None = None
+) -> np.ndarray:
     """Patch scores s_theta float32 [N, P] of a set of images, in evaluation mode; draws no random number.
 
     Processes that train together share the work; the chunks, and so the bits, are the same for any number of them.

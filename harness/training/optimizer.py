@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from harness.config.fingerprint import added
+from harness.config.fingerprint import added_field
 from harness.errors import InputError
 
 WARMUP_STEPS = 100
@@ -18,7 +18,7 @@ WARMUP_STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingConfig:
     """Length and optimizer of one phase; distillation and fine-tuning have the same (MeDS, appendix B.2)."""
 
     steps: int = 10_000
@@ -39,7 +39,7 @@ class Training:
     """Share of every weight that a step of rate 1 would take away."""
     eps: float = 1e-10
     """What StableAdamW adds to its denominator (Dinomaly's single-category scripts: 1e-8)."""
-    betas: tuple[float, float] = added((0.9, 0.999))
+    betas: tuple[float, float] = added_field((0.9, 0.999))
     """What is left, after a step, of the means of the gradient and of its square (reverse distillation: 0.5, 0.999)."""
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class StableAdamW(torch.optim.Optimizer):
         parameter.addcdiv_(state["mean"], denominator, value=-size)
 
 
-def make_optimizer(parameters: Iterable[Tensor], training: Training) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[Tensor], training: TrainingConfig) -> torch.optim.Optimizer:
     """The optimizer that these settings name."""
     if training.optimizer == "adamw":
         return torch.optim.AdamW(
@@ -134,7 +134,7 @@ def make_optimizer(parameters: Iterable[Tensor], training: Training) -> torch.op
     )
 
 
-def learning_rate(step: int, training: Training) -> float:
+def learning_rate(step: int, training: TrainingConfig) -> float:
     """Learning rate of a step in 0..steps-1.
 
     "cosine": linear from 0 over 100 steps, or a tenth of a short run, then a cosine down to the final rate. The first

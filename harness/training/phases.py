@@ -19,7 +19,7 @@ from harness.errors import InputError
 from harness.features import ImageSet
 from harness.networks import Network, NetworkSettings, Reconstruction
 from harness.selection import Rounding, Selection, robust_max, select
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 
 State = dict[str, np.ndarray]
 """Weights of a network by name."""
@@ -36,7 +36,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class NativeLoss:
+class NetworkLoss:
     """The loss of the network's authors."""
 
     def loss(
@@ -47,7 +47,7 @@ class NativeLoss:
 
 
 @dataclass(frozen=True)
-class LiteralLoss:
+class MeanScoreLoss:
     """The mean patch score of what is selected (MeDS, Eq. 10 to the letter; the release takes the native loss)."""
 
     def loss(
@@ -105,7 +105,7 @@ class Selector(Protocol):
 
 
 @dataclass(frozen=True)
-class Everything:
+class AllImages:
     """Train on all images."""
 
     def select(
@@ -166,9 +166,9 @@ class Phase:
     """What it is called where its progress is shown."""
     network: NetworkSettings
     images: ImageSet
-    training: Training
+    training: TrainingConfig
     objective: Objective
-    selector: Selector = Everything()
+    selector: Selector = AllImages()
     initial: State | None = None
     """Weights to start from; None for a random initialisation."""
     seed: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.tables.categories import lacking
+from reports.tables.categories import incomplete_means
 from reports.tables.labels import tidy
 
 ORACLE = (
@@ -15,7 +15,7 @@ EXACT = "metrics are exact unless named after other code"
 MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
 
 
-def how_measured(results: pd.DataFrame) -> str:
+def full_caption(results: pd.DataFrame) -> str:
     """For the page of a study: everything."""
     protocols = ", ".join(sorted(results["noise.protocol"].unique()))
     size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
@@ -30,7 +30,7 @@ def how_measured(results: pd.DataFrame) -> str:
     )
 
 
-def in_short(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
+def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
     """For a figure or table that may be shown without its page; `mode` says how its metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
     return f"{_dataset(results)}; {measured}; {_seeds(results)}.{_fewer(results)}"
@@ -66,7 +66,7 @@ def _seeds(results: pd.DataFrame) -> str:
 
 def _fewer(results: pd.DataFrame) -> str:
     """Which means are of fewer categories than others, as where experiments on single categories failed."""
-    rows = tidy(lacking(results[results["readout"] == "all"]))
+    rows = tidy(incomplete_means(results[results["readout"] == "all"]))
     counts = rows.groupby(["method", "noise"], observed=True)[["count", "most"]].min()
     said = [
         f"{method} at noise {noise:.0%} ({count} of {most})"

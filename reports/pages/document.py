@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from harness.errors import NoResultError
 from harness.tracking import Tracker
-from reports.pages.captions import how_measured, in_short
+from reports.pages.captions import full_caption, short_caption
 from reports.pages.provenance import Provenance, runs_behind, trace
 from reports.plots.style import STYLE, add_footnote
-from reports.tables.categories import joined
+from reports.tables.categories import merge_single_category
 from reports.tables.comparison import how_compared
 
 IN_COLUMN = "as in its column"
@@ -60,28 +60,28 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         NoResultError: the store has neither a result of this study on this profile nor a run that failed.
     """
     try:
-        results = joined(tracker.load(profile))
+        results = merge_single_category(tracker.load(profile))
     except NoResultError:
         return _of_failures(study, tracker, profile)
     readout = getattr(study, "READOUT", "all")
     tables = []
     if hasattr(study, "summary"):
-        caption = f"{in_short(results, IN_COLUMN)} {how_compared(results)}"
+        caption = f"{short_caption(results, IN_COLUMN)} {how_compared(results)}"
         tables.append(Table(title="Comparison", caption=caption, frame=study.summary(results)))
     tables.append(
         Table(
             title="All metrics" if tables else "Metrics",
-            caption=in_short(results, IN_COLUMN),
+            caption=short_caption(results, IN_COLUMN),
             frame=study.table(results),
             folded=bool(tables),
         )
     )
     with mpl.rc_context(STYLE):
         figure = study.draw(results)
-        add_footnote(figure, in_short(results, readout))
+        add_footnote(figure, short_caption(results, readout))
     return Document(
         title=f"{study.TITLE} ({profile})",
-        caption=f"{study.CAPTION} {how_measured(results)}",
+        caption=f"{study.CAPTION} {full_caption(results)}",
         figure=figure,
         tables=tuple(tables),
         provenance=trace(tracker, profile, results),

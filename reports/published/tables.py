@@ -15,13 +15,13 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import NoResultError
-from reports.pages.captions import how_measured, in_short
+from reports.pages.captions import full_caption, short_caption
 from reports.pages.document import Document, Table
 from reports.pages.provenance import Provenance
 from reports.published.cells import AXES, STD, axes, categories_of, footnotes, layout, on_other_data
 from reports.published.index import Form, NumberedTable
 from reports.published.paper import named, other_lists
-from reports.tables.cells import NONE, Beside, Number, Runs
+from reports.tables.cells import NONE, NumberCell, PairedCell, Runs
 from reports.tables.comparison import MARKS, MEAN, Style, compared, how_compared
 
 LOWER = ("inspection-depth",)
@@ -67,7 +67,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
         raise _nothing(name, cells, results)
     marks, notes, general = footnotes(shown)
     style = _style(cells, table.form)
-    short = in_short(results.rows, table.form.readout, _mode(cells))
+    short = short_caption(results.rows, table.form.readout, _mode(cells))
     caption = [
         short,
         _reading(shown, style, published=published, inside="metric" not in table.form.columns),
@@ -89,7 +89,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
     title = f"{_title(name, table, shown)} ({results.profile})"
     return Document(
         title=title,
-        caption=f"From the study {results.study}. {how_measured(results.rows)}",
+        caption=f"From the study {results.study}. {full_caption(results.rows)}",
         figure=None,
         tables=(as_in_paper, number_by_number),
         provenance=results.provenance,
@@ -163,9 +163,9 @@ def _others(every: pd.DataFrame, rows: pd.DataFrame) -> str:
     return f"Not in the paper's table, so not here: {', '.join(names)}." if names else ""
 
 
-def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, Number]:
+def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, NumberCell]:
     """Our numbers by category, noise, metric and method."""
-    numbers: dict[tuple, Number] = {}
+    numbers: dict[tuple, NumberCell] = {}
     for (noise, metric), group in rows.groupby(["noise", "metric"], sort=False):
         style = replace(style, lower=metric in LOWER)
         for category in group["category"].unique():
@@ -174,7 +174,7 @@ def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, Number]:
                 (category, noise, metric, method): number for method, number in found.items()
             }
         for method, number in compared(_deviations(group), replace(style, category=STD)).items():
-            numbers[STD, noise, metric, method] = Number(number.text)
+            numbers[STD, noise, metric, method] = NumberCell(number.text)
     return numbers
 
 
@@ -185,7 +185,7 @@ def _deviations(rows: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(value=("value", "std")).dropna().assign(category=STD)
 
 
-def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, Number]) -> pd.DataFrame:
+def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, NumberCell]) -> pd.DataFrame:
     """The table in the form of the paper."""
     of_axis = axes(shown)
     cell_of = shown.set_index(AXES)[["printed", "mark"]].to_dict("index")
@@ -217,15 +217,15 @@ def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, Number]) 
 
 
 def _cell(
-    places: list[tuple], numbers: Mapping[tuple, Number], cell_of: Mapping[tuple, Any]
-) -> Beside:
+    places: list[tuple], numbers: Mapping[tuple, NumberCell], cell_of: Mapping[tuple, Any]
+) -> PairedCell:
     """One cell: our number and the published one of every metric that stands in it."""
     theirs = [cell_of.get(place, {"printed": "", "mark": ""}) for place in places]
-    ours = tuple(numbers.get(place, Number(NONE)) for place in places)
+    ours = tuple(numbers.get(place, NumberCell(NONE)) for place in places)
     if not any(cell["printed"] for cell in theirs):
-        return Beside(ours)
+        return PairedCell(ours)
     published = tuple(cell["printed"] or NONE for cell in theirs)
-    return Beside(ours, published, tuple(cell["mark"] for cell in theirs))
+    return PairedCell(ours, published, tuple(cell["mark"] for cell in theirs))
 
 
 def _headed(axis: str, value: object) -> str:

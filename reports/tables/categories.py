@@ -12,7 +12,7 @@ OWN = ["run_id", "key", "milliseconds", CATEGORIES, "category", "value"]
 """What such experiments have of their own."""
 
 
-def joined(results: pd.DataFrame) -> pd.DataFrame:
+def merge_single_category(results: pd.DataFrame) -> pd.DataFrame:
     """Results in which the mean of experiments on single categories is the unweighted mean over these categories.
 
     A mean has the run of the first category, and names all categories that it is of as the parameter does. Experiments
@@ -33,7 +33,7 @@ def joined(results: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([results[~single], rows, means.assign(category="mean")], ignore_index=True)
 
 
-def lacking(results: pd.DataFrame) -> pd.DataFrame:
+def incomplete_means(results: pd.DataFrame) -> pd.DataFrame:
     """Joined means of fewer categories than others: a row each, and columns `count` and `most`."""
     if CATEGORIES not in results:
         return results.iloc[:0].assign(count=0, most=0)

@@ -28,7 +28,7 @@ LATEX = str.maketrans(SYMBOLS | {sign: f"\\{sign}" for sign in "&%$#_{}"})
 
 
 @dataclass(frozen=True)
-class Piece:
+class Span:
     """Text in one style."""
 
     text: str
@@ -38,11 +38,11 @@ class Piece:
     """A footnote's mark."""
 
 
-BREAK = Piece("\n")
+BREAK = Span("\n")
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberCell:
     """A number among others that it was compared with."""
 
     text: str
@@ -55,31 +55,31 @@ class Number:
         return f"{self.text} {TIE}" if self.tie else self.text
 
     @property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[Span]:
         """As it is written."""
-        return [Piece(str(self), bold=self.best, underlined=self.best_baseline)]
+        return [Span(str(self), bold=self.best, underlined=self.best_baseline)]
 
 
 @dataclass(frozen=True)
-class Beside:
+class PairedCell:
     """Our numbers, one per metric, and the published ones below them."""
 
-    ours: tuple[Number, ...]
+    ours: tuple[NumberCell, ...]
     published: tuple[str, ...] = ()
     """As printed; none where the table is of other data."""
     marks: tuple[str, ...] = ()
     """Of the footnotes to the published numbers, empty without one."""
 
     @property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[Span]:
         """As it is written."""
         pieces = []
         for number in self.ours:
-            pieces += [Piece("/"), *number.pieces]
+            pieces += [Span("/"), *number.pieces]
         for place, (text, mark) in enumerate(zip(self.published, self.marks, strict=True)):
-            pieces += [Piece("/")] if place else [BREAK, Piece("(")]
-            pieces += [Piece(text), Piece(mark, raised=True)] if mark else [Piece(text)]
-        return [*pieces[1:], Piece(")")] if self.published else pieces[1:]
+            pieces += [Span("/")] if place else [BREAK, Span("(")]
+            pieces += [Span(text), Span(mark, raised=True)] if mark else [Span(text)]
+        return [*pieces[1:], Span(")")] if self.published else pieces[1:]
 
     def __str__(self) -> str:
         texts = [f"[{piece.text}]" if piece.raised else piece.text for piece in self.pieces]
@@ -164,8 +164,8 @@ def heads(columns: pd.Index) -> list[list[tuple[str, int]]]:
     return [*rows, [(str(name[-1]), 1) for name in names]]
 
 
-def _pieces(cell: object) -> list[Piece]:
-    return cell.pieces if isinstance(cell, Number | Beside) else [Piece(plain(cell))]
+def _pieces(cell: object) -> list[Span]:
+    return cell.pieces if isinstance(cell, NumberCell | PairedCell) else [Span(plain(cell))]
 
 
 def _markdown(cell: object) -> str:

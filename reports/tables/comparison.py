@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.tables.cells import TIE, Number, Runs
+from reports.tables.cells import TIE, NumberCell, Runs
 from reports.tables.labels import METRICS, PAPER_METRICS
 
 DRAWS, LEVEL = 10_000, 0.95
@@ -119,7 +119,7 @@ class Style:
     """Whether bold is the better of a network (X) and it with MeDS (X+MeDS), and baselines are what is no network."""
 
 
-def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, Number]:
+def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, NumberCell]:
     """One metric of several methods at one noise ratio and read-out, by method.
 
     Args:
@@ -139,7 +139,7 @@ def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, Number]:
         rivals = worth[worth.index.map(_base) == _base(name)] if style.pairs else worth
         best = rivals.idxmax()
         spread = "" if pd.isna(std) else f" ± {style.factor * std:.{style.digits}f}"
-        numbers[name] = Number(
+        numbers[name] = NumberCell(
             f"{style.factor * mean:.{style.digits}f}{spread}",
             best=len(rivals) > 1 and worth[name] == worth[best],
             best_baseline=len(baselines) > 1

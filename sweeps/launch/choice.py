@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.config.file_ref import named_file
+from harness.config.file_ref import file_ref
 from harness.detectors import MemoryDetector
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.noise import LIST, Noise
-from harness.tracking.study_members import Scope
+from harness.tracking.study_members import StudyScope
 from sweeps.launch.weights import with_weights
 from sweeps.profiles.contract import Profile
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class StudyFilter:
     """What to run of a study; by default all."""
 
     noise: tuple[float, ...] | None = None
@@ -49,7 +49,7 @@ class Choice:
     """Folder of images of anything else for these two, ImageNet as published; without it there is no penalty."""
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> StudyScope:
         """What of a study this is: all, a part or a repetition that goes beside the rest, or a variant of it.
 
         Raises:
@@ -62,11 +62,11 @@ class Choice:
             "protocol": noise.protocol if noise.protocol != Noise().protocol else None,
             "list": noise.listed and noise.listed.digest,
             "weights": ", ".join(map(_with_digest, self.weights)),
-            "teacher": self.teacher and named_file(self.teacher).digest,
+            "teacher": self.teacher and file_ref(self.teacher).digest,
             "penalty": self.penalty,
         }
         words = [f"{name} {value}" for name, value in settings.items() if value]
-        return Scope(whole=whole, variant=", ".join(words))
+        return StudyScope(whole=whole, variant=", ".join(words))
 
     def narrow(self, profile: Profile) -> Profile:
         """The profile with fewer values on its axes.
@@ -94,13 +94,13 @@ class Choice:
     def _noise(self) -> Noise:
         if not self.protocol.startswith(f"{LIST}:"):
             return Noise(protocol=self.protocol, seed=self.noise_seed)
-        listed = named_file(self.protocol.removeprefix(f"{LIST}:"))
+        listed = file_ref(self.protocol.removeprefix(f"{LIST}:"))
         return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
 
     def _with_files(self, profile: Profile) -> Profile:
         profile = with_weights(profile, self.weights)
         if self.teacher:
-            profile = profile.with_students(teacher=named_file(self.teacher))
+            profile = profile.with_students(teacher=file_ref(self.teacher))
         return profile.with_students(penalty=self.penalty) if self.penalty else profile
 
     def pick(self, experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -132,7 +132,7 @@ class Choice:
 def _with_digest(pair: str) -> str:
     """NAME=FILE, as NAME= and what is in the file."""
     name, _, file = pair.partition("=")
-    return f"{name}={named_file(file).digest}"
+    return f"{name}={file_ref(file).digest}"
 
 
 def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:

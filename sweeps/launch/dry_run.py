@@ -10,17 +10,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from harness.cluster.options import Where
-from harness.cluster.resources import Sharing
+from harness.cluster.options import ClusterOptions
+from harness.cluster.resources import Resources
 from harness.experiment import Experiment, names
-from harness.experiment.cost import Forecast, forecast
+from harness.experiment.cost import CostEstimate, forecast
 from harness.experiment.preparation import read_dataset
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 
 
 def dry_run(
-    study: str, profile: str, experiments: list[Experiment], *, data: Path, where: Where
+    study: str, profile: str, experiments: list[Experiment], *, data: Path, where: ClusterOptions
 ) -> None:
     """Print all experiments, the work they share, and an estimate of time and disk.
 
@@ -42,7 +42,7 @@ def dry_run(
     print(as_text(found, cache, where.sharing))
 
 
-def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
+def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) -> str:
     """The work that is left, as a table and sentences."""
     steps = pd.DataFrame(
         [
@@ -73,7 +73,7 @@ def as_text(found: Forecast, cache: Path, sharing: Sharing = Sharing()) -> str:
     return "\n".join(lines)
 
 
-def _takes(keys: Sequence[str], found: Forecast) -> str:
+def _takes(keys: Sequence[str], found: CostEstimate) -> str:
     """What experiments of one kind take each."""
     known = sorted(found.seconds[key] for key in keys if key in found.seconds)
     if not known:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.config.file_ref import NamedFile, named_file
+from harness.config.file_ref import FileRef, file_ref
 from harness.errors import UsageError
 from harness.features.encoder import Encoder
 from sweeps.profiles.contract import Profile
@@ -29,7 +29,7 @@ def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
             f"--weights NAME=FILE is for encoders of the profile {profile.name}, and {unknown[0]!r} is none. There: "
             f"{', '.join(sorted(there))}."
         )
-    found: Profile = _replaced(profile, {name: named_file(file) for name, file in files.items()})
+    found: Profile = _replaced(profile, {name: file_ref(file) for name, file in files.items()})
     return found
 
 
@@ -39,7 +39,7 @@ def _names(value: Any) -> set[str]:
     return own.union(*map(_names, _parts(value).values()))
 
 
-def _replaced(value: Any, files: Mapping[str, NamedFile]) -> Any:
+def _replaced(value: Any, files: Mapping[str, FileRef]) -> Any:
     parts = _parts(value)
     changed = {name: _replaced(part, files) for name, part in parts.items()}
     if isinstance(value, Encoder) and value.name in files:

@@ -11,12 +11,12 @@ from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
-from baselines.presets import Released
+from baselines.presets import MethodPreset
 from baselines.softpatch import SoftPatch
 from harness.datasets import Dataset
-from harness.detectors import Detector, PlainNetwork
+from harness.detectors import Detector, ReconstructionDetector
 from harness.detectors.meds import MeDS
-from harness.detectors.presets import Pair
+from harness.detectors.presets import NetworkPreset
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
 from harness.features.encoder import Encoder
@@ -30,7 +30,7 @@ class Profile:
     name: str
     dataset: Dataset
     encoder: Encoder
-    plain: PlainNetwork
+    plain: ReconstructionDetector
     """The network as its authors train it; in our own profiles as many steps as MeDS has in its two stages."""
     meds: MeDS
     """MeDS on the same network."""
@@ -41,28 +41,28 @@ class Profile:
     """Subsampling ratios of the memory ensemble."""
     meds_rhos: tuple[float, ...]
     """Subsampling ratios at which MeDS is trained, too."""
-    others: tuple[Pair, ...] = ()
+    others: tuple[NetworkPreset, ...] = ()
     """Further networks of the main table."""
-    released: tuple[Released, ...] | None = None
+    released: tuple[MethodPreset, ...] | None = None
     """Baselines of the main table with their authors' encoders; None for all, on the profile's features."""
     inreach: InReaCh = InReaCh()
     """InReaCh with channels that so many images can have."""
     fun_ad: FunAD
     """FUN-AD, in our own profiles shorter and faster than published: its bank is smaller and made once an epoch, its
     rate is ten times as high."""
-    reverse_distillation: Released
+    reverse_distillation: MethodPreset
     """Reverse distillation, in our own profiles small and short on the profile's features."""
-    uniad: Released
+    uniad: MethodPreset
     """UniAD, in our own profiles small and short on the profile's features."""
-    efficient_ad: Released
+    efficient_ad: MethodPreset
     """EfficientAD-M, in our own profiles on small images, narrow and short."""
-    ad2: Released
+    ad2: MethodPreset
     """AD2, in our own profiles with the batches and length of `efficient_ad`."""
     several_categories: bool = True
     """Whether the dataset has more than one."""
     apart: bool = False
     """Whether every category is an experiment of its own (single-class), with a network of its own."""
-    self_made: bool = False
+    generated: bool = False
     """Whether the dataset is made by this software, so that no data root is needed."""
 
     def cells(self, experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -92,19 +92,19 @@ class Profile:
         )
 
     @property
-    def own(self) -> Released:
+    def own(self) -> MethodPreset:
         """The profile's encoder, and the network as its authors train it."""
-        return Released(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
+        return MethodPreset(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
 
     @property
-    def baselines(self) -> tuple[Released, ...]:
+    def baselines(self) -> tuple[MethodPreset, ...]:
         """Noise-robust baselines of the main table: with their authors' encoders, or on the profile's features."""
         if self.released is not None:
             return self.released
         detectors = (self.inreach, PatchCore(), SoftPatch(), self.fun_ad)
         return tuple(replace(self.own, detector=detector) for detector in detectors)
 
-    def cell(self, method: Released, ratio: float, *, seed: int = 0) -> Experiment:
+    def cell(self, method: MethodPreset, ratio: float, *, seed: int = 0) -> Experiment:
         """A cell of a study: a method with an encoder and an evaluation of its own."""
         of_profile = self.experiment(
             method.detector, ratio, seed=seed, evaluation=method.evaluation

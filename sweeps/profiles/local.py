@@ -8,15 +8,15 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
-from baselines.presets import Released
+from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
-from harness.detectors import PlainNetwork
+from harness.detectors import ReconstructionDetector
 from harness.detectors.meds import MeDS
-from harness.detectors.presets import Pair
+from harness.detectors.presets import NetworkPreset
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware
@@ -25,7 +25,7 @@ from harness.memory import MemoryEnsemble
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from sweeps.profiles.contract import Profile
 from sweeps.profiles.paper import LOCO, MVTEC_AD, REAL_IAD, VISA
 
@@ -53,8 +53,8 @@ _UNIAD = UniAD(
     network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
     training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
 )
-_FEATURES = Released(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
-_PIXELS = Released(
+_FEATURES = MethodPreset(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
+_PIXELS = MethodPreset(
     encoder=Encoder(image_size=96, pixels=True), detector=_STUDENT, evaluation=Evaluation()
 )
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
@@ -63,11 +63,11 @@ LAPTOP = Profile(
     name="laptop",
     dataset=Textures(),
     encoder=Encoder(),
-    plain=PlainNetwork(network=_SMALL, training=Training(steps=225)),
+    plain=ReconstructionDetector(network=_SMALL, training=TrainingConfig(steps=225)),
     meds=MeDS(
         network=replace(_SMALL, discard=0.5),
-        distillation=Training(steps=75),
-        finetuning=Training(steps=150),
+        distillation=TrainingConfig(steps=75),
+        finetuning=TrainingConfig(steps=150),
     ),
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
@@ -77,15 +77,15 @@ LAPTOP = Profile(
     uniad=replace(_FEATURES, detector=_UNIAD),
     efficient_ad=_PIXELS,
     ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
-    self_made=True,
+    generated=True,
 )
 
 _TINY = Dinomaly(width=16, depth=2, heads=2, ramp_steps=5)
 _TINY_INP = InpFormer(width=16, depth=2, heads=2, prototypes=3)
 _TINY_HVQ = Hvq(width=16, depth=1, heads=2, hidden=32, codes=16)
-_BRIEF = Training(steps=10)
+_BRIEF = TrainingConfig(steps=10)
 _SMOKE = Encoder(image_size=128)
-_SMOKE_FEATURES = Released(
+_SMOKE_FEATURES = MethodPreset(
     encoder=_SMOKE,
     detector=ReverseDistillation(
         network=ReverseStudent(bottleneck=1, stages=(1, 1)),
@@ -96,7 +96,7 @@ _SMOKE_FEATURES = Released(
 _SMOKE_STUDENT = replace(
     _STUDENT, teacher=replace(_TEACHER, steps=10), image_size=64, width=8, steps=10
 )
-_SMOKE_PIXELS = Released(
+_SMOKE_PIXELS = MethodPreset(
     encoder=replace(_SMOKE, pixels=True), detector=_SMOKE_STUDENT, evaluation=Evaluation()
 )
 
@@ -104,7 +104,7 @@ SMOKE = Profile(
     name="smoke",
     dataset=Textures(train=12, good=6, defective=10),
     encoder=_SMOKE,
-    plain=PlainNetwork(network=_TINY, training=Training(steps=20)),
+    plain=ReconstructionDetector(network=_TINY, training=TrainingConfig(steps=20)),
     meds=MeDS(
         network=replace(_TINY, discard=0.5),
         distillation=_BRIEF,
@@ -114,13 +114,13 @@ SMOKE = Profile(
     rhos=(0.1, 0.5, 1.0),
     meds_rhos=(0.5,),
     others=(
-        Pair(
-            plain=PlainNetwork(network=_TINY_INP, training=Training(steps=20)),
+        NetworkPreset(
+            plain=ReconstructionDetector(network=_TINY_INP, training=TrainingConfig(steps=20)),
             meds=MeDS(network=_TINY_INP, distillation=_BRIEF, finetuning=_BRIEF),
             encoder=_SMOKE,
         ),
-        Pair(
-            plain=PlainNetwork(network=_TINY_HVQ, training=Training(steps=20)),
+        NetworkPreset(
+            plain=ReconstructionDetector(network=_TINY_HVQ, training=TrainingConfig(steps=20)),
             meds=MeDS(
                 network=_TINY_HVQ,
                 memory=MemoryEnsemble(distance="euclidean"),
@@ -138,7 +138,7 @@ SMOKE = Profile(
     ),
     efficient_ad=_SMOKE_PIXELS,
     ad2=replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
-    self_made=True,
+    generated=True,
 )
 
 _LONG = replace(_SMALL, ramp_steps=1000)
@@ -147,11 +147,11 @@ MTD = Profile(
     name="mtd",
     dataset=MagneticTile(),
     encoder=Encoder(),
-    plain=PlainNetwork(network=_LONG, training=Training(steps=2000)),
+    plain=ReconstructionDetector(network=_LONG, training=TrainingConfig(steps=2000)),
     meds=MeDS(
         network=replace(_LONG, discard=0.5),
-        distillation=Training(steps=500),
-        finetuning=Training(steps=1500),
+        distillation=TrainingConfig(steps=500),
+        finetuning=TrainingConfig(steps=1500),
     ),
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
@@ -164,7 +164,7 @@ MTD = Profile(
     several_categories=False,
 )
 
-FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, self_made=False)
+FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, generated=False)
 """A user's own images with the lengths of a laptop."""
 
 PROFILES = {

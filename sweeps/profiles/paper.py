@@ -12,7 +12,7 @@ from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
 from harness.datasets.visa import VisA
 from harness.detectors import presets
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from sweeps.profiles.contract import Profile
 
 _DINOMALY = presets.dinomaly()
@@ -59,7 +59,7 @@ LOCO = replace(
     reverse_distillation=releases.reverse_distillation(images=training_images(MVTecLOCO())),
     uniad=releases.uniad(images=training_images(MVTecLOCO())),
 )
-_SINGLE = Training(steps=2500)
+_SINGLE = TrainingConfig(steps=2500)
 _OF_CATEGORY = training_images(RealIAD()) // len(RealIAD().expected)
 _SINGLE_RD = releases.reverse_distillation(images=_OF_CATEGORY)
 _SINGLE_UNIAD = releases.uniad(images=_OF_CATEGORY)
@@ -67,7 +67,7 @@ REAL_IAD = replace(
     MVTEC_AD,
     name="real_iad",
     dataset=RealIAD(),
-    plain=replace(_DINOMALY.plain, training=Training(steps=5000)),
+    plain=replace(_DINOMALY.plain, training=TrainingConfig(steps=5000)),
     meds=replace(
         _DINOMALY.meds,
         memory=replace(_DINOMALY.meds.memory, replacement=False),

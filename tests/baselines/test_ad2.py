@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.ad2 import AD2, Distrust
+from baselines.ad2 import AD2, NoiseAwareLoss
 from baselines.efficient_ad import EfficientAD
 from baselines.student_teacher.losses import (
     common_discrepancy,
@@ -97,7 +97,7 @@ def test_the_outlier_counts_a_tenth():
 @pytest.mark.parametrize("settings", [AD2(), AD2(pooled=True), AD2(distance="cosine")])
 def test_the_order_of_a_batch_does_not_matter(settings):
     squared, said, order = rand(5, 6, 5, 5), rand(5, 6, 5, 5, seed=1), torch.tensor([3, 0, 4, 2, 1])
-    objective = Distrust(settings)
+    objective = NoiseAwareLoss(settings)
     loss, other = objective.loss(squared, said), objective.loss(squared[order], said[order])
     torch.testing.assert_close(loss, other)
     assert order[objective.outlier(said[order])] == objective.outlier(said)
@@ -106,7 +106,7 @@ def test_the_order_of_a_batch_does_not_matter(settings):
 def test_losses_of_both_modules_are_added():
     squared, said = rand(5, 6, 5, 5), rand(5, 6, 5, 5, seed=1)
     both, nmfe, atdr = (
-        Distrust(settings).loss(squared, said)
+        NoiseAwareLoss(settings).loss(squared, said)
         for settings in (AD2(), AD2(atdr=False), AD2(nmfe=False))
     )
     torch.testing.assert_close(both, nmfe + atdr)
@@ -115,26 +115,26 @@ def test_losses_of_both_modules_are_added():
     )
     odd = outlier(said.flatten(1))
     torch.testing.assert_close(atdr, without_outlier(squared, odd, weight=0.1, hard=0.999))
-    assert Distrust(OFF).loss(squared, said) == hardest(squared, 0.999)
+    assert NoiseAwareLoss(OFF).loss(squared, said) == hardest(squared, 0.999)
 
 
 def test_means_over_places_do_not_see_a_shift():
     said = rand(1, 6, 5, 5).repeat(4, 1, 1, 1)
     said[1] = said[1].roll(2, dims=1)  # the same elsewhere
     said[2] += 0.01
-    assert Distrust(AD2()).outlier(said) == 1
-    assert Distrust(AD2(pooled=True)).outlier(said) == 2
+    assert NoiseAwareLoss(AD2()).outlier(said) == 1
+    assert NoiseAwareLoss(AD2(pooled=True)).outlier(said) == 2
 
 
 def test_images_count_the_same_for_the_autoencoder_unless_asked():
     said = rand(1, 6, 5, 5).repeat(4, 1, 1, 1)
     said[2] += 1
-    assert Distrust(AD2()).image_weights(said) is None
-    assert Distrust(AD2(scope="all", atdr=False)).image_weights(said) is None
-    weights = Distrust(AD2(scope="all")).image_weights(said)
+    assert NoiseAwareLoss(AD2()).image_weights(said) is None
+    assert NoiseAwareLoss(AD2(scope="all", atdr=False)).image_weights(said) is None
+    weights = NoiseAwareLoss(AD2(scope="all")).image_weights(said)
     assert weights.tolist() == pytest.approx([1, 1, 0.1, 1])
-    assert Distrust(AD2(scope="all", outlier_weight=1.0)).image_weights(said).eq(1).all()
-    assert Distrust(AD2(scope="all")).image_weights(said[:2]).eq(1).all()
+    assert NoiseAwareLoss(AD2(scope="all", outlier_weight=1.0)).image_weights(said).eq(1).all()
+    assert NoiseAwareLoss(AD2(scope="all")).image_weights(said[:2]).eq(1).all()
 
 
 def first(images, count):

@@ -13,7 +13,7 @@ from baselines.efficient_ad import EfficientAD
 from baselines.student_teacher.losses import hardest
 from baselines.student_teacher.networks import MARGIN, StudentTeacher, resized, restored
 from baselines.student_teacher.pixels import GRAY, jittered, read_foreign, read_pixels, split_off
-from harness.config.file_ref import named_file
+from harness.config.file_ref import file_ref
 from harness.errors import InputError
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
 from harness.features.pdn import PatchDescription, random_weights, standardised
@@ -238,7 +238,7 @@ def test_what_cannot_work_is_refused(small, tmp_path):
     with pytest.raises(InputError, match="pretrain-teacher --out"):
         EfficientAD().fit(images, seed=0, compute=InProcess())
     (tmp_path / "text.pt").write_text("not weights")
-    text = named_file(tmp_path / "text.pt")
+    text = file_ref(tmp_path / "text.pt")
     with pytest.raises(InputError, match="cannot be used as a teacher"):
         EfficientAD(teacher=text).fit(images, seed=0, compute=InProcess())
     with pytest.raises(InputError, match="has no images in it"):
@@ -252,6 +252,6 @@ def test_a_published_teacher_may_name_its_layers_otherwise(tmp_path):
     weights = random_weights(24, 16)
     renamed = {f"conv{i}": torch.from_numpy(value) for i, value in enumerate(weights.values())}
     torch.save(renamed, tmp_path / "teacher.pt")
-    found = EfficientAD(teacher=named_file(tmp_path / "teacher.pt")).teacher_weights()
+    found = EfficientAD(teacher=file_ref(tmp_path / "teacher.pt")).teacher_weights()
     for mine, theirs in zip(weights.values(), found.values(), strict=True):
         np.testing.assert_array_equal(mine, theirs)

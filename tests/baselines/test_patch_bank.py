@@ -12,9 +12,9 @@ from sklearn.neighbors import NearestNeighbors
 from baselines.inreach import InReaCh
 from baselines.patch_bank import coreset
 from baselines.patch_bank.banks import Bank, BankScorer, image_weight
-from baselines.patch_bank.coreset import distance_to_all, distance_to_starts, farthest_first, kept
+from baselines.patch_bank.coreset import distance_to_all, distance_to_starts, k_center_greedy, kept
 from baselines.patch_bank.nearest import nearest
-from baselines.patch_bank.pool import Pool
+from baselines.patch_bank.pool import PatchSource
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.errors import InputError
@@ -42,8 +42,8 @@ def greedy(rows, count, anchors):
 def test_exact_greedy_by_hand():
     """T1.3."""
     four, ten = points(0, 1, 2, 10), points(*range(10))
-    assert farthest_first(four, 3, distance_to_all(four)).tolist() == [3, 0, 2]
-    assert farthest_first(ten, 4, distance_to_all(ten)).tolist() == [0, 9, 4, 2]
+    assert k_center_greedy(four, 3, distance_to_all(four)).tolist() == [3, 0, 2]
+    assert k_center_greedy(ten, 4, distance_to_all(ten)).tolist() == [0, 9, 4, 2]
 
 
 @pytest.mark.parametrize("candidates", [1, 7, 50, 4096])
@@ -51,13 +51,13 @@ def test_picks_of_rounds_are_those_of_the_plain_search(monkeypatch, candidates):
     monkeypatch.setattr(coreset, "CANDIDATES", candidates)
     rows = RNG.standard_normal((700, 12)).astype(np.float32)
     anchors = distance_to_starts(rows, 10, np.random.default_rng(1))
-    assert farthest_first(rows, 120, anchors).tolist() == greedy(rows, 120, anchors)
+    assert k_center_greedy(rows, 120, anchors).tolist() == greedy(rows, 120, anchors)
 
 
 def test_constant_patches_give_as_many_picks_as_asked():
     """T1.5."""
     rows = np.ones((30, 4), dtype=np.float32)
-    picks = farthest_first(rows, 6, distance_to_starts(rows, 10, np.random.default_rng(0)))
+    picks = k_center_greedy(rows, 6, distance_to_starts(rows, 10, np.random.default_rng(0)))
     assert len(picks) == 6
     assert len(np.unique(rows[picks], axis=0)) == 1
 
@@ -65,7 +65,7 @@ def test_constant_patches_give_as_many_picks_as_asked():
 def test_a_larger_coreset_covers_better():
     """T1.5."""
     rows = RNG.standard_normal((300, 5)).astype(np.float32)
-    picks = farthest_first(rows, 40, distance_to_all(rows))
+    picks = k_center_greedy(rows, 40, distance_to_all(rows))
     radii = [nearest(rows, rows[picks[:count]])[0].max() for count in range(1, 41)]
     assert (np.diff(radii) <= 0).all()
 
@@ -112,7 +112,7 @@ def test_the_papers_weight_of_an_image():
 
 
 def test_patches_are_found_by_position_through_all_categories(small):
-    pool = Pool(small.train_images.categories)
+    pool = PatchSource(small.train_images.categories)
     (images, patches, channels) = pool.shape
     whole = pool.all().reshape(-1, channels)
     assert len(whole) == images * patches
@@ -136,11 +136,11 @@ def test_exact_greedy_never_makes_the_whole_matrix(monkeypatch):
     """T1.2: of 209 images of 784 patches it would be 107,395,154,944 bytes."""
     sizes, distances = [], coreset._distances
 
-    def watched(left, right):
+    def capture_outputs(left, right):
         sizes.append(len(left) * len(right))
         return distances(left, right)
 
-    monkeypatch.setattr(coreset, "_distances", watched)
+    monkeypatch.setattr(coreset, "_distances", capture_outputs)
     monkeypatch.setattr(coreset, "BLOCK", 64)
     rows = RNG.standard_normal((209, 3)).astype(np.float32)
     squares = ((rows[:, None].astype(float) - rows) ** 2).sum(axis=2)

@@ -6,7 +6,7 @@ import torch
 from baselines import presets
 from baselines.inreach import InReaCh
 from harness.features.encoder import encode
-from harness.networks import Batch, Inputs
+from harness.networks import Batch, FeatureShapes
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_released_networks_rebuild_the_published_features(preset, groups, rebuil
 
     assert timm.is_model_pretrained(preset().encoder.name)
     assert [group.shape[1:] for group in targets] == groups
-    inputs = Inputs(tuple(group.shape[-1] for group in targets), targets[0].shape[1], 15)
+    inputs = FeatureShapes(tuple(group.shape[-1] for group in targets), targets[0].shape[1], 15)
     with torch.device("meta"):
         network = released.detector.network.build(inputs)
         found = network(Batch(tuple(torch.empty(2, *group) for group in groups))).rebuilt

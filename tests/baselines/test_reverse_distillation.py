@@ -11,10 +11,10 @@ from baselines.reverse_distillation import Block, ReverseDistillation, ReverseSt
 from harness.anomaly_maps import anomaly_maps
 from harness.errors import InputError
 from harness.features.encoder import Encoder, encode
-from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.projections import image_distance
 from harness.runtime.compute import InProcess
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from harness.training.phases import DistillationLoss
 from tests.harness.networks.test_networks import WIDE_RESNET
 
@@ -28,7 +28,7 @@ def randn(*shape, seed=0):
 
 def build(settings, channels, side):
     torch.manual_seed(0)
-    return settings.build(Inputs(channels, side * side, 1))
+    return settings.build(FeatureShapes(channels, side * side, 1))
 
 
 def features(channels, side, images=2):
@@ -181,7 +181,7 @@ def test_a_memory_on_another_grid_does_not_teach_it():
 
 def test_the_detector_has_the_defaults_of_the_release():
     training = ReverseDistillation().training
-    assert training == Training(
+    assert training == TrainingConfig(
         steps=200 * (3629 // 16),
         batch_size=16,
         learning_rate=5e-3,

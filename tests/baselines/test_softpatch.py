@@ -13,10 +13,10 @@ from baselines.patch_bank.outliers import (
     mahalanobis_distances,
     nearest_distances,
 )
-from baselines.patch_bank.pool import Pool
+from baselines.patch_bank.pool import PatchSource
 from baselines.softpatch import SoftPatch, outliers, pick_usual
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.runtime.cache import Draft
+from harness.runtime.cache import EntryWriter
 from harness.runtime.compute import InProcess
 
 RNG = np.random.default_rng(5)
@@ -24,10 +24,10 @@ RNG = np.random.default_rng(5)
 
 def pool_of(rows_NPC, folder):
     """Patches in a store, half precision."""
-    draft = Draft(folder / "features")
+    draft = EntryWriter(folder / "features")
     draft.array("memory", rows_NPC.shape, np.float16)[:] = rows_NPC
     draft.publish()
-    return Pool((CategoryImages(CategoryFeatures(draft.target), np.arange(len(rows_NPC))),))
+    return PatchSource((CategoryImages(CategoryFeatures(draft.target), np.arange(len(rows_NPC))),))
 
 
 def ring(count):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from baselines.uniad import UniAD, UniADTransformer, neighbourhoods
-from harness.networks import Batch, Inputs
+from harness.networks import Batch, FeatureShapes
 from harness.networks.transformer import Layer
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 
 
 def randn(*shape, seed=0):
@@ -16,7 +16,7 @@ def randn(*shape, seed=0):
 def build(side=5, channels=(5, 12), **settings):
     torch.manual_seed(0)
     settings = {"width": 16, "depth": 2, "heads": 2, "hidden": 24, "window": 3, **settings}
-    return UniADTransformer(**settings).build(Inputs(channels, side * side, 1))
+    return UniADTransformer(**settings).build(FeatureShapes(channels, side * side, 1))
 
 
 def features(side=5, images=3):
@@ -126,7 +126,7 @@ def test_the_loss_is_the_mean_square_and_the_score_the_length_of_the_error():
 
 def test_the_detector_has_the_defaults_of_the_release():
     detector = UniAD()
-    assert detector.training == Training(
+    assert detector.training == TrainingConfig(
         steps=1000 * (3629 // 8),
         batch_size=8,
         learning_rate=1e-4,

@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from baselines.patchcore import PatchCore
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.datasets import GOOD, Dataset
 from harness.datasets.magnetic_tile import MagneticTile
@@ -94,8 +94,8 @@ def _row(task: Task, seconds: np.ndarray, scores_N: np.ndarray, gigabytes: float
 
 def _ours(task: Task, scratch: Path) -> dict[str, Any]:
     store = FeatureStore(scratch / "features")
-    with PeakMemory() as peak, session(), hire(2) as crew:
-        compute = OnRay(scratch, crew=crew)
+    with PeakMemory() as peak, session(), start_pool(2) as crew:
+        compute = RayCompute(scratch, crew=crew)
         list(compute.map(_start, range(2), label="starting"))
 
         def images(samples: pd.DataFrame) -> ImageSet:

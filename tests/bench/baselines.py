@@ -22,8 +22,8 @@ from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.detectors import Detector, MemoryDetector
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.runtime.cache import Draft
-from harness.runtime.compute import InProcess, one_thread
+from harness.runtime.cache import EntryWriter
+from harness.runtime.compute import InProcess, single_threaded
 from tests.bench.memory import NORMAL, real_features
 
 METHODS: dict[str, Detector | None] = {
@@ -41,7 +41,7 @@ def run() -> list[dict[str, Any]]:
     """Measure; return the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
         features_NPC = real_features(InProcess())
-        draft = Draft(Path(folder) / "features")
+        draft = EntryWriter(Path(folder) / "features")
         draft.array("memory", features_NPC.shape, np.float16)[:] = features_NPC
         draft.publish()
         rows = []
@@ -63,7 +63,7 @@ def _measure(
             ImageSet((CategoryImages(features, rows_N),))
             for rows_N in np.split(np.arange(images), [NORMAL])
         )
-        with one_thread():
+        with single_threaded():
             start = time.perf_counter()
             scorer = detector.fit(train, seed=0, compute=InProcess())
             middle = time.perf_counter()

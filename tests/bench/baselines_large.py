@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from baselines.patch_bank.banks import Bank
-from baselines.patch_bank.pool import Pool
+from baselines.patch_bank.pool import PatchSource
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.features import CategoryImages, ImageSet
 from tests.bench.support.large import IMAGES, PATCHES, PeakMemory, write_features
@@ -47,13 +47,13 @@ def run() -> list[dict[str, Any]]:
             IMAGES * PATCHES, size=int(SCORED * IMAGES * PATCHES)
         )
         for name, detector in METHODS.items():
-            with PeakMemory() as fitting, hire(2) as crew:
+            with PeakMemory() as fitting, start_pool(2) as crew:
                 start = time.perf_counter()
-                scorer = detector.fit(train, seed=0, compute=OnRay(Path(scratch), crew=crew))
+                scorer = detector.fit(train, seed=0, compute=RayCompute(Path(scratch), crew=crew))
                 seconds = {"fit, s": time.perf_counter() - start}
-            with PeakMemory() as scoring, hire(2) as crew:
-                bank = Bank(Pool(train.categories).at(drawn_K), np.ones(len(drawn_K)))
-                whole = replace(scorer, banks=(bank,), compute=OnRay(Path(scratch), crew=crew))
+            with PeakMemory() as scoring, start_pool(2) as crew:
+                bank = Bank(PatchSource(train.categories).at(drawn_K), np.ones(len(drawn_K)))
+                whole = replace(scorer, banks=(bank,), compute=RayCompute(Path(scratch), crew=crew))
                 start = time.perf_counter()
                 whole.score(test)
                 seconds["score 16 images, s"] = time.perf_counter() - start

@@ -21,8 +21,8 @@ from baselines.efficient_ad import EfficientAD
 from baselines.student_teacher.networks import restored
 from baselines.student_teacher.pixels import read_pixels
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.runtime.cache import Draft
-from harness.runtime.compute import InProcess, default_device, one_thread
+from harness.runtime.cache import EntryWriter
+from harness.runtime.compute import InProcess, default_device, single_threaded
 from tests.bench.support.timing import alternate
 
 STUDENT = EfficientAD(teacher="random", steps=1)
@@ -32,14 +32,14 @@ METHODS = {"EfficientAD-M": STUDENT, "AD2": AD2(student=replace(STUDENT, batch_s
 def run() -> list[dict[str, Any]]:
     """Measure; return the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        draft = Draft(Path(folder) / "features")
+        draft = EntryWriter(Path(folder) / "features")
         pixels = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3), dtype=np.uint8)
         draft.array("pixels", pixels.shape, np.uint8)[:] = pixels
         draft.publish()
         images = ImageSet((CategoryImages(CategoryFeatures(draft.target), np.arange(4)),))
         calls = {name: _scoring(detector, images) for name, detector in METHODS.items()}
     rounds = 100 if default_device().type == "cuda" else 5
-    with one_thread():
+    with single_threaded():
         seconds = alternate(calls, rounds=rounds)
     first = seconds["EfficientAD-M"]
     return [

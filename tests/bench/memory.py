@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from harness.cluster.actor_pool import Crew
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.actor_pool import ActorPool
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.datasets import GOOD, Dataset
 from harness.datasets.magnetic_tile import MagneticTile
@@ -42,7 +42,7 @@ from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
 from harness.memory.distance_tables import TableRequest, fill_tables
 from harness.memory.scores import ScoreRequest, fill_scores
-from harness.runtime.cache import Draft, open_array
+from harness.runtime.cache import EntryWriter, open_array
 from harness.runtime.compute import Compute
 from tests.bench.support.timing import INNER_SIZES, sustained_rate
 
@@ -129,7 +129,7 @@ class Pass:
 def one_pass(features_NPC: np.ndarray, cells: list[Cell], compute: Compute) -> Pass:
     """Compute the scores of all images against all memories, in a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        draft = Draft(Path(folder) / "features")
+        draft = EntryWriter(Path(folder) / "features")
         draft.array("memory", features_NPC.shape, np.float16)[:] = features_NPC
         draft.publish()
         features, whole = CategoryFeatures(draft.target), np.arange(len(features_NPC))
@@ -154,7 +154,7 @@ def study_grid() -> list[Cell]:
     return cells
 
 
-def peak_of(crew: Crew, actors: int) -> float:
+def peak_of(crew: ActorPool, actors: int) -> float:
     """Best product rate, FLOP/s, over inner sizes, of all actors together: what torch reaches where a pass runs."""
     return max(sum(crew.results(sustained_rate, [inner] * actors)) for inner in INNER_SIZES)
 
@@ -167,10 +167,10 @@ def run() -> list[dict[str, Any]]:
 
 def _measure(scratch: Path) -> list[dict[str, Any]]:
     with ready_crew(2) as crew:
-        features_NPC = real_features(OnRay(scratch, crew=crew))
+        features_NPC = real_features(RayCompute(scratch, crew=crew))
     memory, whole = MemoryEnsemble(ratio=RHO, size=BANKS), np.arange(IMAGES)
     fast = dataclasses.replace(memory, precision="fast")
-    measured = Measured(features_NPC, scratch)
+    measured = Measurement(features_NPC, scratch)
     scores: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):  # in turn, since the machine's speed changes under us
         scores["loop"] = measured.time(LOOP, lambda: loop(features_NPC, MEASURED_IMAGES, memory))
@@ -186,7 +186,7 @@ def _measure(scratch: Path) -> list[dict[str, Any]]:
     return rows + _measure_grid(measured)
 
 
-def _measure_grid(measured: Measured) -> list[dict[str, Any]]:
+def _measure_grid(measured: Measurement) -> list[dict[str, Any]]:
     """Rows of the study grid; the loop's time for it follows from that of one draw before one query image."""
     cells = study_grid()
     of_draw = measured.median(LOOP) / (IMAGES * RHO * IMAGES)
@@ -201,7 +201,7 @@ def _measure_grid(measured: Measured) -> list[dict[str, Any]]:
     return rows
 
 
-class Measured:
+class Measurement:
     """Times of everything, in the order of the rounds."""
 
     def __init__(self, features_NPC: np.ndarray, scratch: Path) -> None:
@@ -222,7 +222,7 @@ class Measured:
         """Time one pass on so many actors; return the scores against the first memory."""
         with ready_crew(actors) as crew:
             before = peak_of(crew, actors)
-            done = one_pass(self.features_NPC, cells, OnRay(self.scratch, crew=crew))
+            done = one_pass(self.features_NPC, cells, RayCompute(self.scratch, crew=crew))
             self.peaks[name].append((before + peak_of(crew, actors)) / 2)
         self.seconds[name].append(done.seconds)
         self.tables[name].append(done.table_seconds)
@@ -248,9 +248,9 @@ class Measured:
         return row
 
 
-def ready_crew(actors: int) -> Crew:
+def ready_crew(actors: int) -> ActorPool:
     """A crew whose actors have started and imported what they need."""
-    crew = hire(actors)
+    crew = start_pool(actors)
     list(
         crew.results(
             functools.partial(image_distances, np.ones((1, 1, 2))), [np.ones((1, 1, 2))] * 8

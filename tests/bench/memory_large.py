@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.memory import MemoryEnsemble
 from harness.memory import scores as memory_stage
@@ -39,7 +39,7 @@ class EnoughError(Exception):
 class FirstItems:
     """A compute that stops after some items and keeps their time."""
 
-    compute: OnRay
+    compute: RayCompute
     items: int
     seconds: float = 0
     images: int = 0
@@ -65,8 +65,8 @@ def run() -> list[dict[str, Any]]:
         features = write_features(Path(scratch), CHANNELS)
         for precision, (memory_stage.QUERIES, items) in MEASURED.items():
             request = ScoreRequest(features, np.arange(IMAGES), MemoryEnsemble(precision=precision))
-            with PeakMemory() as peak, hire(2) as crew, suppress(EnoughError):
-                first = FirstItems(OnRay(Path(scratch), crew=crew), items=items)
+            with PeakMemory() as peak, start_pool(2) as crew, suppress(EnoughError):
+                first = FirstItems(RayCompute(Path(scratch), crew=crew), items=items)
                 fill_scores([request], compute=first)
             operations = first.images * IMAGES * 2 * PATCHES**2 * CHANNELS
             rows.append(

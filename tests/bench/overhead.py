@@ -23,7 +23,7 @@ from harness.detectors import MemoryDetector
 from harness.experiment import Experiment, prepare, run_prepared
 from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
-from harness.runtime.compute import InProcess, one_thread
+from harness.runtime.compute import InProcess, single_threaded
 
 COUNT = 24
 
@@ -42,7 +42,7 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         data, cache, runs = (Path(folder) / name for name in ("data", "cache", "runs"))
         prepared = prepare(experiments, data=data, cache=cache, compute=InProcess())
-        with one_thread():
+        with single_threaded():
             work = 0.0
             for experiment in experiments:
                 work += run_prepared(

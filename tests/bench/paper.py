@@ -19,9 +19,9 @@ import torch
 from harness.distances import block_distances
 from harness.experiment.preparation import encode_dataset
 from harness.features.encoder import encode
-from harness.runtime.compute import InProcess, World, default_device, one_thread
+from harness.runtime.compute import DistributedContext, InProcess, default_device, single_threaded
 from harness.training import run_phase
-from harness.training.phases import NativeLoss, Phase
+from harness.training.phases import NetworkLoss, Phase
 from sweeps.profiles.contract import Profile
 from sweeps.profiles.local import SMOKE
 from sweeps.profiles.paper import MVTEC_AD, VISA
@@ -37,7 +37,7 @@ def run() -> list[dict[str, Any]]:
     """Measure; return the rows of the table."""
     encoder = replace(MVTEC_AD.encoder, weights="random")
     data, cache = Path("cache") / f"{SMOKE.dataset.name}-{SMOKE.name}", Path("cache")
-    with one_thread():
+    with single_threaded():
         prepared = encode_dataset(
             SMOKE.dataset, encoder, data=data, cache=cache, compute=InProcess()
         )
@@ -53,9 +53,11 @@ def run() -> list[dict[str, Any]]:
             network=MVTEC_AD.meds.network,
             images=prepared.images(prepared.samples),
             training=replace(MVTEC_AD.meds.finetuning, steps=STEPS),
-            objective=NativeLoss(),
+            objective=NetworkLoss(),
         )
-        run_phase(World(default_device(), lambda *_: ends.append(time.perf_counter())), phase)
+        run_phase(
+            DistributedContext(default_device(), lambda *_: ends.append(time.perf_counter())), phase
+        )
     steps = 1 / statistics.median(np.diff(ends[WARM_UP:]))
     rates = {"images/s encoded": images, "pairs of images/s": pairs, "steps/s": steps}
     device = default_device()

@@ -20,11 +20,11 @@ from harness.detectors.contract import NetworkScorer
 from harness.experiment.preparation import encode_dataset
 from harness.features.encoder import encode
 from harness.networks.inp_former import InpFormer
-from harness.runtime.compute import InProcess, World, default_device, one_thread
-from harness.training import Trained, build, patch_scores, run_phase, state_of
+from harness.runtime.compute import DistributedContext, InProcess, default_device, single_threaded
+from harness.training import TrainingResult, build, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
 from harness.training.loop import forward_precision
-from harness.training.phases import DistillationLoss, NativeLoss, Normal, Phase
+from harness.training.phases import DistillationLoss, NetworkLoss, Normal, Phase
 from sweeps.profiles.local import LAPTOP
 from tests.bench.support.timing import INNER_SIZES, sustained_rate
 
@@ -41,7 +41,7 @@ def run() -> list[dict[str, Any]]:
     train = prepared.samples[prepared.samples["split"] == "train"]
     images = prepared.images(train)
     files = [data / image for image in train["image"].iloc[: LAPTOP.meds.finetuning.batch_size]]
-    with one_thread():
+    with single_threaded():
         encoding = min(_seconds(lambda: encode(LAPTOP.encoder, files)) for _ in range(3))
         peak = max(map(sustained_rate, INNER_SIZES))
         small = LAPTOP.meds.network
@@ -72,7 +72,7 @@ def _rows(
             network=network,
             images=images,
             training=training,
-            objective=NativeLoss(),
+            objective=NetworkLoss(),
             selector=Normal(scores),
         ),
     }
@@ -92,13 +92,15 @@ def _rows(
 
 
 def _trained(network: torch.nn.Module) -> Any:
-    return Trained(state_of(network), np.zeros(0))
+    return TrainingResult(state_of(network), np.zeros(0))
 
 
 def _step_seconds(phase: Phase) -> float:
     """Median time of a step; the first ones, and those that a selection comes before, stand out of it."""
     ends: list[float] = []
-    run_phase(World(default_device(), lambda *_: ends.append(time.perf_counter())), phase)
+    run_phase(
+        DistributedContext(default_device(), lambda *_: ends.append(time.perf_counter())), phase
+    )
     return statistics.median(np.diff(ends[4:]))
 
 

@@ -16,14 +16,14 @@ from tests.support.memory_pass import Disturbed, score_requests
 def main(folder: Path) -> None:
     import ray
 
-    from harness.cluster.ray_compute import OnRay
+    from harness.cluster.ray_compute import RayCompute
 
     cluster, victim = start(head_cores=1)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
         assert len([node for node in ray.nodes() if node["Alive"]]) == 3
         lose_it = functools.partial(cluster.remove_node, victim, allow_graceful=False)
-        compute = Disturbed(OnRay(folder), [lose_it])
+        compute = Disturbed(RayCompute(folder), [lose_it])
         fill_scores(score_requests(folder), compute=compute)
         assert not compute.faults
     finally:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.cluster.ray_compute import OnRay, hire
+from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.features import CategoryFeatures
 from harness.memory.scores import ScoreRequest, fill_scores
 from tests.support.commands import as_a_user
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture
 def on_ray(ray_cluster, tmp_path):
-    return OnRay(tmp_path)
+    return RayCompute(tmp_path)
 
 
 def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(on_ray, tmp_path):
     requests = score_requests(tmp_path)
-    with hire(2) as crew:
+    with start_pool(2) as crew:
         (victim, *_) = set(crew.results(lambda _: os.getpid(), range(8)))
         compute = Disturbed(replace(on_ray, crew=crew), [lambda: os.kill(victim, signal.SIGKILL)])
         fill_scores(requests, compute=compute)
@@ -48,7 +48,7 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return item * item
 
-    with hire(3) as crew:
+    with start_pool(3) as crew:
         mapped = replace(on_ray, crew=crew).map(die_once, range(8), label="dying")
         assert list(mapped) == [i * i for i in range(8)]
     assert (tmp_path / "died").exists()

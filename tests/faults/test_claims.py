@@ -11,7 +11,7 @@ import pytest
 from harness.detectors import MemoryDetector
 from harness.experiment import Experiment
 from harness.tracking import Tracker
-from harness.tracking.leases import PATIENCE, claimed
+from harness.tracking.leases import PATIENCE, lease
 from harness.tracking.run_writer import ALIVE, LOCK
 from tests.support.dataset import ENCODER, SMALL
 
@@ -28,7 +28,7 @@ def tracker_in(folder: Path) -> Tracker:
 def claim(folder: Path, cache: str, **settings):
     of_run = {"name": cache, "parent": "parent", "data_digest": DATA, "environment": {}}
     lock = folder / cache / "claim.lock"
-    return claimed(tracker_in(folder), EXPERIMENT, lock=lock, **of_run, **settings)
+    return lease(tracker_in(folder), EXPERIMENT, lock=lock, **of_run, **settings)
 
 
 def attempts(folder: Path):
@@ -113,7 +113,7 @@ def test_the_claim_of_a_process_that_was_killed_here_is_free_at_once(database, s
 
 def test_a_claim_elsewhere_lives_while_its_sign_of_life_moves(database, monkeypatch):
     """As a process on another machine renews it: its lock cannot be seen from here."""
-    monkeypatch.setattr("harness.tracking.leases.PAUSE", 0.4)
+    monkeypatch.setattr("harness.tracking.leases.MAX_BACKOFF_S", 0.4)
     with claim(database, "elsewhere") as other:
         client = other.client
     client.set_tag(other.run_id, LOCK, "17 /on/another/machine/claim.lock")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.runtime.cache import Draft, making
+from harness.runtime.cache import EntryWriter, fill_missing
 from harness.runtime.checkpoints import Checkpoints
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
@@ -23,8 +23,8 @@ def test_an_array_that_the_disk_has_no_room_for_is_refused_before_it_is_written(
     folder = small_disk("1m")
 
     def write():
-        with making("numbers", [folder / "entry"]):
-            Draft(folder / "entry").array("numbers", (2**20,), np.float64)[:] = 1
+        with fill_missing("numbers", [folder / "entry"]):
+            EntryWriter(folder / "entry").array("numbers", (2**20,), np.float64)[:] = 1
 
     with pytest.raises(OSError, match=r"No space left on device: .*numbers\.npy"):
         write()

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
-from harness.cluster.ray_compute import OnRay
+from harness.cluster.ray_compute import RayCompute
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
 from tests.faults.processes import PATIENCE, find, titled
@@ -93,7 +93,7 @@ class Deadly:
     folder: Path
 
     def train(self, loop, job):
-        return OnRay(self.folder, workers=1).train(die_once, (loop, job, self.folder))
+        return RayCompute(self.folder, workers=1).train(die_once, (loop, job, self.folder))
 
 
 def die_once(world, given):

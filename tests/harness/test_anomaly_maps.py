@@ -6,7 +6,14 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
-from harness.anomaly_maps import DINOMALY, INREACH, PATCHCORE, MapRule, anomaly_maps, image_scores
+from harness.anomaly_maps import (
+    DINOMALY,
+    INREACH,
+    PATCHCORE,
+    MapSettings,
+    anomaly_maps,
+    image_scores,
+)
 from harness.errors import InputError
 
 
@@ -91,5 +98,5 @@ def test_image_scores_of_the_published_rules():
 def test_the_highest_window_is_that_of_average_pooling(height, width):
     maps = np.random.default_rng(0).random((3, height, width)).astype(np.float32)
     pooled = functional.avg_pool2d(torch.from_numpy(maps), min(16, height), stride=1)
-    found = MapRule(image="window").image_scores(np.zeros((3, 4)), maps)
+    found = MapSettings(image="window").image_scores(np.zeros((3, 4)), maps)
     np.testing.assert_allclose(found, pooled.amax(dim=(1, 2)).numpy(), rtol=1e-5)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster.options import Where
-from harness.cluster.resources import Sharing
+from harness.cluster.options import ClusterOptions
+from harness.cluster.resources import Resources
 from harness.errors import InputError, UsageError
 from tests.support.commands import ROOT, command, refused
 
@@ -26,12 +26,12 @@ from tests.support.commands import ROOT, command, refused
 )
 def test_shares_that_cannot_work_are_refused(wrong, text):
     with pytest.raises(UsageError, match=re.escape(text)):
-        Sharing(**wrong)
+        Resources(**wrong)
 
 
 def test_a_storage_that_is_no_folder_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(InputError, match="not/mounted is no folder on this machine"):
-        Where(storage="not/mounted")
+        ClusterOptions(storage="not/mounted")
 
 
 def test_an_address_that_nothing_here_can_open_is_refused_before_anything_runs(tmp_path):
@@ -40,10 +40,10 @@ def test_an_address_that_nothing_here_can_open_is_refused_before_anything_runs(t
 
 def test_with_an_address_runs_and_cache_are_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    where = Where(storage="file://remote")
+    where = ClusterOptions(storage="file://remote")
     assert where.url == (tmp_path / "remote").as_uri()
     assert (where.results, where.cached) == (Path("runs"), Path("cache"))
-    assert Where().url is None
+    assert ClusterOptions().url is None
 
 
 def test_a_storage_without_permission_is_refused(tmp_path):
@@ -51,15 +51,15 @@ def test_a_storage_without_permission_is_refused(tmp_path):
         pytest.skip("root may write everywhere")
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot be written"):
-        Where(storage=str(tmp_path))
+        ClusterOptions(storage=str(tmp_path))
 
 
 def test_runs_and_cache_are_in_the_storage_unless_they_are_absolute(tmp_path):
-    where = Where(storage=str(tmp_path))
+    where = ClusterOptions(storage=str(tmp_path))
     assert (where.results, where.cached) == (tmp_path / "runs", tmp_path / "cache")
     elsewhere = Path("/elsewhere/cache")
-    assert Where(storage=str(tmp_path), cache=elsewhere).cached == elsewhere
-    assert Where().results == Path("runs")
+    assert ClusterOptions(storage=str(tmp_path), cache=elsewhere).cached == elsewhere
+    assert ClusterOptions().results == Path("runs")
 
 
 def test_a_dry_run_looks_into_the_storage_and_counts_what_runs_at_once(tmp_path):
@@ -73,14 +73,14 @@ def test_a_dry_run_looks_into_the_storage_and_counts_what_runs_at_once(tmp_path)
 
 @pytest.mark.ray
 def test_at_most_so_many_experiments_run_at_once_and_no_gpu_is_no_gpu_to_share(ray_cluster):
-    from harness.cluster.session import seats
+    from harness.cluster.session import max_concurrent_trials
 
-    assert seats(Sharing())[0] == 4
-    assert seats(Sharing(max_concurrent=3))[0] == 3
-    assert seats(Sharing(max_concurrent=9))[0] == 4
-    assert seats(Sharing(max_concurrent=9, workers=2))[0] == 2
+    assert max_concurrent_trials(Resources())[0] == 4
+    assert max_concurrent_trials(Resources(max_concurrent=3))[0] == 3
+    assert max_concurrent_trials(Resources(max_concurrent=9))[0] == 4
+    assert max_concurrent_trials(Resources(max_concurrent=9, workers=2))[0] == 2
     with pytest.raises(InputError, match="this cluster has no GPU to share"):
-        seats(Sharing(gpus_per_trial=0.5))
+        max_concurrent_trials(Resources(gpus_per_trial=0.5))
 
 
 SHARED = """

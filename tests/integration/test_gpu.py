@@ -18,14 +18,14 @@ from baselines.patchcore import PatchCore
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD, UniADTransformer
-from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
 from harness.features.encoder import encode
 from harness.memory import MemoryEnsemble
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
 from harness.runtime.compute import InProcess, default_device
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from tests.support.dataset import ENCODER, NETWORK
 
 pytestmark = [
@@ -40,10 +40,12 @@ UNTRAINED = {
     "inreach": InReaCh(min_channel_length=1, std_factor=None),
 }
 TRAINED = {
-    "dinomaly": PlainNetwork(network=NETWORK, training=Training(steps=12)),
-    "hvq": PlainNetwork(network=Hvq(width=16, heads=2), training=Training(steps=12)),
-    "inp_former": PlainNetwork(
-        network=InpFormer(width=16, depth=2, heads=2), training=Training(steps=12)
+    "dinomaly": ReconstructionDetector(network=NETWORK, training=TrainingConfig(steps=12)),
+    "hvq": ReconstructionDetector(
+        network=Hvq(width=16, heads=2), training=TrainingConfig(steps=12)
+    ),
+    "inp_former": ReconstructionDetector(
+        network=InpFormer(width=16, depth=2, heads=2), training=TrainingConfig(steps=12)
     ),
     "uniad": UniAD(
         network=UniADTransformer(width=16, depth=2, heads=2, hidden=24),
@@ -53,7 +55,9 @@ TRAINED = {
         network=ReverseStudent(bottleneck=1, stages=(1, 1)),
         training=replace(ReverseDistillation().training, steps=12),
     ),
-    "meds": MeDS(network=NETWORK, distillation=Training(steps=12), finetuning=Training(steps=12)),
+    "meds": MeDS(
+        network=NETWORK, distillation=TrainingConfig(steps=12), finetuning=TrainingConfig(steps=12)
+    ),
     "fun_ad": FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),
 }
 

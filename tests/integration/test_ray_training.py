@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from harness.anomaly_maps import DINOMALY
-from harness.cluster.ray_compute import OnRay
+from harness.cluster.ray_compute import RayCompute
 from harness.cluster.tune import sweep
 from harness.detectors.contract import NetworkScorer
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
 from harness.training import build, patch_scores, run_phase
-from harness.training.optimizer import Training
-from harness.training.phases import NativeLoss, Normal, Phase
+from harness.training.optimizer import TrainingConfig
+from harness.training.phases import NetworkLoss, Normal, Phase
 from tests.support.dataset import NETWORK
 from tests.support.kill import DieOnce
 from tests.support.studies import study_of
@@ -31,8 +31,8 @@ def phase_of(images):
     return Phase(
         network=NETWORK,
         images=images,
-        training=Training(steps=10, batch_size=5),  # which two workers cannot share evenly
-        objective=NativeLoss(),
+        training=TrainingConfig(steps=10, batch_size=5),  # which two workers cannot share evenly
+        objective=NetworkLoss(),
         selector=Normal(reference),
     )
 
@@ -40,7 +40,7 @@ def phase_of(images):
 def test_ray_train_gives_the_same_bits_as_this_process(small, ray_cluster, tmp_path):
     phase = phase_of(small.train_images)
     here = InProcess().train(run_phase, phase)
-    there = OnRay(tmp_path).train(run_phase, phase)
+    there = RayCompute(tmp_path).train(run_phase, phase)
     assert same(here, there)
     np.testing.assert_array_equal(here.losses_T, there.losses_T)
     assert [step for step, _ in here.selections] == [step for step, _ in there.selections]

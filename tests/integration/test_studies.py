@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.anomaly_maps import DINOMALY
-from harness.cluster.resources import Sharing
-from harness.cluster.session import seats, slots
+from harness.cluster.resources import Resources
+from harness.cluster.session import max_concurrent_trials, worker_slots
 from harness.cluster.tune import TRIAL, sweep
 from harness.detectors import MemoryDetector
 from harness.detectors.meds import MeDS
@@ -18,13 +18,13 @@ from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.noise import Noise
 from harness.runtime.compute import InProcess
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from tests.support.dataset import NETWORK
 from tests.support.studies import study_of
 
 pytestmark = pytest.mark.ray
 
-SHORT = Training(steps=5, batch_size=4)
+SHORT = TrainingConfig(steps=5, batch_size=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +81,8 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3, 4])
 def test_experiments_and_their_workers_fit_into_the_cluster(ray_cluster, workers):
-    count, of_experiment = seats(Sharing(workers=workers))
-    _, of_worker = slots()
+    count, of_experiment = max_concurrent_trials(Resources(workers=workers))
+    _, of_worker = worker_slots()
     taken = TRIAL + of_experiment["num_cpus"] + workers * of_worker["num_cpus"]
     assert count * taken <= 4 < (count + 1) * max(1, workers)
 

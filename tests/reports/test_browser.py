@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.images import read_list
+from harness.images import read_image_list
 from harness.ranking.label_correction import Ranking
 from harness.ranking.page import render as render_ranking
 from reports.pages.document import Document, Table
@@ -158,4 +158,4 @@ def test_ticked_images_are_saved_as_a_list(tmp_path):
     before, after, count, broken, text = browse(render_ranking(ranking), script, tmp_path)
     assert (before, after, count, broken) == (True, False, "2", 0)
     (tmp_path / "remove.csv").write_text(text)
-    assert read_list(tmp_path / "remove.csv") == names[:2]
+    assert read_image_list(tmp_path / "remove.csv") == names[:2]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
-from reports.tables.cells import Number, Runs, to_html, to_latex, to_markdown
+from reports.tables.cells import NumberCell, Runs, to_html, to_latex, to_markdown
 from reports.tables.comparison import how_compared, interval, is_tie, summarise
 
 METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
@@ -89,10 +89,10 @@ def test_the_best_the_best_baseline_and_ties_are_marked(named):
     table = summarise(named)
     assert list(table["method"]) == ["MeDS", "PatchCore", "SoftPatch", "memory"]
     assert list(table["image AUROC, %"]) == [
-        Number("82.0 ± 2.0", best=True),
-        Number("71.0 ± 1.0"),
-        Number("81.0 ± 1.0", best_baseline=True, tie=True),
-        Number("81.0", tie=True),
+        NumberCell("82.0 ± 2.0", best=True),
+        NumberCell("71.0 ± 1.0"),
+        NumberCell("81.0 ± 1.0", best_baseline=True, tie=True),
+        NumberCell("81.0", tie=True),
     ]
     assert table["runs"].iloc[0] == Runs(("MeDS-0", "MeDS-1", "MeDS-2"))
 
@@ -118,7 +118,12 @@ def test_the_caption_says_what_was_drawn_and_what_cannot_be_claimed(named):
 
 def test_a_mark_is_the_same_in_every_format():
     cells = pd.DataFrame(
-        {"a_b": [Number("82.0 ± 2.0", best=True, best_baseline=True), Number("81.0", tie=True)]}
+        {
+            "a_b": [
+                NumberCell("82.0 ± 2.0", best=True, best_baseline=True),
+                NumberCell("81.0", tie=True),
+            ]
+        }
     )
     assert "**<ins>82.0 ± 2.0</ins>**" in to_markdown(cells)
     assert "| 81.0 ≈" in to_markdown(cells)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.errors import NoResultError
 from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
@@ -33,7 +33,7 @@ def runs(small, tmp_path_factory):
     """Folder of a store with the study rho: two finished experiments and one that failed."""
     folder = tmp_path_factory.mktemp("runs")
     detectors = [MemoryDetector(memory=MemoryEnsemble(ratio=ratio)) for ratio in (0.1, 1.0)]
-    detectors.append(PlainNetwork(network=NETWORK))
+    detectors.append(ReconstructionDetector(network=NETWORK))
     noisy = [small.experiment(detector, noise=Noise(ratio=0.25)) for detector in detectors]
     tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "rho", (folder / "artifacts").as_uri())
     digest = small.prepared.data_digest
@@ -46,7 +46,7 @@ def runs(small, tmp_path_factory):
             data_digest=digest,
             environment={"git": "f00"},
         )
-        if isinstance(experiment.detector, PlainNetwork):
+        if isinstance(experiment.detector, ReconstructionDetector):
             log.fail(REASON)
         else:
             log.finish(
@@ -160,7 +160,7 @@ def test_failed_experiments_are_listed_with_their_reasons(document):
 def test_a_study_whose_experiments_all_failed_has_a_page_that_says_why(runs, small, tmp_path):
     tracker = Tracker(default_uri(runs), "gain", (runs / "artifacts").as_uri())
     digest = small.prepared.data_digest
-    experiment = small.experiment(PlainNetwork(network=NETWORK), noise=Noise(ratio=0.3))
+    experiment = small.experiment(ReconstructionDetector(network=NETWORK), noise=Noise(ratio=0.3))
     parent = tracker.open_study("other", [experiment.key], digest)
     with pytest.raises(NoResultError, match="make sweep-gain PROFILE=other"):
         make(gain, tracker, "other")

@@ -1,7 +1,7 @@
 """Studies of the small dataset, as `harness.cluster.study` plans them."""
 
-from harness.cluster.resources import Sharing
-from harness.cluster.trial_runner import Plan
+from harness.cluster.resources import Resources
+from harness.cluster.trial_runner import TrialRunner
 from harness.experiment import names
 from harness.tracking import Tracker
 
@@ -9,7 +9,7 @@ from harness.tracking import Tracker
 def study_of(experiments, small, folder, **sharing):
     by_key = {experiment.key: experiment for experiment in experiments}
     tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
-    return Plan(
+    return TrialRunner(
         experiments=by_key,
         names=names(by_key),
         prepared=dict.fromkeys(by_key, small.prepared),
@@ -19,5 +19,5 @@ def study_of(experiments, small, folder, **sharing):
         tracker=tracker,
         parent=tracker.open_study("small", by_key, small.prepared.data_digest),
         environment={},
-        sharing=Sharing(**sharing),
+        sharing=Resources(**sharing),
     )

@@ -67,11 +67,11 @@ def test_the_cluster_of_machines_is_guarded_by_a_token_that_only_its_owner_reads
     for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
         guarded = "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=/shared/ray-token " in command
         assert guarded == (" start " in command)
-    (making,) = config["head_setup_commands"]
-    making = making.replace("/shared", str(tmp_path))
+    (fill_missing,) = config["head_setup_commands"]
+    fill_missing = fill_missing.replace("/shared", str(tmp_path))
     tokens = []
     for _ in range(2):
-        subprocess.run(["bash", "-c", making], check=True)
+        subprocess.run(["bash", "-c", fill_missing], check=True)
         tokens.append((tmp_path / "ray-token").read_text())
     assert re.fullmatch("[0-9a-f]{64}", tokens[0])
     assert tokens[0] == tokens[1]

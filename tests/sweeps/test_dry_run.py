@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cluster.options import Where
-from harness.config.file_ref import named_file
+from harness.cluster.options import ClusterOptions
+from harness.config.file_ref import file_ref
 from harness.config.settings import steps_of
-from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare
@@ -19,9 +19,9 @@ from harness.memory import MemoryEnsemble
 from harness.memory.distance_tables import TableRequest, _blocks
 from harness.noise import Noise
 from harness.runtime.compute import InProcess
-from harness.tracking.study_members import Scope
-from harness.training.optimizer import Training
-from sweeps.launch.choice import Choice
+from harness.tracking.study_members import StudyScope
+from harness.training.optimizer import TrainingConfig
+from sweeps.launch.choice import StudyFilter
 from sweeps.launch.dry_run import as_text, dry_run
 from sweeps.mvtec_ad import experiments as main_table
 from sweeps.profiles.local import LAPTOP, MTD, SMOKE
@@ -39,7 +39,7 @@ def study(small):
     detectors = [
         MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
         MemoryDetector(memory=MemoryEnsemble(ratio=0.1)),
-        PlainNetwork(network=NETWORK),
+        ReconstructionDetector(network=NETWORK),
     ]
     cells = [small.experiment(d, noise=Noise(ratio=r)) for d in detectors for r in (0.0, 0.3)]
     return {experiment.key: experiment for experiment in cells}
@@ -72,7 +72,7 @@ def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
 
 def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
     """By its steps: in all phases, and without those of a teacher that is made once."""
-    half, whole = (MeDS(network=NETWORK, distillation=Training(steps=s)) for s in (100, 200))
+    half, whole = (MeDS(network=NETWORK, distillation=TrainingConfig(steps=s)) for s in (100, 200))
     cells = {e.key: e for e in (small.experiment(half), small.experiment(whole))}
     places = {"data": small.data, "cache": tmp_path}
     found = forecast(cells, **places, finished=set(), rates={"MeDS": 0.5})
@@ -85,11 +85,11 @@ def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
 
 def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
     cells = rho_study(LAPTOP)
-    plain = Choice(method=("plain",)).pick(cells)
+    plain = StudyFilter(method=("plain",)).pick(cells)
     assert {e.detector.name for e in plain} == {"plain"}
-    assert Choice(limit=3).pick(cells) == cells[:3]
-    assert Choice(seed=(0,)).pick(cells) == cells
-    seeded = Choice(seed=(1, 2)).pick(cells)
+    assert StudyFilter(limit=3).pick(cells) == cells[:3]
+    assert StudyFilter(seed=(0,)).pick(cells) == cells
+    seeded = StudyFilter(seed=(1, 2)).pick(cells)
     assert {(e.detector.name, e.seed) for e in seeded} == {
         ("memory", 0),
         *itertools.product(("meds", "plain"), (1, 2)),
@@ -99,40 +99,40 @@ def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
     with pytest.raises(
         UsageError, match=r"no experiment of method gan\. There: memory, meds, plain"
     ):
-        Choice(method=("gan",)).pick(cells)
+        StudyFilter(method=("gan",)).pick(cells)
     with pytest.raises(UsageError, match="With these options the study has no experiment"):
-        Choice().pick(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
+        StudyFilter().pick(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
     with pytest.raises(UsageError, match="from 1 on, got 0"):
-        Choice(limit=0).pick(cells)
+        StudyFilter(limit=0).pick(cells)
 
 
 def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them(tmp_path):
     file = tmp_path / "mine.pt"
     file.write_bytes(b"weights")
-    chosen = Choice(teacher=str(file), penalty="photographs").narrow(LOCO)
+    chosen = StudyFilter(teacher=str(file), penalty="photographs").narrow(LOCO)
     students = [chosen.efficient_ad.detector, chosen.ad2.detector.student]
     for student, before in zip(
         students, [LOCO.efficient_ad.detector, LOCO.ad2.detector.student], strict=True
     ):
-        assert student == replace(before, teacher=named_file(file), penalty="photographs")
-    assert Choice().narrow(LOCO) == LOCO
+        assert student == replace(before, teacher=file_ref(file), penalty="photographs")
+    assert StudyFilter().narrow(LOCO) == LOCO
 
 
 def test_files_are_named_on_the_command_line(tmp_path):
     file = tmp_path / "given"
     file.write_text("content")
-    noise = Choice(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
-    assert noise == Noise(protocol="list", listed=named_file(file), seed=3)
+    noise = StudyFilter(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
+    assert noise == Noise(protocol="list", listed=file_ref(file), seed=3)
     for option in (
         {"weights": (f"{LOCO.encoder.name}=gone",)},
         {"teacher": "gone"},
         {"protocol": "list:gone"},
     ):
         with pytest.raises(InputError, match="gone does not exist"):
-            Choice(**option).narrow(LOCO)
+            StudyFilter(**option).narrow(LOCO)
     for protocol in ("list", "meds:gone"):
         with pytest.raises(InputError, match="--protocol list:FILE"):
-            Choice(protocol=protocol).narrow(LOCO)
+            StudyFilter(protocol=protocol).narrow(LOCO)
 
 
 def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
@@ -140,20 +140,20 @@ def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
     file = tmp_path / "dinov2.pth"
     file.write_bytes(b"weights")
     name, before = MVTEC_AD.encoder.name, main_table(MVTEC_AD)
-    after = main_table(Choice(weights=(f"{name}={file}",)).narrow(MVTEC_AD))
+    after = main_table(StudyFilter(weights=(f"{name}={file}",)).narrow(MVTEC_AD))
     assert {e.encoder.name for e in before} > {name}
     for one, other in zip(before, after, strict=True):
-        given = named_file(file) if one.encoder.name == name else one.encoder.weights
+        given = file_ref(file) if one.encoder.name == name else one.encoder.weights
         assert other == replace(one, encoder=replace(one.encoder, weights=given))
     with pytest.raises(UsageError, match=rf"'resnet18' is none\. There: .*{name}"):
-        Choice(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
+        StudyFilter(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
 
 
 def test_axes_and_categories_narrow_the_profile():
     from harness.datasets.mvtec_ad import MVTecAD
 
     several = replace(LAPTOP, dataset=MVTecAD())
-    narrow = Choice(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").narrow(
+    narrow = StudyFilter(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").narrow(
         several
     )
     assert narrow.dataset == MVTecAD(categories=("bottle",))
@@ -161,20 +161,20 @@ def test_axes_and_categories_narrow_the_profile():
     assert (narrow.noise_ratios, narrow.rhos, narrow.meds_rhos) == ((0.2,), (0.5,), (0.5,))
     assert narrow.noise.protocol == "imiad"
     with pytest.raises(InputError, match="categories of magnetic_tile cannot be chosen"):
-        Choice(category=("blowhole",)).narrow(MTD)
+        StudyFilter(category=("blowhole",)).narrow(MTD)
 
 
 def test_what_leaves_cells_out_is_part_of_a_study_and_what_changes_all_is_a_variant(tmp_path):
     for option in ("noise", "rho", "method", "seed"):
-        assert Choice(**{option: (0,)}).scope == Scope(whole=False)
-    assert Choice(limit=1).scope == Choice(noise_seed=10).scope == Scope(whole=False)
-    assert Choice().scope == Scope()
+        assert StudyFilter(**{option: (0,)}).scope == StudyScope(whole=False)
+    assert StudyFilter(limit=1).scope == StudyFilter(noise_seed=10).scope == StudyScope(whole=False)
+    assert StudyFilter().scope == StudyScope()
     file = tmp_path / "list.csv"
     file.write_text("filename\na.png\n")
-    digest = named_file(file).digest
-    assert Choice(protocol="softpatch").scope == Scope(variant="protocol softpatch")
-    listed = Choice(protocol=f"list:{file}", weights=(f"net={file}",), limit=1).scope
-    assert listed == Scope(
+    digest = file_ref(file).digest
+    assert StudyFilter(protocol="softpatch").scope == StudyScope(variant="protocol softpatch")
+    listed = StudyFilter(protocol=f"list:{file}", weights=(f"net={file}",), limit=1).scope
+    assert listed == StudyScope(
         whole=False, variant=f"protocol list, list {digest}, weights net={digest}"
     )
 
@@ -192,7 +192,7 @@ def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
     """Where nothing is but the drawn images of the smoke profile."""
-    return Where(storage=str(tmp_path_factory.mktemp("empty")))
+    return ClusterOptions(storage=str(tmp_path_factory.mktemp("empty")))
 
 
 @pytest.mark.parametrize("study", STUDIES)

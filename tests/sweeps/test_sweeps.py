@@ -9,7 +9,7 @@ import pytest
 import reports
 import sweeps
 from harness.config.discovery import modules_of
-from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from reports.ablation import ROWS
@@ -124,7 +124,7 @@ def test_the_ablation_changes_stages_and_nothing_else():
                 criterion="distilled",
             )
             assert back == LAPTOP.meds
-        elif isinstance(detector, PlainNetwork):
+        elif isinstance(detector, ReconstructionDetector):
             assert detector.training == LAPTOP.plain.training
         else:
             assert detector == MemoryDetector(memory=LAPTOP.meds.memory)

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from harness.features import CategoryFeatures
-from harness.runtime.cache import Draft
+from harness.runtime.cache import EntryWriter
 
 IMAGES, PATCHES = 3000, 784
 
@@ -45,7 +45,7 @@ class PeakMemory:
 
 def write_features(folder: Path, channels: int) -> CategoryFeatures:
     """Random unit vectors as a category of the feature store."""
-    draft = Draft(folder / "features")
+    draft = EntryWriter(folder / "features")
     memory_NPC = draft.array("memory", (IMAGES, PATCHES, channels), np.float16)
     rng = np.random.default_rng(0)
     for i in range(IMAGES):

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from harness.config.file_ref import named_file
-from harness.config.serialization import from_record, to_record
+from harness.config.file_ref import file_ref
+from harness.config.serialization import from_dict, to_dict
 from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.features.encoder import Encoder
@@ -24,12 +24,12 @@ def file(tmp_path):
 
 
 def listed(file):
-    return Noise(protocol="list", listed=named_file(file))
+    return Noise(protocol="list", listed=file_ref(file))
 
 
 def keys(small, file):
     """Keys of an experiment that names the file as a list, and of one whose encoder has its weights there."""
-    encoder = Encoder(weights=named_file(file))
+    encoder = Encoder(weights=file_ref(file))
     return small.experiment(MemoryDetector(), noise=listed(file)).key, small.experiment(
         MemoryDetector(), encoder=encoder
     ).key
@@ -62,6 +62,6 @@ def test_a_file_that_changed_meanwhile_is_refused(file):
 def test_a_named_file_travels(file, small):
     experiment = small.experiment(MemoryDetector(), noise=listed(file))
     assert pickle.loads(pickle.dumps(experiment)).key == experiment.key
-    again = from_record(json.loads(json.dumps(to_record(experiment))))
+    again = from_dict(json.loads(json.dumps(to_dict(experiment))))
     assert again.key == experiment.key
     assert again.noise.listed.checked() == file

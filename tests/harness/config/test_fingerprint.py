@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.config.fingerprint import added, identity
+from harness.config.fingerprint import added_field, canonical_repr
 from sweeps.profiles import PROFILES
 
 
@@ -17,35 +17,35 @@ class Before:
 @dataclass(frozen=True)
 class Now:
     share: float = 0.1
-    starts: int = added(10)
+    starts: int = added_field(10)
 
 
 def named(value, name):
-    return identity(value).replace(type(value).__qualname__, name)
+    return canonical_repr(value).replace(type(value).__qualname__, name)
 
 
 def test_an_added_setting_counts_when_it_is_used_and_not_before():
     assert named(Now(), "Sampler") == named(Before(), "Sampler")
-    assert identity((Now(),)) == "(Now(share=0.1),)"
-    assert identity(Now(starts=5)) == "Now(share=0.1, starts=5)"
-    assert identity(Now(share=0.2)) != identity(Now())
+    assert canonical_repr((Now(),)) == "(Now(share=0.1),)"
+    assert canonical_repr(Now(starts=5)) == "Now(share=0.1, starts=5)"
+    assert canonical_repr(Now(share=0.2)) != canonical_repr(Now())
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_the_text_of_a_profile_says_all_that_is_not_added(profile):
-    """Without what was added (to `Training`) the text is the `repr`; every other setting that is changed shows."""
+    """The text is the `repr`, except for added settings (see `TrainingConfig`); every other changed setting shows."""
     for value in (profile.dataset, profile.meds, profile.plain, profile.noise):
-        assert identity(value) == repr(value).replace(", betas=(0.9, 0.999)", "").replace(
+        assert canonical_repr(value) == repr(value).replace(", betas=(0.9, 0.999)", "").replace(
             ", listed=None", ""
         )
     for field in dataclasses.fields(profile.meds.memory):
         if field.name in ("size", "seed"):
             changed = dataclasses.replace(profile.meds.memory, **{field.name: 7})
-            assert identity(changed) != identity(profile.meds.memory)
+            assert canonical_repr(changed) != canonical_repr(profile.meds.memory)
 
 
 def test_keys_of_published_results_stay():
-    """A change here makes every user's finished experiments unfinished: mark new settings with `added` instead."""
+    """A change here makes finished experiments of all users unfinished: mark new settings with `added_field`."""
     laptop = PROFILES["laptop"]
     assert laptop.experiment(laptop.meds, 0.2, seed=1).key == "b0681b52e501e66a82410b25"
     assert laptop.experiment(laptop.plain, 0.0).key == "3a2c050407f9ac8b6bbd3b25"

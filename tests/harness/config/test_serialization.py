@@ -9,7 +9,7 @@ import pytest
 import sweeps
 from harness.config.discovery import modules_of
 from harness.config.moved import MOVED
-from harness.config.serialization import from_record, to_record
+from harness.config.serialization import from_dict, to_dict
 from harness.errors import InputError
 from sweeps.profiles import PROFILES
 
@@ -22,7 +22,7 @@ OLD_EXPORT = Path(__file__).parents[2] / "data" / "export-87b34bb"
 def test_experiments_come_back_as_they_were(study, profile):
     module = __import__(f"sweeps.{study}", fromlist=["experiments"])
     for experiment in module.experiments(profile):
-        again = from_record(json.loads(json.dumps(to_record(experiment))))
+        again = from_dict(json.loads(json.dumps(to_dict(experiment))))
         assert again == experiment
         assert again.key == experiment.key
 
@@ -41,18 +41,18 @@ def test_experiments_come_back_as_they_were(study, profile):
 )
 def test_what_this_version_does_not_have_is_named(record, text):
     with pytest.raises(InputError, match=text):
-        from_record(record)
+        from_dict(record)
 
 
 def test_settings_that_came_later_have_their_defaults():
-    assert from_record({"class": "harness.noise.Noise", "ratio": 0.2}).protocol == "meds"
+    assert from_dict({"class": "harness.noise.Noise", "ratio": 0.2}).protocol == "meds"
 
 
 def test_experiments_of_an_export_of_the_flat_layout_have_their_keys():
     records = json.loads((OLD_EXPORT / "experiments.json").read_text())
     assert len(records) == 10
     for key, record in records.items():
-        assert from_record(record).key == key
+        assert from_dict(record).key == key
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

@@ -8,7 +8,7 @@ from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
-from harness.datasets.validation import count_images, inspect, inspect_or_refuse
+from harness.datasets.validation import count_images, validate, validate_or_raise
 from harness.datasets.visa import VisA
 from harness.errors import InputError
 from harness.images import ImageIndex
@@ -40,19 +40,19 @@ def kinds(inspection):
 
 def refused(root, index, dataset=None):
     with pytest.raises(InputError) as caught:
-        inspect_or_refuse(dataset or MVTecAD(), root, index)
+        validate_or_raise(dataset or MVTecAD(), root, index)
     return str(caught.value)
 
 
 @pytest.mark.parametrize(("dataset", "tree"), TREES, ids=lambda x: getattr(x, "__name__", ""))
 def test_a_sound_tree_has_no_fatal_finding(dataset, tree, tmp_path, index):
-    inspection = inspect(dataset, tree(tmp_path / "root"), index)
+    inspection = validate(dataset, tree(tmp_path / "root"), index)
     assert inspection.fatal == []
     assert inspection.samples["digest"].str.len().eq(64).all()
 
 
 def test_counts_that_differ_from_the_published_ones_are_a_warning_that_lists_them(root, index):
-    inspection = inspect(MVTecAD(), root, index)
+    inspection = validate(MVTecAD(), root, index)
     texts = [f.text for f in inspection.findings if f.kind.startswith("counts differ")]
     assert texts[0].startswith(
         "Category 'bottle' has 2 training, 1 normal test and 1 defective test images; 209, 20"
@@ -88,7 +88,7 @@ def test_all_unreadable_files_are_found_at_once(root, index, content):
     ]
     for name in broken:
         (root / name).write_bytes(content)
-    (finding,) = inspect(MVTecAD(), root, index).fatal
+    (finding,) = validate(MVTecAD(), root, index).fatal
     assert sorted(finding.files) == sorted(broken)
     text = refused(root, index)
     assert sum(str(root / name) in text for name in broken) == 3
@@ -118,7 +118,7 @@ def test_a_mask_of_another_size_is_named(root, index):
 
 def test_empty_and_grey_masks_are_warnings(tmp_path, index):
     root = trees.magnetic_tile(tmp_path / "root")
-    inspection = inspect(MagneticTile(), root, index)
+    inspection = validate(MagneticTile(), root, index)
     by_kind = {finding.kind: finding for finding in inspection.findings}
     assert by_kind["empty masks"].files == ("MT_Uneven/Imgs/exp1_num_7.png",)
     assert by_kind["masks that are not binary"].files == ("MT_Crack/Imgs/exp1_num_7.png",)
@@ -126,7 +126,7 @@ def test_empty_and_grey_masks_are_warnings(tmp_path, index):
 
 
 def test_the_real_magnetic_tiles_pass_with_their_known_oddities(magnetic_tile, index):
-    inspection = inspect(MagneticTile(), magnetic_tile, index)
+    inspection = validate(MagneticTile(), magnetic_tile, index)
     by_kind = {finding.kind: finding for finding in inspection.findings}
     assert not inspection.fatal
     assert {path.split("/")[-1] for path in by_kind["empty masks"].files} == {
@@ -142,22 +142,22 @@ def test_the_real_magnetic_tiles_pass_with_their_known_oddities(magnetic_tile, i
 def test_equal_images_in_training_and_test_are_found(root, index):
     image = root / "cable" / "train" / "good" / "000.png"
     (root / "cable" / "test" / "good" / "007.png").write_bytes(image.read_bytes())
-    (finding,) = [f for f in inspect(MVTecAD(), root, index).findings if "both" in f.kind]
+    (finding,) = [f for f in validate(MVTecAD(), root, index).findings if "both" in f.kind]
     assert set(finding.files) == {"cable/train/good/000.png", "cable/test/good/007.png"}
     assert not finding.fatal
 
 
 def test_files_that_nobody_reads_are_listed(root, index):
     trees.write(root / "cable" / "test" / "stray.png")
-    (finding,) = [f for f in inspect(MVTecAD(), root, index).findings if f.kind == "extra files"]
+    (finding,) = [f for f in validate(MVTecAD(), root, index).findings if f.kind == "extra files"]
     assert finding.files == ("cable/test/stray.png",)
 
 
 def test_a_file_that_changed_is_read_again_and_changes_the_digest(root, index):
-    before = inspect(MVTecAD(), root, index)
-    again = inspect(MVTecAD(), root, index)
+    before = validate(MVTecAD(), root, index)
+    again = validate(MVTecAD(), root, index)
     trees.write(root / "cable" / "test" / "good" / "000.png", value=77, size=(9, 9))
-    after = inspect(MVTecAD(), root, index)
+    after = validate(MVTecAD(), root, index)
     assert before.digest == again.digest != after.digest
     changed = before.samples["digest"] != after.samples["digest"]
     assert list(before.samples.loc[changed, "image"]) == ["cable/test/good/000.png"]
@@ -166,13 +166,13 @@ def test_a_file_that_changed_is_read_again_and_changes_the_digest(root, index):
 def test_files_are_read_once(root, index, monkeypatch):
     from harness import images
 
-    first = inspect(MVTecAD(), root, index)
+    first = validate(MVTecAD(), root, index)
     monkeypatch.setattr(images, "_examine", lambda path: pytest.fail("this must not be read again"))
-    assert inspect(MVTecAD(), root, index).digest == first.digest
+    assert validate(MVTecAD(), root, index).digest == first.digest
 
 
 def test_a_damaged_memory_is_rebuilt(root, index):
-    first = inspect(MVTecAD(), root, index)
+    first = validate(MVTecAD(), root, index)
     whole = index.file.read_text()
     for damaged in (
         whole[:50],
@@ -181,5 +181,5 @@ def test_a_damaged_memory_is_rebuilt(root, index):
         '{"a.png": ["1-2", "f00", 8, 6]}',
     ):
         index.file.write_text(damaged)
-        assert inspect(MVTecAD(), root, index).digest == first.digest
+        assert validate(MVTecAD(), root, index).digest == first.digest
         assert index.file.read_text() == whole

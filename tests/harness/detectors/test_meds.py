@@ -16,11 +16,11 @@ from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
 from harness.runtime.compute import InProcess
 from harness.selection import robust_max
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from harness.training.phases import ProgressiveSelection
 from tests.support.dataset import NETWORK
 
-SHORT = Training(steps=6, batch_size=4)
+SHORT = TrainingConfig(steps=6, batch_size=4)
 FULL = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
 
 
@@ -78,7 +78,7 @@ def test_every_discrepancy_teaches(images, discrepancy):
 
 
 EUCLIDEAN = MemoryEnsemble(distance="euclidean")
-ADAMW = Training(
+ADAMW = TrainingConfig(
     steps=6,
     batch_size=4,
     learning_rate=1e-4,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from harness.errors import InputError
-from harness.evaluation.theorem import CELLS, Gap, gap, histogram, patch_auroc
+from harness.evaluation.theorem import CELLS, ScoreGap, gap, histogram, patch_auroc
 
 
 def pair_by_pair(normal_QM, anomalous_AM, draws):
@@ -61,7 +61,7 @@ def test_the_best_number_of_draws_is_where_omega_peaks():
 def test_the_gap_equals_a_hand_value():
     """m = 2 of the distances 1, 2, 4 gives 15/9 (specification), of 3, 3, 3 gives 3."""
     measured = gap(np.array([[4.0, 1.0, 2.0]]), np.array([[3.0, 3.0, 3.0]]), 2)
-    assert isinstance(measured, Gap)
+    assert isinstance(measured, ScoreGap)
     assert measured.total == pytest.approx(3 - 15 / 9)
 
 

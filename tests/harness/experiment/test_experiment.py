@@ -19,29 +19,29 @@ from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD, UniADTransformer
 from harness.anomaly_maps import DINOMALY
 from harness.datasets.magnetic_tile import MagneticTile
-from harness.detectors import MemoryDetector, PlainNetwork
+from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment, names, run, run_prepared
-from harness.features.patch_features import WithClass
+from harness.features.patch_features import WithClassToken
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.metrics import image_auroc
 from harness.networks.inp_former import InpFormer
 from harness.noise import Noise
 from harness.runtime.compute import InProcess
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from tests.support.dataset import ENCODER, NETWORK, SMALL
 
-SHORT = Training(steps=4, batch_size=4)
+SHORT = TrainingConfig(steps=4, batch_size=4)
 STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
 QUERIES = UniADTransformer(width=16, depth=1, heads=2, hidden=24)
 SMALL_AD = EfficientAD(teacher="random", image_size=64, width=16, steps=2, batch_size=3)
 DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
-    PlainNetwork(network=NETWORK, training=SHORT),
+    ReconstructionDetector(network=NETWORK, training=SHORT),
     MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
     PatchCore(),
     SoftPatch(scope="all"),
@@ -207,7 +207,7 @@ def test_keys_are_equal_for_equal_experiments_alone(small):
 
 
 def test_a_cosine_memory_refuses_features_that_are_not_of_unit_length(small):
-    encoder = replace(small.experiment(DETECTORS[0]).encoder, memory=WithClass())
+    encoder = replace(small.experiment(DETECTORS[0]).encoder, memory=WithClassToken())
     with pytest.raises(InputError, match="WithClass does not make"):
         small.experiment(DETECTORS[0], encoder=encoder)
     euclidean = MemoryDetector(memory=MemoryEnsemble(distance="euclidean"))

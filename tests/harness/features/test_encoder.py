@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from harness.config.file_ref import named_file
+from harness.config.file_ref import file_ref
 from harness.errors import InputError
 from harness.features import backbone as encoder_model
 from harness.features.backbone import load_model, resample
@@ -118,7 +118,7 @@ def test_the_digest_follows_settings_and_weights_and_not_where_they_lie(tmp_path
     file = tmp_path / "weights.pth"
     torch.save(load_model(Encoder()).state_dict(), file)
     digest = Encoder().digest()
-    assert Encoder(weights=named_file(file)).digest() == digest
+    assert Encoder(weights=file_ref(file)).digest() == digest
     assert Encoder(image_size=128).digest() != digest
     assert Encoder(weights="random").digest() != digest
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_loaded_says_what_can(tmp_path):
         load_model(Encoder(weights="missing.pth"))
     torch.save({"a": torch.ones(2)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="does not hold the weights of EfficientNet"):
-        load_model(Encoder(weights=named_file(tmp_path / "other.pth")))
+        load_model(Encoder(weights=file_ref(tmp_path / "other.pth")))
     with pytest.raises(InputError, match=r"crop_size must lie in 1..image_size=256, got 300"):
         Encoder(crop_size=300)
 
@@ -215,7 +215,7 @@ def test_weights_in_the_format_of_dinov2_are_understood(tmp_path):
     theirs["cls_token"] = own["cls_token"] - of_class
     file = tmp_path / "dinov2.pth"
     torch.save(theirs, file)
-    loaded = load_model(replace(PAPER, weights=named_file(file), image_size=518, crop_size=None))
+    loaded = load_model(replace(PAPER, weights=file_ref(file), image_size=518, crop_size=None))
     load_model.cache_clear()
     for key, value in loaded.state_dict().items():
         torch.testing.assert_close(value, own[key])

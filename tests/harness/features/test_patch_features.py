@@ -9,7 +9,12 @@ from torch.nn import functional
 
 from harness.errors import InputError
 from harness.features.encoder import Encoder, encode
-from harness.features.patch_features import Fused, Levels, LocallyAware, WithClass
+from harness.features.patch_features import (
+    ConcatenatedLayers,
+    LayerOutputs,
+    LocallyAware,
+    WithClassToken,
+)
 
 LITE = ("blocks.2", "blocks.4")
 TINY_VIT = {"name": "test_vit2", "weights": "random", "image_size": 80, "groups": ((1, 2), (3, 4))}
@@ -36,7 +41,7 @@ def unfolded(maps, level_dimensions, dimensions):
 def closed_form(maps, level_dimensions, dimensions):
     names = tuple(map(str, range(len(maps))))
     ours = LocallyAware(modules=names, level_dimensions=level_dimensions, dimensions=dimensions)
-    levels = Levels((), torch.empty(0), None, dict(zip(names, maps, strict=True)))
+    levels = LayerOutputs((), torch.empty(0), None, dict(zip(names, maps, strict=True)))
     return ours.of(levels)
 
 
@@ -113,7 +118,7 @@ def test_modules_of_the_shipped_encoder_can_be_named(photograph):
 
 
 def test_fused_features_are_the_groups_side_by_side(photograph):
-    encoded = encode(Encoder(**TINY_VIT, memory=Fused()), [photograph])
+    encoded = encode(Encoder(**TINY_VIT, memory=ConcatenatedLayers()), [photograph])
     units = [
         group / np.linalg.norm(group.astype(float), axis=-1)[..., None] for group in encoded.targets
     ]
@@ -123,7 +128,11 @@ def test_fused_features_are_the_groups_side_by_side(photograph):
 
 def test_features_with_class_are_token_and_patch_as_they_are(photograph):
     own = encode(Encoder(**TINY_VIT), [photograph]).memory_NPC[0].astype(float)
-    both = encode(Encoder(**TINY_VIT, memory=WithClass()), [photograph]).memory_NPC[0].astype(float)
+    both = (
+        encode(Encoder(**TINY_VIT, memory=WithClassToken()), [photograph])
+        .memory_NPC[0]
+        .astype(float)
+    )
     token_PC, patch_PC = np.split(both, 2, axis=1)
     np.testing.assert_array_equal(token_PC, np.broadcast_to(token_PC[0], token_PC.shape))
     lengths_P1 = np.linalg.norm(patch_PC, axis=1, keepdims=True)
@@ -132,14 +141,14 @@ def test_features_with_class_are_token_and_patch_as_they_are(photograph):
 
 
 def test_without_a_class_token_the_mean_patch_stands_for_it(photograph):
-    both_NPC = encode(Encoder(image_size=128, memory=WithClass()), [photograph]).memory_NPC
+    both_NPC = encode(Encoder(image_size=128, memory=WithClassToken()), [photograph]).memory_NPC
     mean_PC, patch_PC = np.split(both_NPC[0].astype(float), 2, axis=1)
     np.testing.assert_allclose(mean_PC[3], patch_PC.mean(axis=0), atol=2e-3)
 
 
 def test_a_register_is_not_taken_for_a_class_token(photograph):
     registers_only = {**TINY_VIT, "name": "vit_pwee_patch16_reg1_gap_256"}
-    both_NPC = encode(Encoder(**registers_only, memory=WithClass()), [photograph]).memory_NPC
+    both_NPC = encode(Encoder(**registers_only, memory=WithClassToken()), [photograph]).memory_NPC
     mean_PC, patch_PC = np.split(both_NPC[0].astype(float), 2, axis=1)
     np.testing.assert_allclose(mean_PC[3], patch_PC.mean(axis=0), atol=2e-3)
 

@@ -11,12 +11,12 @@ from skimage import data
 from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from harness.cli.pretrain_teacher import PretrainTeacher
-from harness.config.file_ref import named_file
+from harness.config.file_ref import file_ref
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare, run_prepared
 from harness.features.encoder import Encoder, encode
 from harness.features.patch_features import LocallyAware
-from harness.features.pdn import PatchDescription, described_by, standardised
+from harness.features.pdn import PatchDescription, apply_pdn, standardised
 from harness.features.teacher import Distillation, Teacher, run_distillation
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
@@ -73,7 +73,7 @@ def test_a_teacher_comes_to_say_what_the_encoder_says(folder):
 
 def test_any_encoder_can_teach_whatever_its_grid(folder):
     weights = InProcess().train(run_distillation, job(folder, encoder=TRANSFORMER, steps=1))
-    network = described_by(weights)
+    network = apply_pdn(weights)
     assert network.channels == 64
     assert network(torch.zeros(1, 3, SIZE, SIZE)).shape == (1, 64, 8, 8)
 
@@ -112,7 +112,7 @@ def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
         (file,) = prepared.teachers.values()
         seen.append(file.stat().st_mtime_ns)
         taught = prepared.taught(experiment.detector)
-        assert described_by(getattr(taught, "student", taught).teacher_weights()).channels == 8
+        assert apply_pdn(getattr(taught, "student", taught).teacher_weights()).channels == 8
         result = run_prepared(experiment, prepared, data=small.data, compute=InProcess())
         assert result.milliseconds > 0
     assert seen[0] == seen[1]
@@ -135,8 +135,8 @@ def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path, c
     )
     assert made.run() == 0
     assert "after 2 steps. Use it with --teacher " in capsys.readouterr().out
-    weights = EfficientAD(teacher=named_file(tmp_path / "small.pt")).teacher_weights()
-    assert [described_by(weights).channels, len(weights)] == [12, 12]
+    weights = EfficientAD(teacher=file_ref(tmp_path / "small.pt")).teacher_weights()
+    assert [apply_pdn(weights).channels, len(weights)] == [12, 12]
     assert len(list((tmp_path / "cache" / "teachers").glob("*.checkpoint"))) == 1
     assert made.run() == 0
     assert "already made" in capsys.readouterr().out

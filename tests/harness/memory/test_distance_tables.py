@@ -8,7 +8,7 @@ from harness.errors import InputError
 from harness.features import CategoryFeatures
 from harness.memory import distance_tables
 from harness.memory.distance_tables import BLOCK, DistanceTable, TableRequest, fill_tables
-from harness.runtime.cache import Draft
+from harness.runtime.cache import EntryWriter
 from harness.runtime.compute import InProcess
 from tests.harness.distances.test_distances import unit
 
@@ -16,7 +16,7 @@ IMAGES = 2 * BLOCK + 7
 
 
 def category(folder, features_NPC):
-    draft = Draft(folder)
+    draft = EntryWriter(folder)
     draft.array("memory", features_NPC.shape, np.float16)[:] = features_NPC
     draft.publish()
     return CategoryFeatures(folder)

@@ -12,7 +12,7 @@ from harness.distances import image_distances
 from harness.errors import InputError
 from harness.memory import MemoryEnsemble, bootstrap_scores, expected_scores
 from harness.memory.banks import draw_banks, minimum_weights
-from harness.memory.ensemble import Query
+from harness.memory.ensemble import QueryDistances
 
 
 @pytest.mark.parametrize("replacement", [True, False])
@@ -124,7 +124,7 @@ def test_finite_ensembles_equal_a_minimum_per_bank(images, size, seed, replaceme
 def test_an_image_that_is_in_every_bank_is_scored_against_all_others(size):
     distances = np.random.default_rng(0).random((4, 3))
     memory = MemoryEnsemble(ratio=1, size=size, replacement=False, exclude_self=True)
-    (scores,) = Query(distances, own=1).scores(np.ones(3, dtype=bool), [memory])
+    (scores,) = QueryDistances(distances, own=1).scores(np.ones(3, dtype=bool), [memory])
     np.testing.assert_array_equal(scores, distances[:, [0, 2]].min(axis=1))
     banks = draw_banks(3, draws=3, size=5, replacement=False)
     assert (np.sort(banks, axis=1) == [0, 1, 2]).all()

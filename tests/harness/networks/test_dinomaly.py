@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.dinomaly import Dinomaly, LinearAttention
 
 
@@ -17,7 +17,7 @@ def features(*channels, images=3, patches=9, dtype=torch.float32):
 def build(channels, **settings):
     torch.manual_seed(0)
     settings = {"width": 16, "depth": 4, "heads": 2, **settings}
-    return Dinomaly(**settings).build(Inputs(channels, 9, 1))
+    return Dinomaly(**settings).build(FeatureShapes(channels, 9, 1))
 
 
 def test_prefix_tokens_take_part_and_are_dropped():

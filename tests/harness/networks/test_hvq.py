@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.networks import Batch, Inputs
+from harness.networks import Batch, FeatureShapes
 from harness.networks.hvq import Hvq
 from harness.networks.vector_quantizer import Codebooks
 
@@ -92,7 +92,7 @@ def test_a_batch_of_a_category_decays_as_often_as_it_has_images():
 def build(**settings):
     torch.manual_seed(0)
     settings = {"width": 16, "depth": 2, "heads": 2, "hidden": 24, "codes": 8, **settings}
-    network = Hvq(**settings).build(Inputs((5, 12), 9, 2))
+    network = Hvq(**settings).build(FeatureShapes((5, 12), 9, 2))
     given = Batch((randn(3, 9, 5), randn(3, 9, 12)), None, CATEGORIES)
     network(given)
     return network, given

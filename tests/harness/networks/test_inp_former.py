@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.inp_former import Extractor, GuidedBlock, InpFormer, coherence
 
 
@@ -15,7 +15,7 @@ def randn(*shape, dtype=torch.float32, seed=0):
 def build(channels=(16, 16), **settings):
     torch.manual_seed(0)
     settings = {"width": 16, "depth": 4, "heads": 2, "prototypes": 3, **settings}
-    return InpFormer(**settings).build(Inputs(channels, 9, 1))
+    return InpFormer(**settings).build(FeatureShapes(channels, 9, 1))
 
 
 def test_prototypes_keep_the_order_of_their_queries():

@@ -7,7 +7,7 @@ import torch
 from baselines.reverse_distillation import ReverseStudent
 from baselines.uniad import UniADTransformer
 from harness.errors import InputError
-from harness.networks import Batch, Inputs, Reconstruction
+from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
@@ -19,7 +19,7 @@ SMALL = {
     "uniad": UniADTransformer(width=16, depth=2, heads=2, hidden=24),
     "reverse_distillation": ReverseStudent(bottleneck=2, stages=(1, 2)),
 }
-WIDE_RESNET = Inputs((256 * 16, 512 * 4, 1024), 256, 1)
+WIDE_RESNET = FeatureShapes((256 * 16, 512 * 4, 1024), 256, 1)
 every_network = pytest.mark.parametrize("settings", SMALL.values(), ids=SMALL)
 
 
@@ -33,7 +33,7 @@ def batch(*channels, images=4, patches=9, dtype=torch.float32):
 
 def build(settings, channels):
     torch.manual_seed(0)
-    network = settings.build(Inputs(channels, 9, 2))
+    network = settings.build(FeatureShapes(channels, 9, 2))
     network(batch(*channels))  # what a network learns of its first images is there from here on
     return network
 
@@ -41,14 +41,14 @@ def build(settings, channels):
 @pytest.mark.parametrize(
     ("settings", "inputs", "millions"),
     [
-        (Dinomaly(), Inputs((768, 768), 784, 1), 61.43),
-        (Dinomaly(width=384, heads=6), Inputs((384, 384), 784, 1), 15.38),
-        (Dinomaly(width=1024, heads=16), Inputs((1024, 1024), 784, 1), 109.16),
-        (InpFormer(), Inputs((768, 768), 784, 1), 68.52),
-        (InpFormer(width=384, heads=6), Inputs((384, 384), 784, 1), 17.15),
-        (InpFormer(width=1024, heads=16), Inputs((1024, 1024), 784, 1), 121.8),
-        (Hvq(), Inputs((24, 32, 56, 160), 196, 15), 17.94),
-        (UniADTransformer(), Inputs((24, 32, 56, 160), 196, 15), 7.72),
+        (Dinomaly(), FeatureShapes((768, 768), 784, 1), 61.43),
+        (Dinomaly(width=384, heads=6), FeatureShapes((384, 384), 784, 1), 15.38),
+        (Dinomaly(width=1024, heads=16), FeatureShapes((1024, 1024), 784, 1), 109.16),
+        (InpFormer(), FeatureShapes((768, 768), 784, 1), 68.52),
+        (InpFormer(width=384, heads=6), FeatureShapes((384, 384), 784, 1), 17.15),
+        (InpFormer(width=1024, heads=16), FeatureShapes((1024, 1024), 784, 1), 121.8),
+        (Hvq(), FeatureShapes((24, 32, 56, 160), 196, 15), 17.94),
+        (UniADTransformer(), FeatureShapes((24, 32, 56, 160), 196, 15), 7.72),
         # 92.2 with a convolution of 4096 to 2048 channels, and its norm, that the release never uses
         (ReverseStudent(scales=(4, 2, 1)), WIDE_RESNET, 92.20 - 8.39),
     ],
@@ -157,19 +157,19 @@ def test_an_untrained_network_scores_about_one(kind):
         (lambda: Dinomaly(discard=1.0), "discard"),
         (lambda: InpFormer(prototypes=0), "prototypes"),
         (lambda: Hvq(decay=1.0), "decay"),
-        (lambda: SMALL["hvq"].build(Inputs((4,), 8, 1)), "square grid"),
-        (lambda: SMALL["uniad"].build(Inputs((4,), 8, 1)), "square grid"),
-        (lambda: SMALL["reverse_distillation"].build(Inputs((4,), 12, 1)), "square grid"),
+        (lambda: SMALL["hvq"].build(FeatureShapes((4,), 8, 1)), "square grid"),
+        (lambda: SMALL["uniad"].build(FeatureShapes((4,), 8, 1)), "square grid"),
+        (lambda: SMALL["reverse_distillation"].build(FeatureShapes((4,), 12, 1)), "square grid"),
         (lambda: UniADTransformer(width=10, heads=3), "heads must divide width"),
         (lambda: UniADTransformer(window=4), "window must be odd"),
         (lambda: UniADTransformer(jitter=-1.0), "jitter"),
-        (lambda: SMALL["uniad"].build(Inputs((4,), 1, 1)), "one patch an image"),
+        (lambda: SMALL["uniad"].build(FeatureShapes((4,), 1, 1)), "one patch an image"),
         (lambda: ReverseStudent(stages=()), "bottleneck and stages"),
         (lambda: build(ReverseStudent(stages=(2,)), (4, 4)), "a stage for each"),
         (lambda: build(ReverseStudent(scales=(1,)), (4, 4)), "a scale for each"),
         (lambda: build(ReverseStudent(scales=(4, 1)), (16, 4)), "once or twice the next"),
         (lambda: build(ReverseStudent(scales=(2, 1)), (6, 4)), 'finer="folded"'),
-        (lambda: ReverseStudent().build(Inputs((4,), 4, 1)), "at least 3 patches a side"),
+        (lambda: ReverseStudent().build(FeatureShapes((4,), 4, 1)), "at least 3 patches a side"),
         (lambda: build(SMALL["hvq"], (4,))(batch(4)._replace(category_B=None)), "category"),
     ],
 )

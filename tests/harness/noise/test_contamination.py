@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config.file_ref import named_file
+from harness.config.file_ref import file_ref
 from harness.errors import InputError
 from harness.noise import Noise, contaminate
 from harness.noise.contamination import PROTOCOLS
@@ -223,7 +223,7 @@ def test_a_list_is_the_whole_training_set(tmp_path):
     file.write_text(
         "filename,clsname\na/train/good/001.png,a\na/train/good/003.png,a\na/test/bad/002.png,a\n"
     )
-    split = contaminate(samples, Noise(protocol="list", listed=named_file(file)))
+    split = contaminate(samples, Noise(protocol="list", listed=file_ref(file)))
     assert split.train["image"].tolist() == [
         "a/test/bad/002.png",
         "a/train/good/001.png",
@@ -246,7 +246,7 @@ def test_lists_that_do_not_fit_are_refused(tmp_path, content, text):
     file = tmp_path / "train.csv"
     file.write_text(content)
     with pytest.raises(InputError, match=text):
-        contaminate(table({"a": (5, 2, 4)}), Noise(protocol="list", listed=named_file(file)))
+        contaminate(table({"a": (5, 2, 4)}), Noise(protocol="list", listed=file_ref(file)))
 
 
 def test_anomalies_that_a_dataset_trains_on_by_itself_count_as_injected():

@@ -15,18 +15,18 @@ from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.evaluation.label_ranking import AUPRC, DEPTH
 from harness.experiment import run_prepared
-from harness.images import read_list
+from harness.images import read_image_list
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
 from harness.ranking.label_correction import Ranking, clean, find_images, quality, rank
 from harness.ranking.page import render
 from harness.runtime.compute import InProcess
 from harness.selection import robust_max
-from harness.training.optimizer import Training
+from harness.training.optimizer import TrainingConfig
 from tests.support.commands import command
 from tests.support.dataset import ENCODER, NETWORK
 
-SHORT = Training(steps=30, batch_size=8)
+SHORT = TrainingConfig(steps=30, batch_size=8)
 DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
 
 
@@ -103,7 +103,7 @@ def test_a_cleaned_folder_has_all_other_images_and_nothing_is_lost(folder, tmp_p
     names = find_images(folder)
     saved = tmp_path / "remove.csv"
     saved.write_text(f'image\n"{names[0]}"\n"{names[3]}"\n')
-    left = clean(folder, read_list(saved), tmp_path / "clean", copy=copy)
+    left = clean(folder, read_image_list(saved), tmp_path / "clean", copy=copy)
     assert left == len(names) - 2
     assert find_images(tmp_path / "clean") == [n for n in names if n not in (names[0], names[3])]
     assert find_images(folder) == names
@@ -124,7 +124,7 @@ def test_what_cannot_be_done_is_said(folder, tmp_path):
         clean(folder, names[:1], tmp_path)
     (tmp_path / "list.csv").write_text("file\na.png\n")
     with pytest.raises(InputError, match="column 'image'"):
-        read_list(tmp_path / "list.csv")
+        read_image_list(tmp_path / "list.csv")
     few = Ranking(folder, tuple(names), np.zeros(len(names)), np.zeros((len(names), 2, 2)))
     with pytest.raises(InputError, match="not an image of"):
         quality(few, ["z.png"])
@@ -162,7 +162,7 @@ def test_without_injected_images_there_is_no_ranking_to_measure(small):
 def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
     """With a mark before the first byte and Windows' ends of lines."""
     (tmp_path / "list.csv").write_bytes("\ufeffimage,note\r\nbrück/1.png,a\r\n".encode())
-    assert read_list(tmp_path / "list.csv") == ["brück/1.png"]
+    assert read_image_list(tmp_path / "list.csv") == ["brück/1.png"]
 
 
 def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeypatch):

@@ -6,22 +6,29 @@ import time
 import numpy as np
 import pytest
 
-from harness.runtime.cache import Draft, alone, is_whole, making, open_array, read_rows
+from harness.runtime.cache import (
+    EntryWriter,
+    file_lock,
+    fill_missing,
+    is_complete,
+    open_array,
+    read_rows,
+)
 
 
 def make(target, value=1.0):
-    draft = Draft(target)
+    draft = EntryWriter(target)
     draft.array("numbers", (100, 3), np.float32)[:] = value
     draft.publish()
 
 
 def test_an_entry_is_there_only_when_it_is_published(tmp_path):
     target = tmp_path / "entry"
-    draft = Draft(target)
+    draft = EntryWriter(target)
     draft.array("numbers", (2,), np.float32)[:] = 7
-    assert not is_whole(target)
+    assert not is_complete(target)
     draft.publish()
-    assert is_whole(target)
+    assert is_complete(target)
     np.testing.assert_array_equal(open_array(target / "numbers.npy"), [7, 7])
     assert list(tmp_path.iterdir()) == [target]
 
@@ -50,7 +57,7 @@ def test_a_damaged_entry_is_removed_with_a_warning(damage, tmp_path):
     make(target)
     damage(target / "numbers.npy")
     with pytest.warns(UserWarning, match="entry is damaged and is computed again"):
-        assert not is_whole(target)
+        assert not is_complete(target)
     assert not target.exists()
 
 
@@ -60,14 +67,14 @@ def test_an_entry_made_anew_is_read_anew(tmp_path):
     assert open_array(target / "numbers.npy")[0, 0] == 1
     flip(target / "numbers.npy")
     with pytest.warns(UserWarning, match="damaged"):
-        assert not is_whole(target)
+        assert not is_complete(target)
     make(target, 2)
     assert open_array(target / "numbers.npy")[0, 0] == 2
 
 
 def test_the_second_of_two_equal_writers_gives_way(tmp_path):
     target = tmp_path / "entry"
-    late = Draft(target)
+    late = EntryWriter(target)
     late.array("numbers", (1,), np.float32)[:] = 2
     late.folder = late.folder.rename(tmp_path / "late")  # as another process would have it
     make(target, 1)
@@ -80,14 +87,14 @@ def test_what_a_dead_process_left_is_cleared_away(tmp_path):
     target = tmp_path / "entry"
     (tmp_path / "entry.12345").mkdir()
     (tmp_path / "entry.12345" / "numbers.npy").write_bytes(b"half of it")
-    with making("numbers", [target]) as missing:
+    with fill_missing("numbers", [target]) as missing:
         assert missing == [target]
         make(target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["entry", "numbers.lock"]
 
 
 def _make_slowly(target, log):
-    with making("numbers", [target, target.with_name("other")]) as missing:
+    with fill_missing("numbers", [target, target.with_name("other")]) as missing:
         for entry in missing:
             with log.open("a") as file:
                 file.write(f"{entry.name}\n")
@@ -118,8 +125,8 @@ def test_rows_are_read_as_they_are_mapped(tmp_path):
 
 def test_a_draft_that_fails_leaves_no_files(tmp_path):
     def fail(target):
-        with making("numbers", [target]):
-            Draft(target).array("numbers", (100, 3), np.float32)
+        with fill_missing("numbers", [target]):
+            EntryWriter(target).array("numbers", (100, 3), np.float32)
             raise ArithmeticError("in the middle")
 
     with pytest.raises(ArithmeticError):
@@ -128,7 +135,7 @@ def test_a_draft_that_fails_leaves_no_files(tmp_path):
 
 
 def _add_one(file):
-    with alone(file.with_suffix(".lock"), "counts"):
+    with file_lock(file.with_suffix(".lock"), "counts"):
         count = int(file.read_text())
         time.sleep(0.2)
         file.write_text(str(count + 1))

@@ -17,8 +17,12 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "baselines").mkdir()
     (tmp_path / "harness" / "noise.py").write_text("RATIO = 0\n")
     (tmp_path / ".gitignore").write_text("__pycache__/\n")
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "first"]):
+    canonical_repr = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        [*canonical_repr, "commit", "-q", "-m", "first"],
+    ):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     return tmp_path
 

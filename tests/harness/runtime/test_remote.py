@@ -13,14 +13,14 @@ from harness.errors import InputError
 from harness.experiment import run
 from harness.features import CategoryFeatures
 from harness.memory import MemoryEnsemble
-from harness.runtime.cache import Draft, is_whole, making, open_array
+from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_array
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
-from harness.runtime.remote import absolute, mirror, mirror_of
-from harness.tracking.connection import artifacts_at
+from harness.runtime.remote import absolute, mirror, remote_of
+from harness.tracking.connection import check_artifact_store
 from harness.training import run_phase
-from harness.training.optimizer import Training
-from harness.training.phases import NativeLoss, Phase
+from harness.training.optimizer import TrainingConfig
+from harness.training.phases import NetworkLoss, Phase
 from tests.harness.runtime.test_cache import no_manifest
 from tests.support.dataset import NETWORK
 
@@ -45,13 +45,13 @@ def caches(tmp_path, url):
 def make(cache, value):
     """Make the entry where it is missing; return its bytes and whether it was made."""
     target = cache / "features" / "entry"
-    with making("numbers", [target]) as missing:
+    with fill_missing("numbers", [target]) as missing:
         for entry in missing:
-            draft = Draft(entry)
+            draft = EntryWriter(entry)
             draft.array("numbers", (100, 3), np.float32)[:] = value
             draft.array("others", (2,), np.int64)[:] = value
             draft.publish()
-    assert is_whole(target)
+    assert is_complete(target)
     assert not list(target.parent.glob("entry.*"))
     content = {file.name: file.read_bytes() for file in target.glob("*.npy")}
     return content, bool(missing)
@@ -74,9 +74,9 @@ def test_a_mirror_gets_what_a_cache_had_before_and_the_manifest_last(tmp_path, u
     content, _ = make(here, 1)
     mirror(here, url)
     saved = []
-    save = type(mirror_of(here / "x")).save
+    save = type(remote_of(here / "x")).save
     monkeypatch.setattr(
-        "harness.runtime.remote.Mirror.save",
+        "harness.runtime.remote.RemoteStore.save",
         lambda self, file: (saved.append(file.name), save(self, file)),
     )
     assert make(here, 2) == (content, False)
@@ -143,8 +143,8 @@ def test_checkpoints_go_on_in_another_cache_and_are_cleared_everywhere(caches, s
     """The other cache has the same features in another folder."""
     here, there = caches
     images = small.train_images
-    settings = {"network": NETWORK, "training": Training(steps=4, batch_size=4)}
-    phase = Phase(**settings, images=images, objective=NativeLoss())
+    settings = {"network": NETWORK, "training": TrainingConfig(steps=4, batch_size=4)}
+    phase = Phase(**settings, images=images, objective=NetworkLoss())
     undisturbed = InProcess().train(run_phase, phase)
 
     def stop(name, step, *_):
@@ -239,20 +239,20 @@ def test_a_mirror_that_cannot_be_written_is_said_and_loses_nothing(tmp_path):
     (tmp_path / "remote").write_text("a file")
     cache = tmp_path / "cache"
     mirror(cache, (tmp_path / "remote").as_uri())
-    draft = Draft(cache / "features" / "entry")
+    draft = EntryWriter(cache / "features" / "entry")
     draft.array("numbers", (2,), np.float32)[:] = 1
     with pytest.raises(InputError, match="See that it exists, that this user may read and write"):
         draft.publish()
-    assert is_whole(cache / "features" / "entry")
+    assert is_complete(cache / "features" / "entry")
 
 
 @pytest.mark.parametrize("address", ["memory://x/artifacts", "s3://bucket/artifacts"])
 def test_where_mlflow_cannot_keep_artifacts_is_refused(address, monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(InputError, match="MLflow wants the package boto3"):
-        artifacts_at(address)
+        check_artifact_store(address)
 
 
 def test_artifacts_can_be_kept_in_a_folder_that_is_not_there_yet(tmp_path):
     address = (tmp_path / "artifacts").as_uri()
-    assert artifacts_at(address) == address
+    assert check_artifact_store(address) == address

@@ -13,14 +13,14 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.errors import InputError
-from harness.tracking.connection import client_of
+from harness.tracking.connection import connect
 from tests.support.commands import command
 
 
 def refusal(uri):
     """What is said of a store that cannot be used."""
     with pytest.raises(InputError) as refused:
-        client_of(uri)
+        connect(uri)
     text = str(refused.value)
     assert text.startswith(f"The tracking store {uri} ")
     return text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.config.serialization import from_record
+from harness.config.serialization import from_dict
 from harness.detectors import MemoryDetector
 from harness.errors import InputError
 from harness.experiment import run, run_prepared
@@ -65,7 +65,7 @@ def test_an_exported_study_is_read_without_its_store(small, tmp_path, monkeypatc
     assert "no room" in runs.loc[cells[2].key, "failure"]
     assert runs.loc[cells[0].key, "machine"] == "two cores"
     records = json.loads((folder / portable.EXPERIMENTS).read_text())
-    assert {from_record(record) for record in records.values()} == set(cells[:2])
+    assert {from_dict(record) for record in records.values()} == set(cells[:2])
     manifest = json.loads((folder / portable.MANIFEST).read_text())
     assert manifest["data"] == [small.prepared.data_digest]
     assert set(manifest["splits"]) == {e.key for e in cells[:2]}
@@ -145,9 +145,9 @@ def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
     tracker._client.log_metric(run_id, name, value - 0.125)
     other = verify(tracker.run(run_id), **places)
     assert other.largest == pytest.approx(0.125)
-    assert other.surroundings["machine"] == ("two cores", describe_hardware()["machine"])
-    assert other.surroundings["git"][0] == "abc"
-    assert other.surroundings["workers"] == ("2", "0")
+    assert other.environment_changes["machine"] == ("two cores", describe_hardware()["machine"])
+    assert other.environment_changes["git"][0] == "abc"
+    assert other.environment_changes["workers"] == ("2", "0")
     with pytest.raises(InputError, match="has no run 'nothing'"):
         verify(tracker.run("nothing"), **places)
     with pytest.raises(InputError, match="no run"):
@@ -163,11 +163,11 @@ def test_nothing_that_was_computed_before_is_read_when_a_run_is_verified(
     (run_id,) = tracker.runs("small")["run_id"]
     before, seen = sorted(small.cache.iterdir()), []
 
-    def watched(experiment, *, data, cache, compute):
+    def capture_outputs(experiment, *, data, cache, compute):
         seen.append((cache, list(cache.iterdir())))
         return run(experiment, data=data, cache=cache, compute=compute)
 
-    monkeypatch.setattr("harness.experiment.reproduce.run", watched)
+    monkeypatch.setattr("harness.experiment.reproduce.run", capture_outputs)
     found = verify(tracker.run(run_id), data=small.data, cache=small.cache, compute=InProcess())
     assert found.largest == 0
     assert [files for _, files in seen] == [[]]

@@ -8,10 +8,10 @@ from mlflow import MlflowClient
 from harness.detectors import MemoryDetector
 from harness.tracking import Tracker
 from harness.tracking import study_members as key_lists
-from harness.tracking.study_members import Scope
+from harness.tracking.study_members import StudyScope
 
 DATA, OTHER = "d" * 16, "e" * 16
-PART = Scope(whole=False)
+PART = StudyScope(whole=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_parts_alone_are_a_study(tracker):
 
 
 def test_other_data_and_another_variant_have_lists_of_their_own(tracker):
-    varied = Scope(whole=False, variant="protocol softpatch")
+    varied = StudyScope(whole=False, variant="protocol softpatch")
     assert keys_after(tracker, ("abc",), ("d", OTHER, PART)) == "d"
     assert keys_after(tracker, ("x", DATA, varied), ("y", DATA, varied)) == "xy"
     assert keys_after(tracker, ("a", DATA, PART)) == "abc"
@@ -67,7 +67,7 @@ def test_commands_that_did_not_see_each_other_lose_nothing(tracker, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(key_lists, "_lists", late)
-        for keys, scope in (("c", PART), ("abd", Scope()), ("e", PART)):
+        for keys, scope in (("c", PART), ("abd", StudyScope()), ("e", PART)):
             tracker.open_study("laptop", list(keys), DATA, scope)
     assert keys_after(tracker) == "abcde"
 
@@ -75,7 +75,7 @@ def test_commands_that_did_not_see_each_other_lose_nothing(tracker, monkeypatch)
 def test_what_is_listed_already_is_not_written_again(tracker):
     client = MlflowClient(tracking_uri=tracker.uri)
     parent = tracker.open_study("laptop", ["a", "b"], DATA)
-    for scope in (Scope(), PART, Scope()):
+    for scope in (StudyScope(), PART, StudyScope()):
         tracker.open_study("laptop", ["a", "b"], DATA, scope)
     tracker.open_study("laptop", ["a"], DATA, PART)
     assert len(client.list_artifacts(parent, key_lists.FOLDER)) == 1
@@ -84,7 +84,7 @@ def test_what_is_listed_already_is_not_written_again(tracker):
 def test_the_list_of_an_older_version_counts_until_the_whole_study_runs(tracker):
     client = MlflowClient(tracking_uri=tracker.uri)
     parent = tracker.open_study("laptop", [], DATA)
-    client.log_text(parent, json.dumps(["a", "b"]), key_lists.OLDER)
+    client.log_text(parent, json.dumps(["a", "b"]), key_lists.LEGACY_FILE)
     assert keys_after(tracker) == "ab"
     assert keys_after(tracker, ("c", DATA, PART)) == "abc"
     assert keys_after(tracker, ("ac",)) == "ac"

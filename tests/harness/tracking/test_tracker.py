@@ -16,9 +16,9 @@ from harness.noise import Noise
 from harness.selection import Selection
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
-from harness.tracking.leases import claimed
+from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve
-from harness.training import Trained
+from harness.training import TrainingResult
 
 DATA = "d" * 16
 
@@ -57,7 +57,7 @@ def result_of(experiment, value=0.5):
         train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
         scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
         samples=Image.new("RGB", (8, 8)),
-        history={"finetuning": Trained({}, np.arange(1000.0), [(0, selection)])},
+        history={"finetuning": TrainingResult({}, np.arange(1000.0), [(0, selection)])},
         selections=pd.DataFrame(
             {"phase": ["finetuning"], "step": [0], "selected": [9], "contaminated": [2]}
         ),
@@ -71,7 +71,7 @@ def start(tracker, experiment):
     parent = tracker.open_study("laptop", [experiment.key], DATA)
     of_run = {"name": "meds, 20 %", "parent": parent, "data_digest": DATA}
     lock = tracker.file.with_name("claim.lock")
-    with claimed(tracker, experiment, lock=lock, environment={"git": "abc"}, **of_run) as log:
+    with lease(tracker, experiment, lock=lock, environment={"git": "abc"}, **of_run) as log:
         return log
 
 

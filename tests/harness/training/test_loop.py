@@ -12,11 +12,11 @@ from harness.errors import InputError
 from harness.networks.dinomaly import DinomalyNetwork
 from harness.networks.hvq import Hvq
 from harness.runtime.checkpoints import Checkpoints, digest
-from harness.runtime.compute import InProcess, World
+from harness.runtime.compute import DistributedContext, InProcess
 from harness.training import build, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
-from harness.training.optimizer import Training
-from harness.training.phases import DistillationLoss, Everything, NativeLoss, Normal, Phase
+from harness.training.optimizer import TrainingConfig
+from harness.training.phases import AllImages, DistillationLoss, NetworkLoss, Normal, Phase
 from tests.support.dataset import NETWORK
 
 HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
@@ -37,8 +37,8 @@ def phase(images):
     return Phase(
         network=NETWORK,
         images=images,
-        training=Training(steps=6, batch_size=4),
-        objective=NativeLoss(),
+        training=TrainingConfig(steps=6, batch_size=4),
+        objective=NetworkLoss(),
     )
 
 
@@ -71,7 +71,7 @@ class SelectsAll:
 
 
 def test_plain_training_is_fine_tuning_on_everything(phase, reference):
-    plain = train(replace(phase, selector=Everything()))
+    plain = train(replace(phase, selector=AllImages()))
     selecting = train(replace(phase, selector=SelectsAll(reference)))
     assert same(plain.state, selecting.state)
     assert [step for step, _ in selecting.selections] == [0]
@@ -87,7 +87,7 @@ def test_the_global_generator_is_left_alone(phase):
 
 def test_distillation_teaches_the_memory_scores(phase, images):
     taught = np.full((len(images), 64), 0.3, dtype=np.float32)
-    longer = Training(steps=60, batch_size=8)
+    longer = TrainingConfig(steps=60, batch_size=8)
     trained = train(replace(phase, training=longer, objective=DistillationLoss(taught)))
     scores = patch_scores(build(NETWORK, images, trained.state), images)
     assert np.abs(scores - 0.3).mean() < 0.15
@@ -105,7 +105,7 @@ def test_distilling_what_a_network_scores_already_costs_nothing(images):
 
 def test_fine_tuning_starts_from_the_given_weights(phase, images):
     start = state_of(build(NETWORK, images))
-    still = Training(steps=3, batch_size=4, learning_rate=0, final_learning_rate=0)
+    still = TrainingConfig(steps=3, batch_size=4, learning_rate=0, final_learning_rate=0)
     assert same(train(replace(phase, initial=start, training=still)).state, start)
     assert not same(train(replace(phase, training=still)).state, start)
 
@@ -113,7 +113,7 @@ def test_fine_tuning_starts_from_the_given_weights(phase, images):
 def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, reference, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        NativeLoss,
+        NetworkLoss,
         "loss",
         lambda self, network, r, rows, step: (
             seen.append((step, rows)) or network.native_loss(r, step)
@@ -137,7 +137,7 @@ def test_selection_takes_half_of_every_category_at_the_start(phase, reference):
 
 
 def test_fewer_images_than_a_batch_still_train(phase):
-    trained = train(replace(phase, training=Training(steps=3, batch_size=1000)))
+    trained = train(replace(phase, training=TrainingConfig(steps=3, batch_size=1000)))
     assert len(trained.losses_T) == 3
 
 
@@ -146,13 +146,13 @@ def test_one_image_per_category_trains_on_all_that_is_there(images):
         images, categories=tuple(replace(c, rows_N=c.rows_N[:1]) for c in images.categories)
     )
     flat = np.ones((len(alone), alone.categories[0].features.memory_NPC.shape[1]), np.float32)
-    for training in (Training(steps=4, batch_size=2), Training(steps=4, batch_size=16)):
+    for training in (TrainingConfig(steps=4, batch_size=2), TrainingConfig(steps=4, batch_size=16)):
         trained = train(
             Phase(
                 network=NETWORK,
                 images=alone,
                 training=training,
-                objective=NativeLoss(),
+                objective=NetworkLoss(),
                 selector=Normal(flat),
             )
         )
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):
 
 def test_progress_is_reported_for_every_step(phase):
     reports = []
-    run_phase(World(torch.device("cpu"), lambda *args: reports.append(args)), phase)
+    run_phase(DistributedContext(torch.device("cpu"), lambda *args: reports.append(args)), phase)
     assert [step for _, step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
     assert all(steps == 6 for _, _, steps, _ in reports)
 
@@ -191,7 +191,7 @@ def test_progress_is_reported_for_every_step(phase):
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}])
 def test_lengths_below_one_are_refused(bad):
     with pytest.raises(InputError, match="at least 1"):
-        Training(**bad)
+        TrainingConfig(**bad)
 
 
 class KilledError(Exception):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.training.optimizer import StableAdamW, Training, learning_rate, make_optimizer
+from harness.training.optimizer import StableAdamW, TrainingConfig, learning_rate, make_optimizer
 
 
 def by_the_formula(start, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-10, decay=1e-4):
@@ -59,7 +59,7 @@ def test_a_surprising_gradient_moves_less_than_plain_adamw():
 
 
 def test_the_schedule_warms_up_and_falls_to_its_end():
-    rates = [learning_rate(t, Training(steps=2000)) for t in range(2000)]
+    rates = [learning_rate(t, TrainingConfig(steps=2000)) for t in range(2000)]
     assert rates[0] == 0
     assert rates[99] == rates[100] == pytest.approx(2e-3)
     assert rates[1050] == pytest.approx((2e-3 + 2e-4) / 2)
@@ -69,24 +69,26 @@ def test_the_schedule_warms_up_and_falls_to_its_end():
 
 @pytest.mark.parametrize("steps", [1, 5, 10, 101])
 def test_short_runs_have_a_short_warm_up(steps):
-    settings = Training(steps=steps, learning_rate=1.0, final_learning_rate=0.1)
+    settings = TrainingConfig(steps=steps, learning_rate=1.0, final_learning_rate=0.1)
     rates = [learning_rate(t, settings) for t in range(steps)]
     assert all(0 <= rate <= 1 for rate in rates)
     assert max(rates) == 1.0
 
 
 def test_the_step_schedule_falls_once_at_four_fifths():
-    settings = Training(
+    settings = TrainingConfig(
         steps=10, learning_rate=1e-4, final_learning_rate=1e-5, schedule="step", optimizer="adamw"
     )
     assert [learning_rate(t, settings) for t in range(10)] == [1e-4] * 8 + [1e-5] * 2
     weights = [torch.nn.Parameter(torch.ones(1))]
     assert type(make_optimizer(weights, settings)) is torch.optim.AdamW
-    assert type(make_optimizer(weights, Training())) is StableAdamW
+    assert type(make_optimizer(weights, TrainingConfig())) is StableAdamW
 
 
 def test_without_weight_decay_adamw_is_adam_with_these_betas():
-    settings = Training(optimizer="adamw", learning_rate=0.05, weight_decay=0, betas=(0.5, 0.999))
+    settings = TrainingConfig(
+        optimizer="adamw", learning_rate=0.05, weight_decay=0, betas=(0.5, 0.999)
+    )
     ours, theirs = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
     made = make_optimizer([ours], settings)
     adam = torch.optim.Adam([theirs], lr=0.05, betas=(0.5, 0.999))
@@ -95,4 +97,4 @@ def test_without_weight_decay_adamw_is_adam_with_these_betas():
         made.step()
         adam.step()
     torch.testing.assert_close(ours, theirs)
-    assert make_optimizer([ours], Training(betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)
+    assert make_optimizer([ours], TrainingConfig(betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)
