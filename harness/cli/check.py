@@ -10,33 +10,10 @@ from typing import Annotated
 import tyro
 
 from harness.datasets import Dataset
-from harness.datasets.btad import BTAD
-from harness.datasets.folder import Folder
-from harness.datasets.magnetic_tile import MagneticTile
-from harness.datasets.mpdd import MPDD
-from harness.datasets.mvtec_ad import MVTecAD
-from harness.datasets.mvtec_loco import MVTecLOCO
-from harness.datasets.real_iad import RealIAD
-from harness.datasets.textures import Textures
+from harness.datasets.discovery import dataset_named
 from harness.datasets.validation import ValidationReport, count_images, validate
-from harness.datasets.visa import VisA
-from harness.errors import UsageError, paragraph
+from harness.errors import paragraph
 from harness.images import ImageIndex
-
-DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset
-    for dataset in (
-        MVTecAD(),
-        VisA(),
-        RealIAD(),
-        MVTecLOCO(),
-        BTAD(),
-        MPDD(),
-        MagneticTile(),
-        Textures(),
-        Folder(),
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +31,10 @@ class Check:
 
     def run(self) -> int:
         """Check; return the exit code."""
-        dataset = known_dataset(self.dataset)
+        dataset = dataset_named(self.dataset)
         inspection = validate(dataset, self.data, ImageIndex(self.cache / "images.json"))
         print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
         return int(bool(inspection.fatal))
-
-
-def known_dataset(name: str | None) -> Dataset:
-    """Look a dataset up by its name.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
-    if name not in DATASETS:
-        raise UsageError(f"There is no dataset {name!r}. Datasets: {', '.join(DATASETS)}.")
-    return DATASETS[name]
 
 
 def as_text(dataset: Dataset, inspection: ValidationReport) -> str:

@@ -12,14 +12,12 @@ from typing import Annotated
 import tyro
 
 from harness.cli import machine as doctor
-from harness.cli.check import known_dataset
 from harness.cluster.options import ClusterOptions
+from harness.datasets.discovery import dataset_named
 from harness.datasets.validation import validate_or_raise
 from harness.errors import InputError, paragraph
 from harness.images import ImageIndex
 from harness.runtime.environment import prepare_environment
-from harness.tracking import Tracker
-from harness.tracking.connection import check_artifact_store, default_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +65,9 @@ class Doctor:
         return self.where.cached, self.where.results
 
     def _tracking(self) -> str:
+        from harness.tracking import Tracker
+        from harness.tracking.connection import check_artifact_store, default_uri
+
         tracker = Tracker(default_uri(self.where.results), "doctor")
         answer = tracker.reach()
         if self.where.url and tracker.file:  # a server keeps artifacts itself
@@ -91,7 +92,7 @@ class Doctor:
             yield "folders", lambda: health.check_shared_folders(self._folders)
 
     def _data(self) -> str:
-        dataset = known_dataset(self.dataset)
+        dataset = dataset_named(self.dataset)
         if self.data is None:
             raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
         samples = validate_or_raise(

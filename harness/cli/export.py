@@ -9,9 +9,6 @@ from typing import Annotated, Literal
 import tyro
 
 from harness.runtime.environment import prepare_environment
-from harness.tracking import Tracker
-from harness.tracking import export as portable
-from harness.tracking.connection import default_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +27,10 @@ class Export:
     def run(self) -> int:
         """Export; return the exit code."""
         prepare_environment()
+        from harness.tracking import Tracker
+        from harness.tracking import export as portable
+        from harness.tracking.connection import default_uri
+
         print(portable.export(Tracker(default_uri(self.runs), self.study), self.profile, self.out))
         return 0
 
@@ -49,6 +50,8 @@ class Merge:
     def run(self) -> int:
         """Merge; return the exit code."""
         prepare_environment()
+        from harness.tracking import export as portable
+
         merged = portable.merge(self.folders, self.out, self.keep)
         if merged.differing:
             print(

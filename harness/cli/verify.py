@@ -10,8 +10,6 @@ from typing import Annotated
 import tyro
 
 from harness.runtime.environment import prepare_environment
-from harness.tracking import Tracker
-from harness.tracking.connection import default_uri
 
 SHOWN = 10
 """Differences that are printed."""
@@ -36,6 +34,8 @@ class Verify:
         from harness.cluster.ray_compute import RayCompute, start_pool
         from harness.cluster.session import session
         from harness.experiment.reproduce import verify
+        from harness.tracking import Tracker
+        from harness.tracking.connection import default_uri
 
         tracker = Tracker(default_uri(self.runs), "verify")
         before = tracker.run(self.run_id)

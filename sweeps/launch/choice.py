@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config.file_ref import file_ref
-from harness.detectors import MemoryDetector
 from harness.errors import InputError, UsageError
-from harness.experiment import Experiment
 from harness.noise import LIST, Noise
-from harness.tracking.study_members import StudyScope
-from sweeps.launch.weights import with_weights
-from sweeps.profiles.contract import Profile
+
+if TYPE_CHECKING:
+    from harness.experiment import Experiment
+    from harness.tracking.study_members import StudyScope
+    from sweeps.profiles.contract import Profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ class StudyFilter:
         Raises:
             InputError: a file is not there.
         """
+        from harness.tracking.study_members import StudyScope
+
         axes = (self.noise, self.rho, self.method, self.seed, self.limit)
         whole = not self.noise_seed and all(axis is None for axis in axes)
         noise = self._noise()
@@ -98,6 +100,8 @@ class StudyFilter:
         return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
 
     def _with_files(self, profile: Profile) -> Profile:
+        from sweeps.launch.weights import with_weights
+
         profile = with_weights(profile, self.weights)
         if self.teacher:
             profile = profile.with_students(teacher=file_ref(self.teacher))
@@ -137,6 +141,8 @@ def _with_digest(pair: str) -> str:
 
 def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:
     """Each experiment with each of the training seeds, in place of the study's; a memory, which has none, once."""
+    from harness.detectors import MemoryDetector
+
     seedless = [e for e in experiments if isinstance(e.detector, MemoryDetector)]
     others = [e for e in experiments if not isinstance(e.detector, MemoryDetector)]
     seeded = [replace(experiment, seed=seed) for seed in seeds for experiment in others]

@@ -1,0 +1,46 @@
+"""Datasets by name: every dataset class of a module in this package is found; nothing else lists them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, cast
+
+import harness.datasets
+from harness.config.discovery import modules_of
+from harness.datasets import Dataset
+from harness.errors import UsageError
+
+
+@functools.cache
+def datasets() -> dict[str, Dataset]:
+    """Return all datasets with their default settings, by name.
+
+    >>> "visa" in datasets()
+    True
+    """
+    package = harness.datasets
+    modules = [importlib.import_module(f"{package.__name__}.{m}") for m in modules_of(package)]
+    return {each.name: each for module in modules for each in _datasets_in(module)}
+
+
+def dataset_named(name: str | None) -> Dataset:
+    """Return the dataset with this name.
+
+    Raises:
+        UsageError: no dataset has this name.
+    """
+    known = datasets()
+    if name not in known:
+        raise UsageError(f"There is no dataset {name!r}. Datasets: {', '.join(known)}.")
+    return known[name]
+
+
+def _datasets_in(module: ModuleType) -> Iterator[Any]:
+    for value in vars(module).values():
+        defined_here = isinstance(value, type) and value.__module__ == module.__name__
+        if defined_here and dataclasses.is_dataclass(value) and hasattr(value, "samples"):
+            yield cast(Any, value)()

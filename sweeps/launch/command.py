@@ -1,0 +1,127 @@
+"""What `python -m sweeps` does with its options: run the rounds of a study, then draw the report."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError, UsageError
+from harness.experiment import Experiment
+from harness.runtime.environment import prepare_environment
+from harness.tracking import Tracker
+from harness.tracking.connection import default_uri
+from sweeps.launch.dry_run import dry_run
+from sweeps.launch.rounds import rounds_of, run_rounds, values_of
+from sweeps.profiles import PROFILES
+from sweeps.profiles.contract import Profile
+
+if TYPE_CHECKING:
+    from harness.cluster.progress import Summary
+    from sweeps.__main__ import Options
+
+
+def run_command(options: Options) -> int:
+    """Run the study that was asked for, then draw its report; return the exit code.
+
+    Raises:
+        InputError: no part of the study can be selected, or a profile, the data or a setting cannot be used.
+    """
+    study, profile = _study_and_profile(options)
+    where = options.where
+    rounds = rounds_of(study, profile, options.objective)
+    first = options.choice.pick(next(rounds))
+    data = options.data or where.cached / f"{profile.dataset.name}-{profile.name}"
+    prepare_environment(where.address)
+    if options.dry_run:
+        dry_run(options.study, profile.name, first, data=data, where=where)
+        if hasattr(study, "rounds"):
+            print(
+                "That is the first round; those after it go on from what it finds, fewer and longer."
+            )
+        return 0
+    try:
+        with ExitStack() as lasting:
+            summary = run_rounds(
+                first,
+                rounds,
+                run=functools.partial(_run, options, profile.name, data, lasting),
+                pick=options.choice.pick,
+                found=lambda: _found(options, study, profile.name),
+            )
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What is finished is kept; the same command goes on from here.",
+            file=sys.stderr,
+        )
+        return 130
+    for name, reason in summary.failures:
+        print(f"failed: {name} ({reason})", file=sys.stderr)
+    if summary.finished_before + summary.finished == 0 and not summary.failures:
+        return 1
+    command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
+    report = subprocess.run([*command, "--runs", str(where.results)], check=False)
+    return report.returncode or int(bool(summary.failures))
+
+
+def _run(
+    options: Options,
+    profile: str,
+    data: Path,
+    lasting: ExitStack,
+    experiments: list[Experiment],
+) -> Summary:
+    # Here, not above: importing Ray reads environment variables that `prepare_environment` sets.
+    from harness.cluster.study import run_study
+
+    where = options.where
+    return run_study(
+        options.study,
+        profile,
+        experiments,
+        data=data,
+        cache=where.cached,
+        runs=where.results,
+        storage=where.url,
+        address=where.address,
+        sharing=where.sharing,
+        scope=options.choice.scope,
+        lasting=lasting,
+    )
+
+
+def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float]:
+    """What decides about the next round."""
+    if not hasattr(study, "objective"):
+        return {}
+    tracker = Tracker(default_uri(options.where.results), options.study)
+    return values_of(tracker, profile, *study.objective(options.objective))
+
+
+def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
+    """What was asked for, the profile narrowed to the values that were.
+
+    Raises:
+        InputError: there is no such profile, no part of the study can be selected, or the profile needs data.
+    """
+    study = importlib.import_module(f"sweeps.{options.study}")
+    if hasattr(study, "rounds") and (options.choice.method or options.choice.seed):
+        raise UsageError(
+            f"The study {options.study} decides by what its rounds found of MeDS with its own seed: leave out --method "
+            "and --seed."
+        )
+    name = options.profile or getattr(study, "PROFILE", "laptop")
+    if name not in PROFILES:
+        raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
+    profile = options.choice.narrow(PROFILES[name])
+    if options.data is None and not profile.generated:
+        raise InputError(
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
+            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
+        )
+    return study, profile
