@@ -56,6 +56,9 @@ def test_what_the_document_adds_runs_as_a_study(project):
     rng = np.random.default_rng(0)
     for kind, count in (("train", 12), ("good", 6), ("bad", 8)):
         images(folder / "images" / "bolt" / kind, count, rng, bad=kind == "bad")
+    check = python(folder, "harness", "check", "parts", "--data", "images")
+    assert check.returncode == 0, check.stderr
+    assert "A run would work." in check.stdout
     run = python(folder, "sweeps", "first_look", "--profile", "smoke", "--data", "images")
     assert run.returncode == 0, run.stderr
     table = pd.read_csv(folder / "runs" / "first_look" / "smoke.csv")
