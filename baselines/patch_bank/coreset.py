@@ -71,7 +71,7 @@ def k_center_greedy(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> n
         initial_R: Anchors to begin with; a patch of anchor 0 is not picked as long as there are others.
 
     >>> numbers = np.array([[0.0], [1.0], [2.0], [10.0]], dtype=np.float32)
-    >>> farthest_first(numbers, 3, distance_to_all(numbers))
+    >>> k_center_greedy(numbers, 3, distance_to_all(numbers))
     array([3, 0, 2])
     """
     rows = torch.as_tensor(rows_RD, dtype=torch.float32, device=default_device())

@@ -39,7 +39,7 @@ class Resources:
     def per_gpu(self) -> int:
         """Experiments that a GPU has room for.
 
-        >>> [Sharing(gpus_per_trial=share).per_gpu for share in (0.25, 0.1, 0.4)]
+        >>> [Resources(gpus_per_trial=share).per_gpu for share in (0.25, 0.1, 0.4)]
         [4, 10, 2]
         """
         return int(1 / self.gpus_per_trial + 1e-9)

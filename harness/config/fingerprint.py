@@ -26,8 +26,8 @@ def canonical_repr(value: Any) -> str:
     >>> @dataclasses.dataclass
     ... class Sampler:
     ...     share: float = 0.1
-    ...     starts: int = added(10)
-    >>> identity(Sampler()), identity((Sampler(starts=5),))
+    ...     starts: int = added_field(10)
+    >>> canonical_repr(Sampler()), canonical_repr((Sampler(starts=5),))
     ('Sampler(share=0.1)', '(Sampler(share=0.1, starts=5),)')
     """
     if isinstance(value, tuple):

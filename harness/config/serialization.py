@@ -21,7 +21,7 @@ def to_dict(value: Any) -> Any:
     """A component, tuple or plain value as what JSON can hold.
 
     >>> from harness.noise import Noise
-    >>> to_record(Noise(ratio=0.2))["ratio"], to_record((1, None))
+    >>> to_dict(Noise(ratio=0.2))["ratio"], to_dict((1, None))
     (0.2, [1, None])
     """
     if isinstance(value, tuple):

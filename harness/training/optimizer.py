@@ -141,7 +141,7 @@ def learning_rate(step: int, training: TrainingConfig) -> float:
     step has rate 0, so it changes nothing. "step": the final rate from four fifths of the steps on, so one rate where
     the two are equal.
 
-    >>> settings = Training(steps=1000, learning_rate=2e-3, final_learning_rate=2e-4)
+    >>> settings = TrainingConfig(steps=1000, learning_rate=2e-3, final_learning_rate=2e-4)
     >>> [round(learning_rate(t, settings), 6) for t in (0, 99, 100, 999)]
     [0.0, 0.002, 0.002, 0.0002]
     """

@@ -86,11 +86,11 @@ def test_at_most_so_many_experiments_run_at_once_and_no_gpu_is_no_gpu_to_share(r
 SHARED = """
 import time
 import ray
-from harness.cluster.session import seats
-from harness.cluster.sharing import Sharing
+from harness.cluster.resources import Resources
+from harness.cluster.session import max_concurrent_trials
 
 ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, logging_level="ERROR")
-count, resources = seats(Sharing(gpus_per_trial=0.5))
+count, resources = max_concurrent_trials(Resources(gpus_per_trial=0.5))
 
 @ray.remote
 def work():
@@ -102,7 +102,7 @@ tasks = ray.get([work.options(**resources).remote() for _ in range(count + 1)])
 last_begun, first_ended = sorted(t[0] for t in tasks)[count - 1], min(t[1] for t in tasks)
 waited = max(t[0] for t in tasks) >= first_ended
 print(count, last_begun < first_ended, waited, sorted(t[2][0] for t in tasks[:count]))
-print(seats(Sharing(gpus_per_trial=0.1))[0], seats(Sharing())[0])
+print(max_concurrent_trials(Resources(gpus_per_trial=0.1))[0], max_concurrent_trials(Resources())[0])
 """
 
 

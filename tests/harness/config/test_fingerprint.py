@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.config.fingerprint import added_field, canonical_repr
+from harness.config.moved import RECORDED_NAMES
 from sweeps.profiles import PROFILES
 
 
@@ -33,11 +34,12 @@ def test_an_added_setting_counts_when_it_is_used_and_not_before():
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_the_text_of_a_profile_says_all_that_is_not_added(profile):
-    """The text is the `repr`, except for added settings (see `TrainingConfig`); every other changed setting shows."""
+    """The text is the `repr` without added settings and with recorded names; every other changed setting shows."""
     for value in (profile.dataset, profile.meds, profile.plain, profile.noise):
-        assert canonical_repr(value) == repr(value).replace(", betas=(0.9, 0.999)", "").replace(
-            ", listed=None", ""
-        )
+        text = repr(value).replace(", betas=(0.9, 0.999)", "").replace(", listed=None", "")
+        for name, recorded in RECORDED_NAMES.items():
+            text = text.replace(f"{name}(", f"{recorded}(")
+        assert canonical_repr(value) == text
     for field in dataclasses.fields(profile.meds.memory):
         if field.name in ("size", "seed"):
             changed = dataclasses.replace(profile.meds.memory, **{field.name: 7})

@@ -208,7 +208,7 @@ def test_keys_are_equal_for_equal_experiments_alone(small):
 
 def test_a_cosine_memory_refuses_features_that_are_not_of_unit_length(small):
     encoder = replace(small.experiment(DETECTORS[0]).encoder, memory=WithClassToken())
-    with pytest.raises(InputError, match="WithClass does not make"):
+    with pytest.raises(InputError, match="WithClassToken does not make"):
         small.experiment(DETECTORS[0], encoder=encoder)
     euclidean = MemoryDetector(memory=MemoryEnsemble(distance="euclidean"))
     assert small.experiment(euclidean, encoder=encoder).encoder == encoder
