@@ -1,1 +1,1 @@
-"""Methods that MeDS is compared with, with the contract of `harness.detectors`: one file each, and what they share."""
+"""Baselines for MeDS, with the contract of `harness.detectors`: one module or package each, and shared packages."""

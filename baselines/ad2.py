@@ -1,34 +1,35 @@
 """AD2 (Chen et al., AD2: Anomaly Detection During Training an Distillation-Based Anomaly Detection Model).
 
-EfficientAD-M that distrusts its training images: NMFE learns from the batch's mean where its images agree, ATDR hardly
-learns from the image of a batch that is unlike the others. Nothing changes after training. There is no release; where
-the paper does not say what is meant, this is what is done here:
+EfficientAD-M for contaminated training images, with two modules. NMFE learns from the mean of the batch where its
+images agree. ATDR reduces the loss of the image that is least like the others of its batch. Both modules change the
+training only. AD2 has no release. Where the paper is ambiguous, this implementation decides as follows:
 
-| the paper | here |
+| paper | this implementation |
 |---|---|
-| a difference is an L2 norm, and has the shape of features | their squared difference, element by element |
-| Eq. 2 compares the weight with the limit | the spread over the batch is compared |
-| variance or deviation | no matter for a quantile; the deviation over all images of the batch, 0 for one |
-| at least the limit | above it, or a batch whose images agree would be weighed down as a whole |
-| the gradient through weights and limits | none |
-| the selection of Eqs. 3 and 8 is a set | its mean, as in EfficientAD |
-| quantile of the differences, or of what is selected from | of what is selected from |
-| features of an image, for ATDR | what it says instead of the teacher, place by place; `pooled` averages over places |
-| their distance | Euclidean; `distance` has the cosine, too |
-| the loss of a part of the batch, in ATDR | the mean of its own hardest differences, or EfficientAD would not be left |
-| how its two terms are brought together | added as written, the outlier's times `outlier_weight` |
-| the outlier, in NMFE | is there: Eq. 4 is of the whole batch |
-| the outlier of two images, or of one | none, as neither is farther |
-| the autoencoder's losses | left alone; `scope="all"` weighs the outlier down there, too |
+| a difference is an L2 norm, yet has the shape of the features | squared difference, element by element |
+| Eq. 2 compares the weight with the limit | the spread over the batch is compared with the limit |
+| spread: variance or standard deviation | population standard deviation, 0 for one image; quantiles ignore the choice |
+| spread at or above the limit | strictly above; otherwise a batch of equal images would be weighed down as a whole |
+| gradient through weights and limits | none |
+| the selection of Eqs. 3 and 8 is a set | mean of the set, as in EfficientAD |
+| quantile of the differences, or of the values to select from | quantile of the values to select from |
+| features of an image in ATDR | student outputs for the teacher, per grid position; `pooled` averages over positions |
+| distance between these features | Euclidean; `distance` also allows cosine |
+| loss of a part of the batch in ATDR | mean of the hardest differences of that part, as in EfficientAD |
+| combination of the two terms of ATDR | sum as written, with the term of the outlier times `outlier_weight` |
+| outlier in NMFE | included, since Eq. 4 covers the whole batch |
+| outlier in a batch of one or two images | none, since neither image is farther from the others |
+| losses of the autoencoder | unchanged; `scope="all"` weighs the outlier down in these losses, too |
 | foreign images per step | one |
-| the last batch of a pass; the rate | dropped; a tenth from step 9,500 on, as in EfficientAD |
-| EfficientAD beside it | with AD2's batches and length, `AD2(nmfe=False, atdr=False)`, and with its own |
-| noise ratio | the experiment's: every protocol of `harness.noise` |
-| what the maps' quantiles are taken from | a tenth of the training images, as contaminated as all |
+| last, incomplete batch of an epoch | dropped |
+| learning rate | a tenth from step 9,500 on, as in EfficientAD |
+| EfficientAD for comparison | with AD2's batches and steps, `AD2(nmfe=False, atdr=False)`, and with its own |
+| noise ratio | set by the experiment: every protocol of `harness.noise` |
+| images for the quantiles of the maps | a tenth of the training images, contaminated like the rest |
 
-With both modules their losses are added (section 3.5); either one replaces EfficientAD's.
+With both modules, their losses are added (section 3.5). A single module replaces EfficientAD's loss.
 
-Legend: B images in a batch, K channels of the teacher, G places of a side.
+Legend: B images in a batch, K channels of the teacher, G grid positions per side.
 """
 
 from __future__ import annotations
@@ -58,27 +59,28 @@ from harness.runtime.compute import Compute
 
 @dataclass(frozen=True, kw_only=True)
 class AD2:
-    """EfficientAD-M with two modules that are on or off each by itself."""
+    """EfficientAD-M with two modules that can be enabled independently."""
 
     student: EfficientAD = EfficientAD(steps=10_000, batch_size=8)
-    """What is trained, and how long."""
+    """Settings of the EfficientAD networks and of their training."""
     nmfe: bool = True
-    """Learn the batch's mean difference where its images agree (non-major feature elimination)."""
+    """True if the student learns the batch's mean difference where images agree (non-major feature elimination)."""
     large: float = 0.999
-    """Elements disagree whose spread is above this quantile. It damps one element in a thousand, then selects as many:
-    a defect that has more of them is still learnt, which a lower quantile prevents."""
+    """Quantile of the spread over the batch above which an element counts as inconsistent. The published 0.999 damps
+    one element in a thousand, and the loss then selects equally many. A defect that covers more elements is still
+    learnt; a lower quantile prevents this."""
     large_weight: float = 0.1
-    """What these elements count."""
+    """Weight of the inconsistent elements."""
     atdr: bool = True
-    """Let the image of a batch that is farthest from the others count less (anomalous training data removal)."""
+    """True if the image farthest from the others of its batch is weighed down (anomalous training data removal)."""
     outlier_weight: float = 0.1
-    """What it counts."""
+    """Weight of the outlier image of a batch."""
     distance: Distance = "euclidean"
-    """How far images are from each other."""
+    """Distance between the images of a batch."""
     pooled: bool = False
-    """Compare the mean over all places, which no shift of the product changes."""
+    """True if images are compared by their mean over all grid positions, which shifts of the product do not change."""
     scope: Literal["student", "all"] = "student"
-    """Weigh the outlier down where the student learns of the teacher, or in the autoencoder's losses, too."""
+    """Losses in which the outlier is weighed down: only the teacher-student loss, or also the autoencoder losses."""
 
     name = "ad2"
     maps = MAPS
@@ -86,32 +88,33 @@ class AD2:
     def __post_init__(self) -> None:
         if not 0 <= self.large <= 1 or min(self.large_weight, self.outlier_weight) < 0:
             raise InputError(
-                "AD2's large must lie in [0, 1], its large_weight and outlier_weight must not be negative, got "
-                f"{self.large}, {self.large_weight} and {self.outlier_weight}. The published ones are 0.999, 0.1, 0.1."
+                "AD2's large must lie in [0, 1], and large_weight and outlier_weight must not be negative, got "
+                f"{self.large}, {self.large_weight} and {self.outlier_weight}. The published values are 0.999, 0.1 "
+                "and 0.1."
             )
 
     @property
     def teacher(self) -> TeacherSource:
-        """The student's."""
+        """Teacher of the student."""
         return self.student.teacher
 
     def taught_by(self, file: FileRef) -> AD2:
-        """The same with this file as teacher."""
+        """Return a copy of the settings with this file as teacher."""
         return replace(self, student=self.student.taught_by(file))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
-        """See `EfficientAD.fit`."""
+        """Train one student per category; see `EfficientAD.fit`."""
         return fit_students(self.student, NoiseAwareLoss(self), images, seed=seed, compute=compute)
 
 
 @dataclass(frozen=True)
 class NoiseAwareLoss:
-    """AD2's objective, see `baselines.student_teacher.training.Objective`."""
+    """Objective of AD2; implements `baselines.student_teacher.training.Objective`."""
 
     settings: AD2
 
     def loss(self, squared_BKGG: Tensor, student_BKGG: Tensor) -> Tensor:
-        """See `Objective.loss`."""
+        """Implement `Objective.loss`."""
         settings, parts = self.settings, []
         if settings.nmfe:
             large, weight = settings.large, settings.large_weight
@@ -122,7 +125,7 @@ class NoiseAwareLoss:
         return torch.stack(parts).sum() if parts else hardest(squared_BKGG, HARD)
 
     def image_weights(self, student_BKGG: Tensor) -> Tensor | None:
-        """See `Objective.image_weights`."""
+        """Implement `Objective.image_weights`."""
         if not self.settings.atdr or self.settings.scope == "student":
             return None
         odd = self.outlier(student_BKGG)
@@ -132,6 +135,6 @@ class NoiseAwareLoss:
         return weights_B
 
     def outlier(self, student_BKGG: Tensor) -> int | None:
-        """The image of a batch that is unlike the others, by what the student says."""
-        said = student_BKGG.mean(dim=(2, 3)) if self.settings.pooled else student_BKGG.flatten(1)
-        return outlier(said, self.settings.distance)
+        """Return the index of the image whose student outputs are farthest from those of the other images."""
+        outputs = student_BKGG.mean(dim=(2, 3)) if self.settings.pooled else student_BKGG.flatten(1)
+        return outlier(outputs, self.settings.distance)

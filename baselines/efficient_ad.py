@@ -1,10 +1,10 @@
 """EfficientAD-M (Batzner et al., Accurate Visual Anomaly Detection at Millisecond-Level Latencies, WACV 2024).
 
-One set of networks per category, trained on pixels: the encoder of the experiment must keep them (`pixels=True`). What
-the paper calls its penalty is taken on images of anything but the product, ImageNet there; without such a folder there
-is none, and results say so (`penalty_images`).
+One set of networks is trained per category, on pixels. The encoder of the experiment must therefore keep the pixels
+(`pixels=True`). The paper's penalty is computed on images of anything but the product, such as ImageNet. Without a
+folder of such images there is no penalty. The results record the number of penalty images (`penalty_images`).
 
-Legend: B images in a batch, K channels of the teacher, G places of a side.
+Legend: B images in a batch, K channels of the teacher, G grid positions per side.
 """
 
 from __future__ import annotations
@@ -26,43 +26,44 @@ from harness.features.teacher import Teacher, TeacherSource
 from harness.runtime.compute import Compute
 
 MAPS = MapSettings(upsampling="centres", blur_at="input", radius=0, image="map")
-"""No blur; the score of an image is its map's maximum."""
+"""Map settings without blur; the score of an image is the maximum of its map."""
 
 
 @dataclass(frozen=True)
 class HardFeatures:
-    """The mean of the largest differences."""
+    """Objective that averages the largest differences between teacher and student."""
 
     def loss(self, squared_BKGG: Tensor, student_BKGG: Tensor) -> Tensor:
-        """See `Objective.loss`."""
+        """Implement `Objective.loss`."""
         return hardest(squared_BKGG, HARD)
 
     def image_weights(self, student_BKGG: Tensor) -> None:
-        """See `Objective.image_weights`."""
+        """Implement `Objective.image_weights`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientAD:
-    """A student that differs from its teacher, and from an autoencoder, where something is unusual."""
+    """Detector that finds anomalies where a student differs from its teacher or from an autoencoder."""
 
     teacher: TeacherSource = None
-    """The teacher; without one there is no fitting. `python -m harness pretrain-teacher` makes files of weights."""
+    """Teacher network, required for fitting. `python -m harness pretrain-teacher` creates files of teacher weights."""
     penalty: str | None = None
-    """Folder of images of anything else, ImageNet as published, on which the student is to say nothing."""
+    """Folder of images that do not show the product (published: ImageNet); the student learns to output 0 for them.
+    None for no penalty."""
     image_size: int = 256
-    """Side, in pixels, that images are resized to; a multiple of 32, at least 64."""
+    """Side length, in pixels, that images are resized to; a multiple of 32, at least 64."""
     width: int = WIDTH
-    """Channels of the student's first convolution; all others, and the autoencoder's, follow from it."""
+    """Channels of the student's first convolution, which determine all other widths of student and autoencoder."""
     steps: int = 70_000
-    """Optimizer steps."""
+    """Number of optimiser steps."""
     batch_size: int = 1
-    """Images per step."""
+    """Number of images per step."""
     learning_rate: float = 1e-4
-    """Of Adam; a tenth of it from 95 % of the steps on."""
+    """Learning rate of Adam, divided by ten from 95 % of the steps on."""
     weight_decay: float = 1e-5
-    """Share of every weight that is added to its gradient."""
+    """Fraction of every weight that is added to the gradient of the weight."""
     validation: float = 0.1
-    """Share of the training images, as contaminated as all, that is not trained on and decides what scores mean."""
+    """Fraction of the training images, contaminated like the rest, that is held out to calibrate the maps."""
 
     name = "efficient_ad"
     maps = MAPS
@@ -70,8 +71,8 @@ class EfficientAD:
     def __post_init__(self) -> None:
         if self.image_size % 32 or self.image_size < 64 or self.width % 8 or self.width < 8:
             raise InputError(
-                "EfficientAD's image_size must be a multiple of 32, at least 64, and its width a multiple of 8, got "
-                f"{self.image_size} and {self.width}. The published ones are 256 and 256."
+                "EfficientAD's image_size must be a multiple of 32, at least 64, and width a multiple of 8, at least "
+                f"8; got {self.image_size} and {self.width}. The published values are 256 and 256."
             )
         if min(self.steps, self.batch_size) < 1 or not 0 < self.validation < 1:
             raise InputError(
@@ -80,30 +81,34 @@ class EfficientAD:
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
-        """Train; `seed` decides split, initialisation, order, jitter, dropout and foreign images."""
+        """Train one student per category.
+
+        `seed` determines split, initialisation, order, jitter, dropout and foreign images.
+        """
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
     def taught_by(self, file: FileRef) -> EfficientAD:
-        """The same with this file as teacher."""
+        """Return a copy of the settings with this file as teacher."""
         return replace(self, teacher=file)
 
     def teacher_weights(self) -> Mapping[str, np.ndarray]:
-        """Weights of the teacher.
+        """Read the weights of the teacher.
 
         Raises:
-            InputError: there is none, it was not made, or the file is not there or holds something else.
+            InputError: no teacher is given, the teacher is not trained yet, or the file is missing or invalid.
         """
         if self.teacher is None:
             raise InputError(
-                "EfficientAD and AD2 learn from a teacher, and there is none. Make one with `python -m harness "
-                "pretrain-teacher --out teacher.pt`, or take a published one (EfficientAD, size M); then name its "
+                "EfficientAD and AD2 need a teacher network, but none is given. Create one with `python -m harness "
+                "pretrain-teacher --out teacher.pt`, or use published weights (EfficientAD, size M). Then pass the "
                 "file: --teacher teacher.pt."
             )
         if self.teacher == "random":
             return random_weights(self.width * CHANNELS // WIDTH, self.width)
         if isinstance(self.teacher, Teacher):
             raise InputError(
-                "The teacher has no weights yet. An experiment trains it (`harness.features.teacher.make_teachers`); a "
-                "detector that is used alone needs a file of weights."
+                "The teacher has no weights yet. An experiment trains the teacher "
+                "(`harness.features.teacher.make_teachers`); a detector used outside an experiment needs a file of "
+                "teacher weights."
             )
         return read_weights(self.teacher.checked())

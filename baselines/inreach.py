@@ -1,7 +1,7 @@
 """InReaCh (McIntosh and Albu, Inter-Realization Channels, ICCV 2023).
 
-A patch that is normal occurs in many images: patches that are each other's nearest in two images form a channel, and
-long, tight channels are the memory. What occurs in few images, like a defect, forms none.
+A normal patch occurs in many images. Patches of different images that are each other's nearest neighbours form a
+channel. Long and tight channels become the memory bank. A defect occurs in few images and forms no long channel.
 
 Legend: S seed images, N images, P patches on a G x G grid, C channels of features, A associated patches, R = N x P
 patches of all images, M members of all channels.
@@ -25,44 +25,48 @@ from harness.features import CategoryImages, ImageSet
 from harness.runtime.compute import Compute, default_device
 
 BLOCK = 65_536
-"""Members whose distances are computed at a time."""
+"""Number of members whose distances are computed at a time."""
 TRANSPOSED = 1000.0
-"""Mean squared difference between the mean training image (0..255) and its transpose from which on places matter."""
+"""Minimum of `asymmetry` of the mean training image (0..255) at which `positional="auto"` turns positions on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InReaCh:
-    """A memory of patches that reach from image to image."""
+    """Detector whose memory bank holds the patches that recur in many training images."""
 
     seeds_per_category: int = 10
-    """Images that all later ones of the category are compared with."""
+    """Number of seed images, with which all later images of the category are compared."""
     shuffle: bool = True
-    """Draw the seeds; else they are the first images, as in the release. Its lists begin with clean images, which a
-    method cannot know: here images are in no order that tells what they show."""
+    """True if the seed images are drawn at random; False uses the first images, as in the release. The release's lists
+    begin with clean images, which a method cannot know. Here, the order of images does not depend on their content."""
     min_channel_length: int = 3
-    """Members, the seed's patch among them, that a channel must have more than."""
+    """Number of members that a channel must exceed; the seed's patch counts as a member."""
     std_factor: float | None = 5.0
-    """A member stays if its distance to the channel's mean is under so many standard deviations of these distances,
-    which empties channels whose members are all about equally far; None keeps all."""
+    """Limit on a member's distance to the channel's mean, in standard deviations of the channel's distances. Members
+    at or beyond the limit are removed, so channels with nearly equal distances become empty. None keeps all members."""
     positional: Literal["on", "off", "auto"] = "off"
-    """Whether a patch's place is a part of it; the release tests the mean training image (see `TRANSPOSED`)."""
+    """Choice whether a patch includes its grid position. "auto" tests the mean training image, as in the release
+    (see `TRANSPOSED`)."""
     position_weight: float = 5.0
-    """What the far end of the grid adds to a patch."""
+    """Coordinate value at the far end of the grid, if positions are part of a patch."""
     compat_index_swap: bool = False
-    """Build channels from the columns of the associations as the release reads them, which is not as it wrote them."""
+    """True if channels are built from swapped columns of the associations. The release reads the columns in another
+    order than it writes them."""
 
     name = "inreach"
     maps = INREACH
 
     def __post_init__(self) -> None:
         if self.seeds_per_category < 1:
-            raise InputError(f"InReaCh needs at least 1 seed image, got {self.seeds_per_category}.")
+            raise InputError(
+                f"InReaCh's seeds_per_category must be at least 1, got {self.seeds_per_category}."
+            )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
-        """Build the channels of every category; `seed` decides which images are seeds.
+        """Build the channels of every category; `seed` determines the seed images.
 
         Raises:
-            InputError: a category has no channel that is long and tight.
+            InputError: a category has no long and tight channel, or "auto" lacks pixels, or the grid is not square.
         """
         banks, surviving = [], []
         for number, category in enumerate(images.categories):
@@ -90,13 +94,13 @@ class InReaCh:
         pixels_NHWC = category.features.pixels_NHWC
         if pixels_NHWC is None:
             raise InputError(
-                'InReaCh decides by the pixels whether places matter (positional="auto"), but the encoder has not kept '
-                'them: set its pixels=True, or positional to "on" or "off".'
+                'InReaCh with positional="auto" needs the pixels of the training images, but the encoder did not keep '
+                'them. Set pixels=True on the encoder, or set positional to "on" or "off".'
             )
         return asymmetry(pixels_NHWC[category.rows_N].mean(axis=0)) >= TRANSPOSED
 
     def _rows(self, features_NPC: np.ndarray, compute: Compute) -> tuple[np.ndarray, float]:
-        """The bank, and the share of channels that are long and tight."""
+        """Return the memory bank and the fraction of channels that are long and tight."""
         count = len(features_NPC)
         items = [
             (start, features_NPC[start : start + TOGETHER]) for start in range(0, count, TOGETHER)
@@ -124,17 +128,17 @@ class InReaCh:
 
 
 def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray:
-    """Match the patches of some consecutive images with those of the seed images before each.
+    """Match the patches of consecutive images with the patches of the seed images that precede each image.
 
-    A patch goes to the seed image whose nearest patch is nearest of all; it is associated if it is, in turn, the
-    nearest patch of its own image to that one.
+    For each patch, the nearest patch among all preceding seed images is found. The two patches are associated if the
+    match is mutual: no other patch of the image is nearer to the seed's patch.
 
     Args:
-        seeds_SPC: Patches of the first images.
-        item: Number of the first of the images, and their patches [n, P, C].
+        seeds_SPC: Patches of the seed images, which are the first images.
+        item: Index of the first of the consecutive images, and their patches [n, P, C].
 
     Returns:
-        A row per association, [A, 4]: image, its patch, seed image, its patch.
+        A row per association, [A, 4]: image, patch of the image, seed image, patch of the seed image.
     """
     start, features_nPC = item
     seeds = torch.from_numpy(seeds_SPC).to(default_device())
@@ -156,7 +160,7 @@ def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray
 def _match(
     own_PC: torch.Tensor, seeds_SPC: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nearest patch in every seed image, squared distance to it, and whether it is mutual: all [S, P]."""
+    """Return nearest patches in every seed image, squared distances, and whether the matches are mutual: all [S, P]."""
     affinity_SPQ = own_PC @ seeds_SPC.mT
     affinity_SPQ -= seeds_SPC.square().sum(dim=2)[:, None] / 2
     affinity_SPQ -= own_PC.square().sum(dim=1)[:, None] / 2
@@ -171,10 +175,10 @@ def _match(
 def channels(
     found_A4: np.ndarray, patches: int, *, swapped: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Head and member [A] of every association, as positions among all patches, images one after the other.
+    """Return the head and the member [A] of every association, as indices into the patches of all images.
 
-    The head of a channel is the seed's patch. The release swaps the two patches when it reads them: the seed image's
-    patch at the place of the member, and the member's image's patch at the place of the seed's.
+    The head of a channel is the patch of the seed image. With `swapped`, the two patch numbers are exchanged, as the
+    release does when reading. The head is then the seed image's patch at the member's grid position, and vice versa.
     """
     image, of_image, seed, of_seed = found_A4.T
     if swapped:
@@ -190,14 +194,16 @@ def tight(
     min_channel_length: int = 3,
     std_factor: float | None = 5.0,
 ) -> tuple[np.ndarray, int]:
-    """Positions of the patches in channels that are long, without what is far from their mean; how many channels.
+    """Return the indices of the patches in long channels, without distant members, and the number of these channels.
 
     Args:
         rows_RC: All patches.
-        heads_A: Position of the head of every association's channel.
-        members_A: Position of its member.
-        min_channel_length: Members, with the head, that a channel must have more than, with and without the far ones.
-        std_factor: Far are those at so many standard deviations of the members' distances or more; None for none.
+        heads_A: Index of the channel's head, for every association.
+        members_A: Index of the member, for every association.
+        min_channel_length: Number of members, including the head, that a channel must exceed, both before and after
+            the distant members are removed.
+        std_factor: Limit, in standard deviations of the channel's distances, from which on a member is distant.
+            None keeps all members.
     """
     heads, channel_A = np.unique(heads_A, return_inverse=True)
     channel_M = np.concatenate([np.arange(len(heads)), channel_A])
@@ -212,7 +218,7 @@ def tight(
 def _of_long(
     channel_M: np.ndarray, rows_M: np.ndarray, min_channel_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Members of channels that have enough, ordered by channel."""
+    """Select the members of channels with more than `min_channel_length` members, ordered by channel."""
     order = np.argsort(channel_M, kind="stable")
     channel_M, rows_M = channel_M[order], rows_M[order]
     long_M = (
@@ -224,7 +230,7 @@ def _of_long(
 
 
 def _near(features_MC: np.ndarray, channel_M: np.ndarray, std_factor: float) -> np.ndarray:
-    """Whether members, ordered by channel, are near the mean of theirs."""
+    """Test which members, ordered by channel, are near the mean of their channel."""
     _, starts, sizes = np.unique(channel_M, return_index=True, return_counts=True)
     means = np.add.reduceat(features_MC, starts, axis=0, dtype=np.float64) / sizes[:, None]
     number_M = np.repeat(np.arange(len(sizes)), sizes)
@@ -240,7 +246,7 @@ def _near(features_MC: np.ndarray, channel_M: np.ndarray, std_factor: float) -> 
 
 
 def with_positions(features_NPC: np.ndarray, weight: float) -> np.ndarray:
-    """Patches with the column and row of their place on a square grid, of which the far ends are near `weight`.
+    """Append the scaled column and row of every patch on a square grid; the values at the far end are near `weight`.
 
     Raises:
         InputError: P is not a square number.
@@ -248,7 +254,7 @@ def with_positions(features_NPC: np.ndarray, weight: float) -> np.ndarray:
     images, patches, _ = features_NPC.shape
     side = math.isqrt(patches)
     if side**2 != patches:
-        raise InputError(f"Places need a square grid of patches, got {patches} patches.")
+        raise InputError(f"Grid positions need a square grid of patches, got {patches} patches.")
     row_P, column_P = np.divmod(np.arange(patches, dtype=np.float32), side)
     places_P2 = np.stack([column_P, row_P], axis=1) * (weight / side)
     return np.concatenate(
@@ -257,7 +263,7 @@ def with_positions(features_NPC: np.ndarray, weight: float) -> np.ndarray:
 
 
 def asymmetry(mean_HWC: np.ndarray) -> float:
-    """Mean squared difference between a square mean image and its transpose.
+    """Compute the mean squared difference between a square mean image and its transpose.
 
     >>> stripe = np.zeros((4, 4, 1))
     >>> stripe[0] = 100

@@ -1,6 +1,7 @@
 """PatchCore (Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022).
 
-A coreset of all training patches is the memory; a patch scores its distance to the nearest one in it.
+The memory bank is a coreset of all training patches. The score of a patch is its distance to the nearest patch in the
+memory bank.
 
 Legend: N images, P patches, R patches of all images together, C channels.
 """
@@ -29,28 +30,29 @@ from harness.runtime.compute import Compute
 
 @dataclass(frozen=True, kw_only=True)
 class PatchCore:
-    """A greedy coreset of the training patches, and the distance to it.
+    """Detector that scores patches by the distance to a greedy coreset of the training patches.
 
-    Its authors' features are `harness.features.patch_features.LocallyAware` of a wide ResNet-50 (`baselines.presets`).
+    The authors use the features `harness.features.patch_features.LocallyAware` of a wide ResNet-50
+    (`baselines.presets`).
     """
 
     coreset_ratio: float = 0.1
-    """Share of the training patches that is kept; 1 keeps all."""
+    """Fraction of the training patches that the coreset keeps; 1 keeps all patches."""
     greedy: Literal["approximate", "exact"] = "approximate"
-    """What the search for the coreset begins with: mean distances to a few patches, or distances to all."""
+    """Initialisation of the coreset search: mean distances to a few patches, or distances to all patches."""
     starts: int = 10
-    """How many these are."""
+    """Number of patches that the approximate initialisation measures distances to."""
     projection: int = 128
-    """Dimensions that patches are projected to for the search."""
+    """Dimensions of the random projection that the coreset search uses."""
     neighbours: int = 1
-    """Nearest neighbours whose distances are averaged."""
+    """Number of nearest neighbours whose distances are averaged."""
     squared: bool = False
-    """Score squared distances, as the release does; of one neighbour the ranking of patches is the same."""
+    """True if scores are squared distances, as in the release. With one neighbour, patches rank the same."""
     reweight: int = 1
-    """Patches of the memory that the paper weighs an image's score by (Eq. 7), and here its map, too; 1 for none, as in
-    the release."""
+    """Number of memory bank patches in the weight of an image's score (Eq. 7), which here also scales the map.
+    1 for no weight, as in the release."""
     scope: Scope = "category"
-    """A memory for each category, or one for all."""
+    """Scope of a memory bank: one per category, or one for all categories."""
 
     name = "patchcore"
     maps = PATCHCORE
@@ -58,8 +60,8 @@ class PatchCore:
     def __post_init__(self) -> None:
         if not 0 < self.coreset_ratio <= 1:
             raise InputError(
-                f"PatchCore's coreset_ratio must lie in (0, 1], got {self.coreset_ratio}: it is the share of training "
-                "patches that is kept. The paper's values are 0.25, 0.1 and 0.01."
+                f"PatchCore's coreset_ratio must lie in (0, 1], got {self.coreset_ratio}. The coreset keeps this "
+                "fraction of the training patches; the paper's values are 0.25, 0.1 and 0.01."
             )
         if min(self.starts, self.projection, self.neighbours, self.reweight) < 1:
             raise InputError(
@@ -68,7 +70,7 @@ class PatchCore:
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
-        """Pick the coresets; `seed` decides the projections and where the search begins."""
+        """Select the coresets; `seed` determines the projections and the initialisation of the search."""
         items = [
             (pool, np.random.default_rng([seed, number]))
             for number, pool in enumerate(patch_sources(images, self.scope))

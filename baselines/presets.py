@@ -1,8 +1,11 @@
-"""The baselines as their authors released them: encoder, detector and evaluation.
+"""Presets that follow the baselines as their authors released them: encoder, detector and evaluation.
 
-The detectors' own defaults are the fixed ones; here is what the released code does instead, where results depend on it.
-Not followed: images are resized to a square (PatchCore and SoftPatch keep the aspect ratio); InReaCh hands colours over
-as blue, green, red and has clean images first; a mask's pixel is defective if more than half of it is.
+The defaults of the detectors correct mistakes of the released code. The presets restore the released behaviour where
+results depend on it. Three details of the releases are not followed:
+
+* Images are resized to a square here; PatchCore and SoftPatch keep the aspect ratio.
+* InReaCh's release passes colours in the order blue, green, red, and lists clean images first.
+* A pixel of a resized mask is defective here if more than half of its area is defective.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ INREACH_MODULES = (
 
 @dataclass(frozen=True, kw_only=True)
 class MethodPreset:
-    """What an experiment needs to follow a release."""
+    """Encoder, detector and evaluation of an experiment that follows a release."""
 
     encoder: Encoder
     detector: Detector
@@ -46,7 +49,7 @@ class MethodPreset:
 
 
 def patchcore(*, weights: str = "hub") -> MethodPreset:
-    """PatchCore: squared distances."""
+    """Return the preset of PatchCore, which scores squared distances."""
     return MethodPreset(
         encoder=_wide_resnet(weights, LocallyAware()),
         detector=PatchCore(squared=True),
@@ -55,7 +58,11 @@ def patchcore(*, weights: str = "hub") -> MethodPreset:
 
 
 def softpatch(*, weights: str = "hub", scope: Scope = "category") -> MethodPreset:
-    """SoftPatch: 5 neighbours, as its option does not arrive; no limit to weights; an odd patch may be picked first."""
+    """Return the preset of SoftPatch.
+
+    The release uses 5 neighbours, because it ignores its own option. Its weights have no limit, and the coreset's first
+    pick may be an outlier.
+    """
     return MethodPreset(
         encoder=_wide_resnet(weights, LocallyAware()),
         detector=SoftPatch(lof_k=5, max_weight=None, fix_first_pick=False, scope=scope),
@@ -64,7 +71,11 @@ def softpatch(*, weights: str = "hub", scope: Scope = "category") -> MethodPrese
 
 
 def inreach(*, weights: str = "hub") -> MethodPreset:
-    """InReaCh: the first images are the seeds, columns of associations are swapped, places matter by its test."""
+    """Return the preset of InReaCh.
+
+    The first images are the seeds, and the columns of the associations are swapped. The release's test decides whether
+    positions are part of a patch.
+    """
     encoder = _wide_resnet(weights, LocallyAware(modules=INREACH_MODULES), pixels=True)
     return MethodPreset(
         encoder=encoder,
@@ -74,7 +85,11 @@ def inreach(*, weights: str = "hub") -> MethodPreset:
 
 
 def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> MethodPreset:
-    """FUN-AD: class token and patch of DINO's ViT-B/8, smoothness after the noise; the last epoch, not test's best."""
+    """Return the preset of FUN-AD.
+
+    The features are class token and patch of DINO's ViT-B/8, and smoothness is measured after the noise. Unlike in the
+    release, the last epoch is evaluated, not the best epoch on the test set.
+    """
     encoder = Encoder(
         name="vit_base_patch8_224.dino",
         weights=weights,
@@ -91,7 +106,10 @@ def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> MethodPreset:
 
 
 def reverse_distillation(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:
-    """Reverse distillation: three stages of a wide ResNet, each on its own grid; 200 passes over so many images."""
+    """Return the preset of reverse distillation, for `images` training images.
+
+    The targets are three stages of a wide ResNet, each on its own grid. Training takes 200 epochs.
+    """
     encoder = Encoder(
         name=WIDE_RESNET,
         weights=weights,
@@ -108,9 +126,10 @@ def reverse_distillation(*, weights: str = "hub", images: int = MVTEC_AD) -> Met
 
 
 def uniad(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:
-    """UniAD: four stages of an EfficientNet-B4, whose weights may be others than the release's of the same name.
+    """Return the preset of UniAD, for `images` training images.
 
-    1,000 passes over so many training images.
+    The features are four stages of an EfficientNet-B4. Its weights may differ from the release's weights of the same
+    name. Training takes 1,000 epochs.
     """
     method = UniAD()
     encoder = Encoder(
@@ -124,19 +143,19 @@ def uniad(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:
 
 
 def efficient_ad() -> MethodPreset:
-    """EfficientAD-M, from pixels; the features of the encoder beside them are not used."""
+    """Return the preset of EfficientAD-M, which uses the pixels and ignores the features of the encoder."""
     return MethodPreset(
         encoder=Encoder(pixels=True), detector=EfficientAD(), evaluation=Evaluation(size=256)
     )
 
 
 def ad2() -> MethodPreset:
-    """AD2 as its paper describes it; it has no release."""
+    """Return the preset of AD2 as described in its paper, since AD2 has no release."""
     return replace(efficient_ad(), detector=AD2())
 
 
 def _passes(training: TrainingConfig, passes: int, images: int) -> TrainingConfig:
-    """So many passes over the training images, without the remainders."""
+    """Return the settings for this number of epochs, without the incomplete batch at the end of an epoch."""
     return replace(training, steps=passes * (images // training.batch_size))
 
 

@@ -1,17 +1,22 @@
 """Reverse distillation (RD4AD): a decoder rebuilds the stages of a frozen teacher from a code too small for anomalies.
 
-Deng and Li, Anomaly Detection via Reverse Distillation from One-Class Embedding, CVPR 2022. The groups are brought to
-one grid, put side by side and compressed to half of it; the decoder gives them back, the deepest first.
+Deng and Li, Anomaly Detection via Reverse Distillation from One-Class Embedding, CVPR 2022. The feature groups are
+resampled to one grid, concatenated, and compressed to a grid of half the side. The decoder rebuilds the groups, the
+deepest first.
 
-The published form rebuilds every stage of the teacher on its own grid, 64, 32 and 16 patches a side. The feature store
-keeps that with `Encoder(finer="folded")`, and `scales` says it here (`baselines.presets.reverse_distillation`). With
-what the store keeps otherwise, groups pooled to the coarsest grid, every stride between two groups is 1 instead of 2:
-less detail in the maps, and the score on the grid of the memory, which MeDS needs. Any encoder will do, a transformer,
-too; widths follow those of its groups as they do in a wide ResNet.
+The published network rebuilds every stage of the teacher on the stage's own grid, with 64, 32 and 16 patches a side.
+`Encoder(finer="folded")` stores such features, and `scales` describes them (`baselines.presets.reverse_distillation`).
+By default, the feature store holds groups pooled to the coarsest grid. Every stride between two groups is then 1
+instead of 2. The maps have less detail, but the score is on the grid of the memory bank, as MeDS needs. Any encoder is
+allowed, including transformers. The widths of the network follow the widths of the groups, as in a wide ResNet.
 
-Not as published: the deepest group, which meets the normalised others as it is, has a root mean square of 1 in every
-image first, since groups here may have any length; an unused layer is left out; one network is trained on all
-categories, as all networks here (published: one for each); a batch that is not full is dropped.
+Differences from the publication:
+
+* The deepest group is first scaled to a root mean square of 1 in every image, since groups here may have any length.
+  The publication passes this group unchanged, beside the other groups, which are normalised.
+* An unused layer is left out.
+* One network is trained on all categories, like all networks here. The publication trains one per category.
+* A batch that is not full is dropped.
 
 Legend: B images in a batch, P patches of a grid of S x S, C_g channels of target group g, G groups, shallow first.
 """
@@ -36,21 +41,22 @@ from harness.networks.projections import image_distance
 from harness.training.optimizer import TrainingConfig
 
 SMALLEST = 3
-"""Side of the smallest grid: half of it, rounded up, must leave batch normalisation more than one number an image."""
+"""Side of the smallest grid. Half the side, rounded up, must leave batch normalisation several values per image."""
 Grid = Literal["same", "half", "double"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseStudent:
-    """Hyperparameters of bottleneck and decoder."""
+    """Hyperparameters of the bottleneck and the decoder."""
 
     bottleneck: int = 3
-    """Residual blocks of the bottleneck."""
+    """Number of residual blocks in the bottleneck."""
     stages: tuple[int, ...] = (3, 4, 6)
-    """Residual blocks of the decoder's stages, that of the deepest group first; as many as groups, or more."""
+    """Number of residual blocks per decoder stage, deepest group first; at least one stage per group."""
     scales: tuple[int, ...] = ()
-    """Vectors of each group along the side of a patch, shallow first, each once or twice the next, the last 1: 4, 2, 1
-    for three stages of a ResNet that are folded (`harness.features.encoder.Encoder.finer`); () where each has one."""
+    """Number of vectors along the side of a patch, per group, shallow group first. Each number is once or twice the
+    next, and the last is 1. Three folded stages of a ResNet have 4, 2, 1 (`harness.features.encoder.Encoder.finer`).
+    () if every group has one vector per patch."""
 
     distance: ClassVar[Distance] = "cosine"
     scores_are_unbounded = False
@@ -62,28 +68,28 @@ class ReverseStudent:
             )
 
     def build(self, inputs: FeatureShapes) -> ReverseNetwork:
-        """See `harness.networks.NetworkSettings.build`."""
+        """Implement `harness.networks.NetworkSettings.build`."""
         groups = len(inputs.channels)
         scales = self.scales or (1,) * groups
         if len(self.stages) < groups or len(scales) != groups:
             raise InputError(
-                f"The encoder gives {groups} target groups: reverse distillation needs a stage for each, got "
-                f"stages={self.stages}, and a scale for each or none, got scales={self.scales}."
+                f"The encoder gives {groups} target groups. Reverse distillation needs a stage for each, got "
+                f"stages={self.stages}, and a scale for each or no scales, got scales={self.scales}."
             )
         if scales[-1] != 1 or any(
             fine not in (coarse, 2 * coarse) for fine, coarse in pairwise(scales)
         ):
             raise InputError(
-                f"Each of scales must be once or twice the next, and the last 1, got {scales}."
+                f"Each of scales must be once or twice the next, and the last must be 1, got {scales}."
             )
         if any(count % scale**2 for count, scale in zip(inputs.channels, scales, strict=True)):
             raise InputError(
-                f"Groups of {inputs.channels} channels do not hold {scales} vectors along the side of a patch. Give "
-                'the encoder finer="folded", or leave scales out.'
+                f"Groups of {inputs.channels} channels cannot hold {scales} vectors along the side of a patch. Set "
+                'finer="folded" on the encoder, or leave scales empty.'
             )
         if inputs.side < SMALLEST:
             raise InputError(
-                f"Reverse distillation halves the grid, which must have at least {SMALLEST} patches a side; this "
+                f"Reverse distillation halves the grid, which must have at least {SMALLEST} patches a side, but the "
                 f"encoder gives {inputs.side}. Choose a larger image_size, or earlier stages as groups."
             )
         return ReverseNetwork(self, inputs, scales)
@@ -91,7 +97,7 @@ class ReverseStudent:
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseDistillation(ReconstructionDetector):
-    """Reverse distillation as its authors train and score it: 200 passes, here over the 3,629 images of MVTec AD."""
+    """Reverse distillation as its authors train and score it: 200 epochs, here over the 3,629 images of MVTec AD."""
 
     network: NetworkSettings = ReverseStudent()
     training: TrainingConfig = TrainingConfig(
@@ -112,7 +118,7 @@ class ReverseDistillation(ReconstructionDetector):
 class Block(nn.Module):
     """Residual bottleneck block of a wide ResNet, half as wide inside as outside: [B, C, S, S] -> [B, C', S', S'].
 
-    S' is S, half of it rounded up, or, with transposed convolutions in body and shortcut, twice of it.
+    S' is S, half of S rounded up, or twice S. Doubling uses transposed convolutions in body and shortcut.
     """
 
     def __init__(self, channels: int, out: int, grid: Grid = "same") -> None:
@@ -133,7 +139,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x_BCSS: Tensor) -> Tensor:
-        """Apply it."""
+        """Apply the block."""
         return (self.body(x_BCSS) + self.shortcut(x_BCSS)).relu()
 
 
@@ -149,7 +155,7 @@ def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module,
 
 
 class ReverseNetwork(nn.Module):
-    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+    """Trainable network from cached target groups to their reconstruction; see `harness.networks.Network`."""
 
     low_precision = True
 
@@ -188,12 +194,13 @@ class ReverseNetwork(nn.Module):
         x_BCSS = self.bottleneck(torch.cat([*fused, maps[-1] / level], dim=1))
         rebuilt: list[Tensor] = []
         for stage, side in zip(self.decoder, reversed(self.sides), strict=True):
-            x_BCSS = stage(x_BCSS)[..., :side, :side]  # twice the half of an odd grid is larger
+            # Doubling the rounded-up half of an odd side gives one row and column too many.
+            x_BCSS = stage(x_BCSS)[..., :side, :side]
             rebuilt.insert(0, _patches(x_BCSS))
         return Reconstruction(tuple(map(_patches, maps)), tuple(rebuilt))
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
-        """Mean of 1 - cos over groups, on the finest of their grids; see `harness.networks.Network.score_map`."""
+        """Compute the mean of 1 - cos over groups, on their finest grid; see `harness.networks.Network.score_map`."""
         finest = max(self.sides)
         distances = []
         for target, rebuilt, side in zip(
@@ -208,34 +215,37 @@ class ReverseNetwork(nn.Module):
         return torch.stack(distances).mean(dim=0)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Sum over groups of 1 - cos between whole images (the release; its paper says patches, which does worse)."""
+        """Compute the sum over groups of 1 - cos between whole images.
+
+        This follows the release. The paper compares patches, which gives worse results.
+        """
         pairs = zip(reconstruction.targets, reconstruction.rebuilt, strict=True)
         return torch.stack([image_distance(*pair) for pair in pairs]).sum()
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """Nothing: there is no loss but the distance."""
+        """Return zero, since the distance is the only loss."""
         return torch.zeros(())
 
 
 def _descent(channels: int, out: int, halve: bool) -> nn.Module:
-    """Towards the next deeper group."""
+    """Build the layer that converts a group to the grid and width of the next deeper group."""
     return nn.Sequential(
         *_normalised(_resampling(channels, out, 3, "half" if halve else "same")), nn.ReLU()
     )
 
 
 def _stage(channels: int, out: int, double: bool, blocks: int) -> nn.Module:
-    """Decoder stage that gives a group from the next deeper one."""
+    """Build the decoder stage that computes a group from the next deeper one."""
     first = Block(channels, out, "double" if double else "same")
     return nn.Sequential(first, *(Block(out, out) for _ in range(blocks - 1)))
 
 
 def _patches(map_BCSS: Tensor) -> Tensor:
-    """[B, C, S, S] -> [B, P, C], in single precision at least, whatever multiplied it."""
+    """Flatten [B, C, S, S] to [B, P, C], in at least single precision even if the layers used less."""
     return map_BCSS.flatten(2).mT.to(torch.promote_types(map_BCSS.dtype, torch.float32))
 
 
 def _initialise(module: nn.Module) -> None:
-    """Convolutions by He et al.; transposed ones, as in the release, as torch makes them."""
+    """Initialise convolutions by He et al.; transposed convolutions keep torch's defaults, as in the release."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,8 +1,9 @@
 """SoftPatch (Jiang et al., Unsupervised Anomaly Detection with Noisy Data, NeurIPS 2022).
 
-PatchCore with a memory that is cleaned patch by patch: at every place of the grid each image's patch is judged among
-those of the other images. The oddest are kept out of the coreset; the others take their oddness with them into it,
-where it softens what is near them.
+SoftPatch is PatchCore with a memory bank that is cleaned patch by patch. At every grid position, each image's patch
+gets an outlier score relative to the patches of the other images. The patches with the highest outlier scores are
+excluded from the coreset. The outlier scores of the other patches are stored with the coreset as weights. A distance is
+multiplied by the weight of the nearest patch in the coreset.
 
 Legend: N images, P patches, R = N x P patches of all images, C channels, D dimensions.
 """
@@ -30,38 +31,39 @@ from harness.features import ImageSet
 from harness.runtime.compute import Compute, single_threaded
 
 PLACES = 16
-"""Places of the grid in an item of work."""
+"""Number of grid positions in an item of work."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoftPatch:
-    """A coreset of the patches that are usual at their place, weighted by how unusual they are."""
+    """Detector with a coreset of the patches that are usual at their grid position, weighted by outlier score."""
 
     coreset_ratio: float = 0.1
-    """Size of the coreset as a share of all training patches, kept out or not."""
+    """Size of the coreset as a fraction of all training patches, including the excluded patches."""
     weight_method: Literal["lof", "nearest", "gaussian"] = "lof"
     """Outlier score of a patch: local outlier factor, distance to the nearest patch, or distance to the mean.
 
     See `baselines.patch_bank.outliers`.
     """
     lof_k: int = 6
-    """Neighbours of the local outlier factor. The release means 6 and uses 5: its option does not arrive."""
+    """Number of neighbours of the local outlier factor. The release intends 6 but uses 5, as it ignores its option."""
     threshold: float = 0.15
-    """Share of the oddest patches that is kept out."""
+    """Fraction of the patches, those with the highest outlier scores, that is excluded from the coreset."""
     max_weight: float | None = 10.0
-    """Largest weight that is stored: beside duplicates a factor is of the order of 1e10. None: no limit (release)."""
+    """Upper limit of the stored weights, since outlier factors beside duplicates reach the order of 1e10. None for no
+    limit, as in the release."""
     fix_first_pick: bool = True
-    """Keep odd patches from being the coreset's first pick, too; the release does not."""
+    """True if outliers are also excluded from the coreset's first pick; the release does not exclude them."""
     starts: int = 10
-    """See `PatchCore`."""
+    """Number of patches that the coreset search initially measures distances to; see `PatchCore`."""
     projection: int = 128
-    """See `PatchCore`; weights and coreset have a random projection each."""
+    """Dimensions of the random projections, one for the weights and one for the coreset; see `PatchCore`."""
     weighted: bool = True
-    """Multiply distances by the weight of what is nearest."""
+    """True if a distance is multiplied by the weight of the nearest patch."""
     squared: bool = True
-    """Score squared distances, as the release does: their weights were made for them."""
+    """True if scores are squared distances, as in the release, whose weights were designed for them."""
     scope: Scope = "category"
-    """A memory for each category, or one for all."""
+    """Scope of a memory bank: one per category, or one for all categories."""
 
     name = "softpatch"
     maps = PATCHCORE
@@ -70,7 +72,7 @@ class SoftPatch:
         if not 0 < self.coreset_ratio <= 1 or not 0 <= self.threshold < 1:
             raise InputError(
                 "SoftPatch's coreset_ratio must lie in (0, 1] and its threshold in [0, 1), got "
-                f"{self.coreset_ratio} and {self.threshold}. The release's are 0.1 and 0.15."
+                f"{self.coreset_ratio} and {self.threshold}. The release uses 0.1 and 0.15."
             )
         if min(self.lof_k, self.starts, self.projection) < 1:
             raise InputError(
@@ -79,7 +81,10 @@ class SoftPatch:
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> BankScorer:
-        """Judge the patches, pick the coresets; `seed` decides the projections and where the search begins."""
+        """Compute the outlier scores and select the coresets.
+
+        `seed` determines the projections and the initialisation of the search.
+        """
         items = []
         for number, pool in enumerate(patch_sources(images, self.scope)):
             rng = np.random.default_rng([seed, number])
@@ -104,24 +109,24 @@ class SoftPatch:
         return Bank(pool.at(picks_K), stored_K if self.weighted else None)
 
     def _weights(self, pool: PatchSource, rng: np.random.Generator, compute: Compute) -> np.ndarray:
-        """Oddness [R] of every patch among those at its place."""
+        """Compute the outlier score [R] of every patch among the patches at its grid position."""
         with single_threaded():
             projected_RD = project(pool, self.projection, rng)
         places_PND = projected_RD.reshape(*pool.shape[:2], -1).transpose(1, 0, 2)
         items = [places_PND[i : i + PLACES].copy() for i in range(0, len(places_PND), PLACES)]
-        judges: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "lof": functools.partial(local_outlier_factors, neighbours=self.lof_k),
             "nearest": nearest_distances,
             "gaussian": mahalanobis_distances,
         }
         weights_PN = np.concatenate(
-            list(compute.map(judges[self.weight_method], items, label="judging patches"))
+            list(compute.map(methods[self.weight_method], items, label="judging patches"))
         )
         return weights_PN.T.reshape(-1)
 
 
 def outliers(weights_R: np.ndarray, threshold: float) -> np.ndarray:
-    """The share `threshold` of patches [R] with the largest weights: those above its quantile, strictly.
+    """Mark the fraction `threshold` of patches [R] with the largest weights: those strictly above the quantile.
 
     >>> outliers(np.arange(20.0), 0.15).sum(), outliers(np.ones(20), 0.15).sum()
     (np.int64(3), np.int64(0))
@@ -137,9 +142,10 @@ def pick_usual(
     *,
     fix_first_pick: bool,
 ) -> np.ndarray:
-    """Positions [K] of a greedy coreset of the usual patches.
+    """Return the indices [K] of a greedy coreset of the usual patches.
 
-    The release makes the anchors of the others 0 with the first pick, which is chosen among all of them.
+    The release sets the anchors of outliers to 0 only after the first pick, which is therefore chosen among all
+    patches. `fix_first_pick` sets these anchors to 0 before the first pick.
     """
     if fix_first_pick:
         return k_center_greedy(rows_RD, count, np.where(usual_R, initial_R, 0))

@@ -1,11 +1,13 @@
-"""UniAD: a transformer rebuilds the features of all categories and is kept, in three ways, from copying its input.
+"""UniAD: a transformer rebuilds the features of all categories; three measures keep it from copying its input.
 
-You et al., A Unified Model for Multi-class Anomaly Detection, NeurIPS 2022. No patch attends to its neighbourhood,
-every layer of the decoder asks with queries of its own, and features are jittered while it trains.
+You et al., A Unified Model for Multi-class Anomaly Detection, NeurIPS 2022. No patch attends to its neighbourhood.
+Every decoder layer has its own learnt queries. The features are jittered during training.
 
-Not as published: the features are the encoder's groups, each of unit length, side by side (published: as they are,
-resized without averaging), so that a memory measures the same and can teach the network; and the last weights count,
-not those that are best on the test set.
+Differences from the publication:
+
+* The features are the encoder's groups, each normalised to unit length and concatenated. A memory bank then measures
+  the same distances and can teach the network. The publication uses unnormalised features, resized without averaging.
+* The final weights are evaluated, not the weights that are best on the test set.
 
 Legend: B images in a batch, P patches of a grid of S x S, C channels of all groups side by side, D width.
 """
@@ -37,17 +39,17 @@ class UniADTransformer:
     width: int = 256
     """Width D."""
     depth: int = 4
-    """Encoder layers, and decoder layers."""
+    """Number of encoder layers, and also of decoder layers."""
     heads: int = 8
-    """Attention heads; divides `width`."""
+    """Number of attention heads; must divide `width`."""
     hidden: int = 1024
     """Width between the two linear layers of a transformer layer."""
     window: int = 7
-    """Side, odd, of the neighbourhood that a patch does not see; see `neighbourhoods` for small grids."""
+    """Side length, odd, of the neighbourhood that a patch cannot attend to; see `neighbourhoods` for small grids."""
     jitter: float = 20.0
-    """Standard deviation of what is added to a number of a patch in training, in lengths of the patch divided by C."""
+    """Standard deviation of the noise added to each feature value in training, in units of the patch's length / C."""
     dropout: float = 0.1
-    """Dropout of the transformer layers."""
+    """Dropout probability in the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
     scores_are_unbounded = True
@@ -60,13 +62,13 @@ class UniADTransformer:
             raise InputError(f"jitter must be at least 0, got {self.jitter}.")
 
     def build(self, inputs: FeatureShapes) -> UniADNetwork:
-        """See `harness.networks.NetworkSettings.build`."""
+        """Implement `harness.networks.NetworkSettings.build`."""
         return UniADNetwork(self, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UniAD(ReconstructionDetector):
-    """UniAD as its authors train and score it: 1,000 passes over the 3,629 images of MVTec AD."""
+    """UniAD as its authors train and score it: 1,000 epochs over the 3,629 images of MVTec AD."""
 
     network: NetworkSettings = UniADTransformer()
     training: TrainingConfig = TrainingConfig(
@@ -83,10 +85,10 @@ class UniAD(ReconstructionDetector):
 
 
 def neighbourhoods(side: int, window: int) -> Tensor:
-    """Which patches do not see each other, bool [P, P]: those within a window x window neighbourhood, with itself.
+    """Return the attention mask, bool [P, P]: True for patches within a window x window neighbourhood of each other.
 
-    On a grid that the window would cover, where a patch in the middle would see nothing and its attention be NaN, it
-    is the largest odd window that is smaller than the grid.
+    The neighbourhood includes the patch itself. If the window covered the grid, a patch in the middle could attend to
+    nothing, and its attention would be NaN. On such a grid, the window is the largest odd one smaller than the grid.
 
     >>> neighbourhoods(8, 7).sum(dim=1).max().item(), neighbourhoods(5, 7).sum(dim=1).max().item()
     (49, 9)
@@ -96,7 +98,7 @@ def neighbourhoods(side: int, window: int) -> Tensor:
     """
     if side < 2:
         raise InputError(
-            "UniAD rebuilds a patch from others far from it, and this encoder gives one patch an image. Choose a "
+            "UniAD rebuilds a patch from distant patches, but the encoder gives one patch an image. Choose a "
             "larger image_size, or earlier stages as groups."
         )
     reach = min(window, side - 1 - side % 2) // 2
@@ -106,7 +108,7 @@ def neighbourhoods(side: int, window: int) -> Tensor:
 
 
 class UniADNetwork(nn.Module):
-    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+    """Trainable network from cached target groups to their reconstruction; see `harness.networks.Network`."""
 
     low_precision = True
     hidden_PP: Tensor
@@ -131,7 +133,7 @@ class UniADNetwork(nn.Module):
         self.apply(_initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild all groups side by side."""
+        """Rebuild the concatenation of all groups."""
         target_BPC = side_by_side(batch.targets)
         position_PD = self.position()
         x_BPD = self.enter(self._jittered(target_BPC) if self.training else target_BPC)
@@ -142,25 +144,25 @@ class UniADNetwork(nn.Module):
             queries_BPD = queries_PD.expand_as(x_BPD)
             x_BPD = layer(queries_BPD, position_PD, memory_BPD, x_BPD, hidden_PP=self.hidden_PP)
         rebuilt_BPC = self.leave(self.norm(x_BPD))
-        # What was multiplied in low precision is compared in single precision.
+        # Errors need at least single precision, even if the layers used less.
         precision = torch.promote_types(rebuilt_BPC.dtype, torch.float32)
         return Reconstruction((target_BPC,), (rebuilt_BPC.to(precision),))
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
-        """Euclidean distance between features and their reconstruction; see `harness.networks.Network.score_map`."""
+        """Compute Euclidean distances of features to reconstructions; see `harness.networks.Network.score_map`."""
         return error_lengths(reconstruction)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Mean squared error."""
+        """Compute the mean squared error of the reconstruction."""
         ((target_BPC,), (rebuilt_BPC,), _) = reconstruction
         return functional.mse_loss(rebuilt_BPC, target_BPC)
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """Nothing: there is no loss but the error."""
+        """Return zero, since the reconstruction error is the only loss."""
         return torch.zeros(())
 
     def _jittered(self, x_BPC: Tensor) -> Tensor:
-        """Features with Gaussian noise as long as they are, times jitter / sqrt(C)."""
+        """Add Gaussian noise whose length is about jitter / sqrt(C) times the length of each feature."""
         deviation_BP1 = self.settings.jitter * x_BPC.norm(dim=-1, keepdim=True) / x_BPC.shape[-1]
         return x_BPC + deviation_BP1 * torch.randn_like(x_BPC)
 

@@ -1,8 +1,8 @@
-"""From patch scores to anomaly maps and image scores, as the authors of a method make them.
+"""Anomaly maps and image scores from patch scores, as the authors of each method compute them.
 
-Patch scores on the encoder's grid are brought to its input size and to the evaluation size, and blurred at one of the
-two. All three steps are linear and act on rows and columns alike, so together they are one small matrix A and a map is
-A scores A^T.
+Patch scores on the encoder's grid are resized to the encoder's input size, then to the evaluation size. The map is
+blurred at one of the two sizes. All three steps are linear and treat rows and columns alike. Together the steps are
+therefore one small matrix A, and a map is A scores A^T.
 
 Legend: N images, P = G x G patches of a square grid, S evaluation size in pixels.
 """
@@ -19,29 +19,31 @@ import numpy as np
 from harness.errors import InputError
 
 WINDOW = 16
-"""Side, in pixels, of the window whose mean UniAD takes."""
+"""Side in pixels of the window over which UniAD averages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapSettings:
-    """How patch scores become a map and a score of the image."""
+    """Settings for computing an anomaly map and an image score from patch scores."""
 
     upsampling: Literal["corners", "centres", "nearest"] = "corners"
-    """To the input size: bilinear with corners or pixel centres aligned, or the nearest patch."""
+    """Upsampling to the input size: bilinear with aligned corners or aligned pixel centres, or nearest patch."""
     blur_at: Literal["evaluation", "input"] = "evaluation"
-    """Size at which the map is blurred."""
+    """Size at which the map is blurred: the evaluation size or the input size."""
     sigma: float = 4.0
-    """Standard deviation of the Gaussian, in pixels of that size."""
+    """Standard deviation of the Gaussian blur, in pixels at the size `blur_at`."""
     radius: int = 2
-    """Pixels on each side that the Gaussian reaches."""
+    """Radius of the Gaussian blur in pixels; 0 disables the blur."""
     border: Literal["zero", "reflect"] = "zero"
-    """What is outside of the map: nothing, which darkens the border, or the map again."""
+    """Padding of the map before the blur: zeros, which darken the border, or a reflection of the map."""
     image: Literal["top", "map", "patches", "window"] = "top"
-    """Score of the image: mean of the highest 1 % of the map, the map's maximum, that of the patch scores, or the
-    highest mean of `WINDOW` x `WINDOW` pixels of the map."""
+    """Image score, computed from the map or from the patch scores.
+
+    top: mean of the highest 1 % of the map's pixels; map: maximum of the map; patches: maximum of the patch scores;
+    window: highest mean of `WINDOW` x `WINDOW` pixels of the map."""
 
     def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:
-        """Scores [N] of images with these patch scores and maps."""
+        """Compute the image scores [N] from patch scores and maps."""
         if self.image == "patches":
             return scores_NP.max(axis=1).astype(np.float64)
         if self.image == "map":
@@ -52,42 +54,45 @@ class MapSettings:
 
 
 DINOMALY = MapSettings()
-"""Dinomaly, INP-Former, MeDS: a Gaussian of 5 x 5 pixels, nearly a box."""
+"""Settings of Dinomaly, INP-Former and MeDS: a Gaussian of 5 x 5 pixels, nearly a box."""
 PATCHCORE = MapSettings(
     upsampling="centres", blur_at="input", radius=16, border="reflect", image="patches"
 )
-"""PatchCore, SoftPatch, FUN-AD: scipy's Gaussian, cut off at four standard deviations."""
+"""Settings of PatchCore, SoftPatch and FUN-AD: scipy's Gaussian, truncated at four standard deviations."""
 INREACH = MapSettings(
     upsampling="nearest", blur_at="input", sigma=13, radius=52, border="reflect", image="map"
 )
-"""InReaCh: the same, wider."""
+"""Settings of InReaCh: a wider Gaussian, also truncated at four standard deviations."""
 
 
 def anomaly_maps(
     scores_NP: np.ndarray, *, input_size: int, size: int = 256, rule: MapSettings = DINOMALY
 ) -> np.ndarray:
-    """Anomaly maps float32 [N, S, S] from patch scores [N, P].
+    """Compute anomaly maps, float32 [N, S, S], from patch scores [N, P].
 
     Args:
         scores_NP: Patch scores, row by row on a square grid.
         input_size: Side of the encoder's input in pixels.
         size: Side of the maps in pixels.
-        rule: How they are made.
+        rule: Settings for computing the maps.
 
     Raises:
         InputError: P is not a square number.
     """
     grid = math.isqrt(scores_NP.shape[1])
     if grid**2 != scores_NP.shape[1]:
-        raise InputError(f"Maps need a square grid of patches, got {scores_NP.shape[1]} patches.")
+        raise InputError(
+            f"Anomaly maps need a square grid of patches, got {scores_NP.shape[1]} patches."
+        )
     matrix_SG = map_matrix(grid, input_size, size, rule)
     return (matrix_SG @ scores_NP.reshape(-1, grid, grid) @ matrix_SG.T).astype(np.float32)
 
 
 def image_scores(maps_NHW: np.ndarray, *, top_percent: float = 1.0) -> np.ndarray:
-    """Mean of the highest `top_percent` per cent of each map's pixels: rounded down as published, at least one.
+    """Return the mean of the highest `top_percent` per cent of each map's pixels.
 
-    At 256 x 256 pixels and 1 % these are 655 pixels.
+    The number of pixels is rounded down, as in the published code, but is at least one. For 256 x 256 pixels and 1 %,
+    it is 655 pixels.
 
     >>> float(image_scores(np.arange(1, 101).reshape(1, 10, 10) / 100, top_percent=5).round(6)[0])
     0.98
@@ -99,7 +104,7 @@ def image_scores(maps_NHW: np.ndarray, *, top_percent: float = 1.0) -> np.ndarra
 
 
 def _highest_window_means(maps_NHW: np.ndarray) -> np.ndarray:
-    """Highest mean [N] of a square window inside each map; of the whole map where that is smaller."""
+    """Return the highest mean [N] over square windows inside each map; smaller maps are one window."""
     side = min(WINDOW, *maps_NHW.shape[1:])
     sums = np.pad(maps_NHW, ((0, 0), (1, 0), (1, 0))).cumsum(1, np.float64).cumsum(2)
     rows = sums[:, side:] - sums[:, :-side]
@@ -115,14 +120,14 @@ def resize_map(map_HW: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=32)
 def _resizing(length: int, size: int) -> np.ndarray:
-    """Matrix [size, length] that resamples a line of pixels, centres aligned."""
+    """Return the matrix [size, length] that resamples a line of pixels, with pixel centres aligned."""
     centres = (np.arange(size) + 0.5) * length / size - 0.5
     return _bilinear(length, np.clip(centres, 0, length - 1))
 
 
 @functools.lru_cache(maxsize=8)
 def map_matrix(grid: int, input_size: int, size: int, rule: MapSettings = DINOMALY) -> np.ndarray:
-    """The matrix [S, G] that takes a row or column of patch scores to one of the map."""
+    """Return the matrix [S, G] that turns a row or column of patch scores into a row or column of the map."""
     upsampled = _upsampling(grid, input_size, rule)
     if rule.blur_at == "input":
         return _resizing(input_size, size) @ (_blur(input_size, rule) @ upsampled)
@@ -152,7 +157,7 @@ _PADDING: dict[str, Literal["constant", "symmetric"]] = {"zero": "constant", "re
 
 
 def _bilinear(length: int, positions: np.ndarray) -> np.ndarray:
-    """Matrix that interpolates `length` samples linearly at real positions in [0, length - 1]."""
+    """Return the matrix that interpolates `length` samples linearly at real positions in [0, length - 1]."""
     lower = np.minimum(positions.astype(int), max(0, length - 2))
     fraction = positions - lower
     matrix = np.zeros((len(positions), length))

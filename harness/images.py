@@ -1,4 +1,4 @@
-"""Reading images and masks, and what is remembered about their files.
+"""Reading of images and masks, and an index of facts about image files.
 
 Legend: N images, H x W pixels.
 """
@@ -26,25 +26,25 @@ from harness.errors import InputError
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image file after it was decoded once."""
+    """Facts about an image file, known after one decoding."""
 
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
     width: int
-    """Pixels."""
+    """Width in pixels."""
     height: int
-    """Pixels."""
+    """Height in pixels."""
     highest: int
     """Largest value of any pixel and channel, 0..255."""
     levels: int
-    """How many different values its pixels have, 1..256."""
+    """Number of distinct values over all pixels and channels, 1..256."""
 
 
 FIELDS = [field.name for field in fields(ImageFacts)]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts 2 before 10, whatever the locale.
+    """Return a sort key that puts 2 before 10, independent of the locale.
 
     >>> sorted(["a10.png", "a2.png", "b1.png"], key=natural_key)
     ['a2.png', 'a10.png', 'b1.png']
@@ -65,7 +65,7 @@ def read_rgb(path: Path) -> Image.Image:
 def read_mask(path: Path, *, above: int) -> np.ndarray:
     """Decode a mask to booleans [H, W]: true where the largest channel is greater than `above` (0..255).
 
-    A folder is the union of the images in it.
+    For a folder, return the union of the masks in it.
 
     Raises:
         InputError: a file is missing or is not a readable image.
@@ -79,13 +79,13 @@ def read_mask(path: Path, *, above: int) -> np.ndarray:
 
 
 MaskRule = Literal["half", "any"]
-"""When a pixel of a resized mask is set: more than half of it is covered, or any of it."""
+"""Rule for setting a pixel of a resized mask: more than half of its area is covered, or any part of it."""
 
 
 def resize_mask(mask_HW: np.ndarray, size: int, rule: MaskRule = "half") -> np.ndarray:
     """Resize a boolean mask to size x size, ignoring its aspect ratio.
 
-    Interpolating and then cutting anywhere else, as released code does, lets defects grow by a pixel or vanish.
+    Released code interpolates and uses other thresholds, so that defects grow by a pixel or vanish.
 
     >>> resize_mask(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], bool), 2).astype(int)
     array([[1, 0],
@@ -115,17 +115,17 @@ def _decode(path: Path, content: bytes | None) -> Image.Image:
 
 
 class ImageIndex:
-    """Facts about image files, remembered by path, size and modification time.
+    """Index of facts about image files, identified by path, size and modification time.
 
-    Every file is decoded once, so that a broken one is named before any work starts.
+    Every file is decoded once, so that broken files are reported before any computation starts.
     """
 
     def __init__(self, file: Path) -> None:
-        """Use `file` (JSON) as the memory; it is written by the first look-up that finds nothing broken."""
+        """Store the index in the JSON file `file`, which `examine` writes whenever it has read new or changed files."""
         self.file = file
 
     def examine(self, paths: Sequence[Path]) -> list[ImageFacts | InputError]:
-        """Return the facts of every file in order, or what is wrong with it."""
+        """Return, in order, the facts about every file, or an error that describes why it cannot be read."""
         known = self._load()
         stamps = [_stamp(path) for path in paths]
         results: dict[int, ImageFacts | InputError] = {}
@@ -152,7 +152,7 @@ class ImageIndex:
         try:
             written = json.loads(self.file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
-            return {}  # nothing is lost: what is not known is read again
+            return {}  # nothing is lost: files missing in the index are read again
         return written["files"] if written.get("fields") == FIELDS else {}
 
     def _save(self, known: dict[str, list]) -> None:
@@ -184,19 +184,21 @@ def _examine(path: Path) -> ImageFacts | InputError:
 
 
 def read_image_list(file: Path, column: str = "image") -> list[str]:
-    """The images that a CSV file lists in a column.
+    """Read the image paths in a column of a CSV file.
 
     Raises:
-        InputError: there is no such file, or it has no such column or no row.
+        InputError: the file does not exist, lacks the column, or has no row.
     """
     if not file.is_file():
-        raise InputError(f"There is no file {file.absolute()}.")
-    # Spreadsheets put a mark before UTF-8, which would be part of the first column's name.
+        raise InputError(
+            f"The image list {file.absolute()} does not exist. Give the path of a CSV file."
+        )
+    # Spreadsheets write a byte-order mark, which plain UTF-8 would read into the first column's name.
     with file.open(newline="", encoding="utf-8-sig") as text:
         rows = list(csv.DictReader(text))
     if not rows or column not in rows[0]:
         raise InputError(
-            f"{file} is no list of images: it must be a CSV file with a header, a column {column!r} and at least one "
-            "row."
+            f"{file} is not a list of images: it must be a CSV file with a header, a column {column!r} and at least "
+            "one row."
         )
     return [row[column] for row in rows]

@@ -1,4 +1,4 @@
-"""Progressive selection: which training images look normal enough to train on (MeDS, Eqs. 11-13). Numpy only.
+"""Progressive selection of the training images that look normal (MeDS, Eqs. 11-13), in numpy only.
 
 Legend: N images, P patches per image.
 """
@@ -19,10 +19,10 @@ Rounding = Literal["up", "down"]
 def robust_max(
     scores_NP: np.ndarray, *, top_percent: float = 1.0, rounding: Rounding = "up"
 ) -> np.ndarray:
-    """Mean of the largest `top_percent` per cent of each row, at least one value: [N, P] -> [N].
+    """Return the mean of the largest `top_percent` per cent of each row, at least one value: [N, P] -> [N].
 
-    The paper counts 8 of 784 patches (up), its release 7 (down, which leaves none of fewer than 100 and is
-    not followed that far).
+    For 784 patches and 1 %, the paper averages 8 values (rounded up) and its release 7 (rounded down). For fewer than
+    100 patches, the release would average no value; this function averages one.
 
     Raises:
         InputError: `top_percent` is not in (0, 100].
@@ -35,12 +35,12 @@ def robust_max(
     share = scores_NP.shape[1] * top_percent / 100
     count = max(1, math.ceil(share) if rounding == "up" else math.floor(share))
     top_NK = np.partition(scores_NP, scores_NP.shape[1] - count, axis=1)[:, -count:]
-    # Summed in sorted order: what partition leaves is unordered, and a sum of floats depends on the order.
+    # Sort before summation: the result of partition is unordered, and a sum of floats depends on the order.
     return np.sort(top_NK, axis=1).mean(axis=1)
 
 
 def lower_median(values_N: np.ndarray) -> float:
-    """Middle value, the lower of the two for an even count, so that it is always one of the values.
+    """Return the median; for an even count the lower middle value, so that the result is one of the values.
 
     >>> lower_median(np.array([4.0, 1.0, 3.0, 2.0]))
     2.0
@@ -51,16 +51,16 @@ def lower_median(values_N: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Selection:
-    """What one selection pass decided for N training images."""
+    """Result of one selection pass over N training images."""
 
     criterion_N: np.ndarray
-    """Blended image score eta_t (Eq. 11), in the units of the scores."""
+    """Blended image scores eta_t (Eq. 11), in the units of the scores."""
     threshold_N: np.ndarray
     """Threshold tau_t of the image's category (Eq. 12)."""
     selected_N: np.ndarray
-    """True where the image is trained on (Eq. 13)."""
+    """True where the image is selected for training (Eq. 13)."""
     degenerate: tuple[int, ...] = ()
-    """Categories whose scores gave no usable threshold; their lower half was kept instead."""
+    """Categories without a usable threshold; the lower-scoring half of their images is selected instead."""
 
 
 def select(
@@ -71,13 +71,14 @@ def select(
     progress: float,
     critical_value: float = 1.0,
 ) -> Selection:
-    """Select, per category, the images whose blended score lies under a threshold that widens with training.
+    """Select, per category, the images whose blended score is below a threshold that widens during training.
 
-    eta = (1 - a) * distilled + a * current with a = min(1, 2 progress); tau = median(eta) +
-    critical_value * progress * median(|eta - median(eta)|), medians the lower of two; selected =
-    eta < tau (strict). The spread is the median ABSOLUTE deviation without a consistency factor.
-    Where the spread is zero or nothing is selected, the ceil(n/2) lowest images of the category are
-    kept.
+    * Score: eta = (1 - a) * distilled + a * current, with a = min(1, 2 progress).
+    * Threshold: tau = median(eta) + critical_value * progress * median(|eta - median(eta)|).
+    * Selection: eta < tau (strict).
+
+    Both medians are lower medians. The spread is the median ABSOLUTE deviation without a consistency factor. If the
+    spread is zero or no image is selected, the ceil(n/2) lowest-scoring images of the category are selected.
 
     Args:
         distilled_N: Image scores of the distilled network, frozen at the start of fine-tuning.
@@ -87,8 +88,7 @@ def select(
         critical_value: k, the width of the band at the end of training, in units of the spread.
 
     Raises:
-        InputError: `progress` or `critical_value` out of range, lengths differ, or a score is not
-        finite.
+        InputError: `progress` or `critical_value` is out of range, lengths differ, or a score is not finite.
 
     >>> scores = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
     >>> select(scores, scores, np.zeros(5, int), progress=0).selected_N
@@ -102,13 +102,14 @@ def select(
         raise InputError(f"critical_value must not be negative, got {critical_value}.")
     if not len(distilled_N) == len(current_N) == len(category_N):
         raise InputError(
-            "distilled scores, current scores and categories must have one entry per image."
+            "Distilled scores, current scores and categories must each have one entry per image, got "
+            f"{len(distilled_N)}, {len(current_N)} and {len(category_N)}."
         )
     blend = min(1.0, 2 * progress)
     criterion_N = (1 - blend) * distilled_N + blend * current_N
     if not np.isfinite(criterion_N).all():
         raise InputError(
-            "The selection criterion is not finite: the network has diverged. Lower the learning rate."
+            "The selection criterion is NaN or infinite: the network has diverged. Lower the learning rate."
         )
     threshold_N = np.empty(len(criterion_N))
     selected_N = np.zeros(len(criterion_N), dtype=bool)

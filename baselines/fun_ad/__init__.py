@@ -1,4 +1,4 @@
-"""FUN-AD: pseudo-labels and a small classifier of patches."""
+"""FUN-AD: a small patch classifier that is trained on its own pseudo-labels."""
 
 from baselines.fun_ad.detector import FunAD
 

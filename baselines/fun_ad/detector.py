@@ -1,9 +1,10 @@
 """FUN-AD (Im et al., Fully Unsupervised Learning for Anomaly Detection with Noisy Training Data, WACV 2025).
 
-A small network learns to tell patches that are far from those of likely normal images; which images these are it says
-itself, anew in every step. It needs no clean data, and assumes that there are anomalies.
+A small discriminator learns to detect patches that are far from the patches of likely normal images. At every step, the
+discriminator's own scores select the likely normal images. FUN-AD needs no clean data, but assumes that the training
+images contain anomalies.
 
-Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, R patches of a bank, C channels.
+Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, R patches of a memory bank, C channels.
 """
 
 from __future__ import annotations
@@ -37,40 +38,40 @@ from harness.training.phases import State
 
 @dataclass(frozen=True, kw_only=True)
 class FunAD:
-    """A discriminator of patches, taught by its own opinion of the images."""
+    """Detector with a patch discriminator that is trained on pseudo-labels from its own scores."""
 
     epochs: int = 1500
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 32
-    """Images per step."""
+    """Number of images per step."""
     learning_rate: float = 2e-5
-    """Of RMSprop with momentum 0.2."""
+    """Learning rate of RMSprop, which has momentum 0.2."""
     likely: float = 0.5
-    """Images are likely normal whose score, from the lowest to the highest as 0 to 1, is below this."""
+    """Images with a min-max-scaled score below this are treated as normal."""
     bank_share: float = 0.5
-    """Share of them, drawn anew, whose patches are the bank."""
+    """Fraction of the likely normal images whose patches form the memory bank, redrawn at every refresh."""
     bank_patches: int | None = None
-    """Patches of the bank, drawn at random; None for all, as published."""
+    """Maximum number of patches in the memory bank, drawn at random; None for all patches, as published."""
     bank_refresh: Literal["step", "epoch"] = "step"
-    """When the bank is made anew; once an epoch takes far less time and is not what was published."""
+    """Interval at which the memory bank is rebuilt: every step, as published, or every epoch, which is far faster."""
     tau_n: float = 0.5
-    """Patches are labelled anomalous whose distance, from 0 to 1 over the batch, is above this."""
+    """Threshold on the distance, min-max-scaled over the batch, above which a patch is labelled anomalous."""
     tau_c: float = 0.9
-    """Those of them that are below this are disturbed by noise before they are learnt."""
+    """Threshold on the same distance, below which a patch labelled anomalous gets noise before the training step."""
     equal: float = 1e-2
-    """Squared distance below which a patch of the bank counts as the patch itself; published for features of DINO,
-    which are some forty times as long as unit features."""
+    """Squared distance below which a patch of the memory bank counts as the query patch. The value was published for
+    DINO features, which are about forty times as long as unit features."""
     balanced: bool = True
-    """Both labels count the same, however many patches have them."""
+    """True if both labels have equal weight in the loss, regardless of their numbers of patches."""
     smoothness: float = 2.5
-    """Weight of the difference between the scores of patches that are each other's nearest."""
+    """Weight of the score difference between patches that are each other's nearest neighbours."""
     ms_on_noised: bool = False
-    """Take that difference after the noise; the release does, since it disturbs the patches where they lie."""
+    """True if this difference is measured after adding the noise, as in the release, which adds the noise in place."""
     snapshots: int = 0
-    """Epochs, evenly spaced, whose best on the test set is reported beside the last one, as read-out `oracle`. So the
-    release chooses its result, of all epochs and for each category apart; here it is none."""
+    """Number of evenly spaced epochs whose best test result is reported as subset `oracle`, beside the last epoch.
+    The release selects its result this way, from all epochs and separately per category. 0 for no selection."""
     scope: Scope = "category"
-    """A network for each category, or one for all."""
+    """Scope of a network: one per category, or one for all categories."""
 
     name = "fun_ad"
     maps = PATCHCORE
@@ -79,16 +80,16 @@ class FunAD:
         if min(self.epochs, self.batch_size, self.bank_patches or 1) < 1 or self.bank_patches == 0:
             raise InputError(
                 "FUN-AD's epochs, batch_size and bank_patches must be at least 1, got "
-                f"{self.epochs}, {self.batch_size} and {self.bank_patches}."
+                f"{self.epochs}, {self.batch_size} and {self.bank_patches}. Only bank_patches may also be None."
             )
         if not 0 < self.likely <= 1 or not 0 < self.bank_share <= 1:
             raise InputError(
                 f"FUN-AD's likely and bank_share must lie in (0, 1], got {self.likely} and {self.bank_share}. The "
-                "release's are 0.5 and 0.5."
+                "release uses 0.5 and 0.5."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> FunADScorer:
-        """Train; `seed` decides initialisation, order, bank and noise."""
+        """Train the discriminators; `seed` determines initialisation, order, memory bank and noise."""
         names = ["all"] if self.scope == "all" else [str(i) for i in range(len(images.categories))]
         history = {
             f"training {name}": compute.train(
@@ -101,22 +102,22 @@ class FunAD:
 
 @dataclass(frozen=True)
 class SnapshotsTrained(TrainingResult):
-    """What a training leaves, and its weights on the way."""
+    """Result of a training, with snapshots of the weights from earlier epochs."""
 
     snapshots: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True)
 class FunADScorer:
-    """Scores patches by the discriminators of the last epoch."""
+    """Scorer that applies the discriminators of the last epoch to patches."""
 
     history: Mapping[str, SnapshotsTrained]
-    """By category, or one for all."""
+    """Training results by name: one per category, or one for all categories."""
     scope: Scope = "category"
 
     @property
     def snapshots(self) -> Iterator[FunADScorer]:
-        """As it was at earlier epochs."""
+        """Scorers with the weights of earlier epochs."""
         for number in range(min(len(trained.snapshots) for trained in self.history.values())):
             yield FunADScorer(
                 {
@@ -127,7 +128,7 @@ class FunADScorer:
             )
 
     def score(self, images: ImageSet) -> np.ndarray:
-        """See `harness.detectors.Scorer.score`; in [0, 1]."""
+        """Implement `harness.detectors.Scorer.score`, with scores in [0, 1]."""
         states = [trained.state for trained in self.history.values()]
         of_category = of_categories(states, images, self.scope)
         parts = []
@@ -142,7 +143,7 @@ class FunADScorer:
 
 
 class Discriminator(nn.Module):
-    """Patches [.., C] to scores [..] in (0, 1): an adaptor, whose output is also what distances are measured in."""
+    """Network from patches [.., C] to scores [..] in (0, 1); distances are measured on the output of its adaptor."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -157,7 +158,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Score patches."""
+        """Compute the scores of patches."""
         return self.head(self.adaptor(features)).squeeze(-1)
 
 
@@ -170,7 +171,7 @@ class _Job:
 
 
 def run_fun_ad(world: DistributedContext, job: _Job) -> SnapshotsTrained:
-    """Train a discriminator, from its last checkpoint if there is one.
+    """Train a discriminator, resuming from the last checkpoint if one exists.
 
     Raises:
         InputError: the loss is not finite.
@@ -184,7 +185,7 @@ def run_fun_ad(world: DistributedContext, job: _Job) -> SnapshotsTrained:
 
 
 class _Run:
-    """A training under way."""
+    """State of a running training."""
 
     def __init__(self, world: DistributedContext, job: _Job) -> None:
         self.world, self.job, self.settings = world, job, job.settings
@@ -202,7 +203,7 @@ class _Run:
             self._restore(saved)
 
     def pass_over_images(self) -> None:
-        """Train on all images once: on full batches, or on one of all images if they are fewer."""
+        """Train on full batches of one pass over the images, or on one batch of all images if they are fewer."""
         images, size = len(self.features_NPC), min(self.settings.batch_size, len(self.features_NPC))
         full = images // size
         bank_RC = self._bank()
@@ -226,7 +227,7 @@ class _Run:
 
     @torch.no_grad()
     def _bank(self) -> Tensor:
-        """Adapted patches [R, C] of images that are likely normal."""
+        """Compute the memory bank: adapted patches [R, C] of likely normal images."""
         scores = [
             self.network(some.to(self.world.device)).amax(dim=1)
             for some in self.features_NPC.split(TOGETHER)
@@ -262,7 +263,7 @@ class _Run:
             loss = loss + settings.smoothness * mutual_smoothness(smooth_Q, pairs_2E)
         if not torch.isfinite(loss):
             raise InputError(
-                f"FUN-AD's loss is {loss.item()} at step {len(self.losses)}: lower the learning rate."
+                f"FUN-AD's loss must be finite, but is {loss.item()} at step {len(self.losses)}: lower learning_rate."
             )
         self.optimizer.zero_grad()
         loss.backward()

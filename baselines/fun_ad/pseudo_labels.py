@@ -1,4 +1,4 @@
-"""What FUN-AD teaches itself with: likely normal images, labels of patches, and the losses on them.
+"""Pseudo-labels of FUN-AD: likely normal images, labels of patches, and losses on these labels.
 
 Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, C channels, E pairs.
 """
@@ -14,7 +14,9 @@ from torch.nn import functional
 def likely_normal(
     scores_N: np.ndarray, rng: np.random.Generator, likely: float = 0.5, share: float = 0.5
 ) -> np.ndarray:
-    """Positions of a random share of the images whose score is in the lower part of the range, at least one.
+    """Return the indices of randomly drawn images, at least one, among those that are likely normal.
+
+    An image is likely normal if its min-max-scaled score is below `likely`. `share` is the fraction of them to draw.
 
     >>> scores = np.repeat([0.1, 0.9], [30, 10])
     >>> len(likely_normal(scores, np.random.default_rng(0)))
@@ -27,11 +29,11 @@ def likely_normal(
 
 
 def relative_distances(squares_QK: Tensor, equal: float = 1e-2) -> Tensor:
-    """Squared distance [Q] to the nearest other patch of the bank, from the lowest to the highest as 0 to 1.
+    """Compute the squared distances [Q] to the nearest other patch of the memory bank, min-max-scaled to 0..1.
 
     Args:
         squares_QK: Squared distances to the two nearest patches.
-        equal: What is below this is 0: the patch itself.
+        equal: Squared distances below this are set to 0: they belong to the patch itself.
 
     >>> relative_distances(torch.tensor([[0.0, 0.0], [0.0, 1.0], [4.0, 5.0]]))
     tensor([0.0000, 0.2500, 1.0000])
@@ -43,7 +45,7 @@ def relative_distances(squares_QK: Tensor, equal: float = 1e-2) -> Tensor:
 
 
 def mutual_pairs(nearest_Q: Tensor) -> Tensor:
-    """Pairs [2, E] of patches that are each other's nearest, the lower position first.
+    """Find the pairs [2, E] of patches that are each other's nearest neighbours, with the lower index first.
 
     >>> mutual_pairs(torch.tensor([1, 0, 3, 2, 2, 0]))
     tensor([[0, 2],
@@ -55,18 +57,23 @@ def mutual_pairs(nearest_Q: Tensor) -> Tensor:
 
 
 def with_noise(clean_QC: Tensor, noisy_Q: Tensor, batch_BPC: Tensor) -> Tensor:
-    """The patches, some of them with Gaussian noise: per channel as large as the batch varies at any place."""
+    """Return the patches, with Gaussian noise added to the patches selected by `noisy_Q`.
+
+    The deviation of the noise in a channel is the largest deviation over the batch at any grid position.
+    """
     if not noisy_Q.any() or len(batch_BPC) < 2:
         return clean_QC
     deviation_C = batch_BPC.std(dim=0).amax(dim=0)
     noise_QC = (
         torch.randn(clean_QC.shape).to(clean_QC) * deviation_C
-    )  # one generator on every device
+    )  # drawn on the CPU: the same noise on every device
     return clean_QC + noise_QC * noisy_Q[:, None]
 
 
 def discrimination_loss(score_Q: Tensor, label_Q: Tensor, *, balanced: bool = True) -> Tensor:
-    """Binary cross-entropy: the sum of its means over both labels, of those that occur, or its mean over all patches.
+    """Compute the binary cross-entropy of the patch scores.
+
+    If `balanced`, the loss is the sum of the means over each label that occurs; otherwise the mean over all patches.
 
     >>> half = torch.full((4,), 0.5)
     >>> float(discrimination_loss(half, torch.tensor([True, False, False, False])))
@@ -83,7 +90,9 @@ def discrimination_loss(score_Q: Tensor, label_Q: Tensor, *, balanced: bool = Tr
 
 
 def mutual_smoothness(score_Q: Tensor, pairs_2E: Tensor) -> Tensor:
-    """Half the mean difference between the scores of paired patches: the mean distance to the pair's middle.
+    """Compute half the mean absolute difference between the scores of paired patches.
+
+    This is the mean distance of a score to the middle of its pair.
 
     >>> scores = torch.tensor([0.2, 0.4, 0.9, 0.1])
     >>> round(float(mutual_smoothness(scores, torch.tensor([[0, 2], [1, 3]]))), 6)

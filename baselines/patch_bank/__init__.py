@@ -1,1 +1,1 @@
-"""What the methods with a bank of patches share: sources, coresets, searches, outlier scores."""
+"""Shared parts of the methods with a memory bank: patch sources, coresets, nearest neighbours, outlier scores."""

@@ -1,4 +1,4 @@
-"""What the memory methods share: a bank of patches per category, and scores before it.
+"""Memory banks of patches, and the scores of patches by their distance to a memory bank.
 
 Legend: N images, P patches, R patches of all images together, Q query patches, C channels, K neighbours.
 """
@@ -24,51 +24,51 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Bank:
-    """Patches that others are compared with."""
+    """Memory bank: the patches that other patches are compared with."""
 
     rows_RC: np.ndarray
     weights_R: np.ndarray | None = None
-    """What a distance to each is multiplied by; None for 1."""
+    """Factors of the distances to each patch; None for 1."""
     prepare: Callable[[np.ndarray], np.ndarray] | None = None
-    """What is done to patches [N, P, C] before they are looked up; None for nothing."""
+    """Function applied to query patches [N, P, C] before the nearest neighbours are searched; None for no change."""
 
 
 def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> list[Part]:
-    """What was fitted for each category of a set of images, in their order.
+    """Return the fitted part for each category of a set of images, in their order.
 
     Raises:
-        InputError: other categories were fitted than there are images of.
+        InputError: the number of fitted categories differs from the number of categories of the images.
     """
     if scope == "all":
         return [fitted[0]] * len(images.categories)
     if len(fitted) != len(images.categories):
         raise InputError(
-            f"The method was fitted to {len(fitted)} categories and is asked about images of "
-            f"{len(images.categories)}: give it training images of all of them."
+            f"The method was fitted to {len(fitted)} categories, but the images to score have "
+            f"{len(images.categories)}. Fit the method to training images of all categories."
         )
     return list(fitted)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankScorer:
-    """Scores a patch by its distance to the nearest ones of its category's bank, or of the bank of all."""
+    """Scorer of patches by the distance to the nearest patches in the memory bank of their category, or of all."""
 
     banks: tuple[Bank, ...]
     scope: Scope = "category"
-    """Whether every category has a bank, or all have one."""
+    """Scope of a memory bank: one per category, or one for all categories."""
     compute: Compute = InProcess()
     neighbours: int = 1
-    """The distance is the mean over so many; only the nearest one's weight counts."""
+    """Number of nearest neighbours whose distances are averaged; only the weight of the nearest one is used."""
     squared: bool = False
-    """Squared distances, as FAISS returns them and releases use them."""
+    """True if distances are squared, as FAISS returns them and releases use them."""
     reweight: int = 1
-    """Neighbours of the memory that decide how much an image's scores count, see `image_weight`; 1 for none."""
+    """Number of memory bank patches in the weight of an image's scores (see `image_weight`); 1 for no weight."""
     history: Mapping[str, TrainingResult] = field(default_factory=dict)
     numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """See `harness.detectors.HasFitStatistics`."""
+    """Fit statistics; see `harness.detectors.HasFitStatistics`."""
 
     def score(self, images: ImageSet) -> np.ndarray:
-        """See `harness.detectors.Scorer.score`."""
+        """Implement `harness.detectors.Scorer.score`."""
         numbers = of_categories(range(len(self.banks)), images, self.scope)
         items = [
             (number, category.features, category.rows_N[i : i + TOGETHER])
@@ -79,7 +79,7 @@ class BankScorer:
         return np.concatenate(list(self.compute.map(work, items, label="scoring images")))
 
     def score_patches(self, number: int, queries_NPC: np.ndarray) -> np.ndarray:
-        """Scores [N, P] of patches before one of the banks."""
+        """Compute the scores [N, P] of patches against the memory bank with this number."""
         bank = self.banks[number]
         if bank.prepare:
             queries_NPC = bank.prepare(queries_NPC)
@@ -112,10 +112,11 @@ def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarra
 
 
 def image_weight(distances_NB: np.ndarray) -> np.ndarray:
-    """Weight [N] of an image by the surroundings of its worst patch's nearest patch in the memory (PatchCore, Eq. 7).
+    """Compute the weight [N] of an image from the memory bank around its highest-scoring patch (PatchCore, Eq. 7).
 
-    One minus the softmax share of the first of the distances from the worst patch to its nearest patch in the memory,
-    which comes first, and to those around it. With no others the formula gives 0 for every image; it is then left out.
+    The first distance is from the highest-scoring patch to its nearest patch in the memory bank. The other distances
+    are from the same patch to the neighbours of that nearest patch. The weight is one minus the softmax value of the
+    first distance. With a single distance, the formula would give 0 for every image, so the weight is 1.
 
     >>> image_weight(np.array([[3.0, 4.0]])).round(5), image_weight(np.array([[3.0]]))
     (array([0.73106]), array([1.]))

@@ -1,4 +1,4 @@
-"""Greedy coresets: patches such that every other one has a near one among them (PatchCore; k-center by farthest point).
+"""Greedy coresets: subsets with a near patch for every patch (PatchCore; k-center by farthest point).
 
 Legend: R patches, D dimensions, K picks.
 """
@@ -13,12 +13,12 @@ from baselines.patch_bank.pool import PatchSource
 from harness.runtime.compute import default_device
 
 CANDIDATES = 4096
-"""Patches that a round looks at: so few that they stay in the processor's cache."""
+"""Number of candidate patches in a round, small enough for the processor's cache."""
 BLOCK = 8192
 
 
 def kept(share: float, patches: int) -> int:
-    """Size of the coreset: the share of all patches, rounded down, at least one.
+    """Compute the size of the coreset: the fraction of all patches, rounded down, at least one.
 
     >>> kept(0.1, 163_856)
     16385
@@ -27,7 +27,7 @@ def kept(share: float, patches: int) -> int:
 
 
 def project(pool: PatchSource, dimensions: int, rng: np.random.Generator) -> np.ndarray:
-    """Random linear projection [R, D] with the weights that torch's Linear layer starts with (PatchCore's release)."""
+    """Project all patches to [R, D] by the initial weights of a torch Linear layer (PatchCore's release)."""
     images, patches, channels = pool.shape
     bound = channels**-0.5
     weights_CD = torch.from_numpy(
@@ -40,13 +40,13 @@ def project(pool: PatchSource, dimensions: int, rng: np.random.Generator) -> np.
 
 
 def distance_to_starts(rows_RD: np.ndarray, starts: int, rng: np.random.Generator) -> np.ndarray:
-    """Mean distance [R] to a few random patches: what the released, approximate greedy search begins with."""
+    """Compute mean distances [R] to a few random patches, which start the released, approximate greedy search."""
     chosen = rng.choice(len(rows_RD), min(starts, len(rows_RD)), replace=False)
     return _distances(torch.from_numpy(rows_RD), torch.from_numpy(rows_RD[chosen])).mean(1).numpy()
 
 
 def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
-    """Euclidean length [R] of each patch's distances to all: what the exact greedy search begins with."""
+    """Compute the Euclidean norm [R] of each patch's distances to all, which starts the exact greedy search."""
     rows = torch.from_numpy(rows_RD)
     blocks = rows.split(BLOCK)
     squares = [
@@ -57,18 +57,19 @@ def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
 
 
 def k_center_greedy(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np.ndarray:
-    """Positions [K] of patches picked one after the other, each the farthest from those before it.
+    """Return the indices [K] of patches picked one after the other, each the farthest from the earlier picks.
 
-    Every patch has an anchor, at first `initial_R` and then never more than its distance to a pick; the largest is
-    picked next, the first of equal ones. A pick must lower the anchors of all patches, which takes reading all of
-    them. Here it lowers at first those of the patches with the largest anchors alone: as long as one of these is above
-    all others' it is the largest of all. When it is not, the round ends and the others are lowered for all its picks at
-    once, by one product. The picks are those of the plain search, but for rounding.
+    Every patch has an anchor: the minimum of its initial anchor and its distances to all picks. The patch with the
+    largest anchor is picked next, the first one in a tie. The plain search updates all anchors after every pick, which
+    reads all patches. This search works in rounds instead. A round updates only its candidates, the patches with the
+    largest anchors. While the largest anchor of a candidate exceeds all anchors outside the round, that candidate is
+    the next pick. Otherwise the round ends, and all patches are updated for all picks of the round at once. The picks
+    equal those of the plain search, except for rounding.
 
     Args:
         rows_RD: Patches.
-        count: Picks K; patches that are picked twice count twice.
-        initial_R: Anchors to begin with; a patch of anchor 0 is not picked as long as there are others.
+        count: Number of picks K; a patch that is picked twice counts twice.
+        initial_R: Initial anchors; a patch with anchor 0 is not picked while other anchors are positive.
 
     >>> numbers = np.array([[0.0], [1.0], [2.0], [10.0]], dtype=np.float32)
     >>> k_center_greedy(numbers, 3, distance_to_all(numbers))
@@ -89,11 +90,11 @@ def k_center_greedy(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> n
 
 
 def _round(rows: Tensor, anchors: Tensor, most: int) -> list[int]:
-    """Pick among the patches with the largest anchors until one of the others may be next."""
+    """Pick among the patches with the largest anchors until another patch could be the next pick."""
     size = min(CANDIDATES, len(rows))
     largest = anchors.topk(min(size + 1, len(rows)))
     others = float(largest.values[size]) if len(rows) > size else -1.0
-    candidates = largest.indices[:size].sort().values  # so that the first of equal ones is found
+    candidates = largest.indices[:size].sort().values  # the first patch wins a tie
     near, own = rows[candidates], anchors[candidates]
     squares = near.square().sum(dim=1)
     picked = [int(anchors.argmax())]

@@ -1,6 +1,6 @@
-"""Exact nearest neighbours among many patches: found by blocks of products, measured by differences.
+"""Exact nearest neighbours among many patches, found by blockwise matrix products and measured by differences.
 
-Legend: Q query patches, R patches of a bank, C channels, K neighbours.
+Legend: Q query patches, R patches of a memory bank, C channels, K neighbours.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from torch import Tensor
 from harness.runtime.compute import default_device
 
 BLOCK = 4096
-"""Patches of the bank per product, so that it stays in the processor's cache."""
+"""Number of memory bank patches per matrix product, small enough for the processor's cache."""
 
 
 def nearest(
     queries_QC: np.ndarray, bank_RC: np.ndarray, neighbours: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared Euclidean distances [Q, K] to the nearest patches of a bank, ascending, and their positions [Q, K].
+    """Return ascending squared Euclidean distances [Q, K] to the nearest memory bank patches, and their indices [Q, K].
 
-    Products, whose differences lose digits, only decide which patches are near; how near they are is measured by
-    differences, so that equal patches have distance 0.
+    Matrix products select the nearest patches, but lose digits. The distances are therefore computed from the
+    differences of patches, so that equal patches have distance 0.
 
     >>> nearest(np.array([[3.0, 4.0]]), np.array([[9.0, 9.0], [0.0, 0.0]]))
     (array([[25.]], dtype=float32), array([[1]]))
@@ -34,7 +34,7 @@ def nearest(
 
 
 def nearest_on_device(queries: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
-    """The same as `nearest` for patches that are on a device."""
+    """Return the result of `nearest` for patches that are already on a device."""
     order_QK = _search(queries, bank, min(neighbours, len(bank)))
     squares_QK = torch.stack(
         [(queries - bank[column]).square().sum(dim=1) for column in order_QK.T], dim=1
@@ -44,7 +44,7 @@ def nearest_on_device(queries: Tensor, bank: Tensor, neighbours: int) -> tuple[T
 
 
 def _search(queries: Tensor, bank: Tensor, neighbours: int) -> Tensor:
-    """Positions [Q, K] of the nearest: those of the largest q.b - |b|^2 / 2."""
+    """Return the indices [Q, K] of the nearest patches, which have the largest q.b - |b|^2 / 2."""
     half_R = bank.square().sum(dim=1) / 2
     values_QK = queries.new_full((len(queries), neighbours), -torch.inf)
     order_QK = torch.zeros(values_QK.shape, dtype=torch.long, device=queries.device)

@@ -1,8 +1,9 @@
-"""How odd a patch is among the patches at the same place of other images (SoftPatch).
+"""Outlier scores of patches among the patches of other images at the same grid position (SoftPatch).
 
-Every function takes the rows of some places and returns a weight for each, 1 or a little more for what is usual.
+Every public function takes the rows of some grid positions and returns a weight per row. The weight of a usual row is 1
+or slightly more.
 
-Legend: G places, N images, D dimensions, K neighbours.
+Legend: G grid positions, N images, D dimensions, K neighbours.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from torch import Tensor
 from harness.runtime.compute import default_device
 
 NEVER_ZERO = 1e-10
-"""What scikit-learn adds to the mean reach distance of duplicates."""
+"""Constant that scikit-learn adds to the mean reachability distance, which is 0 for duplicates."""
 
 
 def local_outlier_factors(rows_GND: np.ndarray, neighbours: int) -> np.ndarray:
-    """Local outlier factor [G, N] of every row among those of its place (Breunig et al., SIGMOD 2000).
+    """Compute the local outlier factors [G, N] of rows at their grid position (Breunig et al., SIGMOD 2000).
 
-    As scikit-learn's LocalOutlierFactor, for all places at once; a place of one image has factor 1.
+    The result equals that of scikit-learn's LocalOutlierFactor, but for all grid positions at once. With one image,
+    the factor is 1.
 
     >>> points = np.array([0.0, 1.0, 2.0, 3.0, 10.0]).reshape(1, 5, 1)
     >>> local_outlier_factors(points, 2).round(6)
@@ -37,7 +39,7 @@ def local_outlier_factors(rows_GND: np.ndarray, neighbours: int) -> np.ndarray:
 
 
 def nearest_distances(rows_GND: np.ndarray) -> np.ndarray:
-    """One plus the distance [G, N] to the nearest other row of the place.
+    """Compute one plus the distance [G, N] to the nearest other row at the grid position.
 
     >>> nearest_distances(np.array([[[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]]]))
     array([[2., 2., 3.]])
@@ -49,7 +51,10 @@ def nearest_distances(rows_GND: np.ndarray) -> np.ndarray:
 
 
 def mahalanobis_distances(rows_GND: np.ndarray) -> np.ndarray:
-    """One plus the distance [G, N] to the mean of the place, in units of its covariance plus 0.01 (as PaDiM's)."""
+    """Compute one plus the Mahalanobis distance [G, N] to the mean of the grid position.
+
+    As in PaDiM, 0.01 is added to the diagonal of the covariance.
+    """
     rows = torch.tensor(rows_GND, dtype=torch.float64, device=default_device())
     centred = rows - rows.mean(dim=1, keepdim=True)
     covariance = centred.mT @ centred / max(1, rows.shape[1] - 1)
@@ -61,7 +66,7 @@ def mahalanobis_distances(rows_GND: np.ndarray) -> np.ndarray:
 
 
 def _distances(rows_GND: np.ndarray) -> Tensor:
-    """Distances [G, N, N] among the rows of a place, double precision; those of equal rows are 0."""
+    """Compute the distances [G, N, N] between rows at a grid position, in double precision; equal rows have 0."""
     rows = torch.tensor(rows_GND, dtype=torch.float64, device=default_device())
     square_GN = rows.square().sum(dim=-1)
     sums = square_GN[:, :, None] + square_GN[:, None, :]
@@ -70,7 +75,7 @@ def _distances(rows_GND: np.ndarray) -> Tensor:
 
 
 def _neighbours(distances_GNN: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Distances and positions [G, N, K] of the nearest other rows, ascending."""
+    """Return the ascending distances [G, N, K] to the nearest other rows, and their indices."""
     places = torch.arange(distances_GNN.shape[1], device=distances_GNN.device)
     distances_GNN[:, places, places] = torch.inf
     near = distances_GNN.topk(count, dim=-1, largest=False)
@@ -78,5 +83,5 @@ def _neighbours(distances_GNN: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _take(values_GN: Tensor, order_GNK: Tensor) -> Tensor:
-    """Values [G, N, K] at positions."""
+    """Return the values [G, N, K] at these indices."""
     return values_GN[:, None, :].expand(-1, order_GNK.shape[1], -1).gather(2, order_GNK)

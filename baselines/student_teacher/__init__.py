@@ -1,1 +1,1 @@
-"""What EfficientAD-M and AD2 share: networks, losses, training and pixels."""
+"""Shared parts of EfficientAD-M and AD2: networks, losses, training and pixels."""

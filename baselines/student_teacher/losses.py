@@ -1,6 +1,6 @@
-"""What students are trained with: the hard-feature loss of EfficientAD, and what AD2 makes of it.
+"""Losses of the students: the hard-feature loss of EfficientAD and its variants in AD2.
 
-Legend: B images in a batch, K channels, G x G places, D numbers of an image.
+Legend: B images in a batch, K channels, G x G grid positions, D values per image.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 HARD = 0.999
-"""Published quantile from which on differences are learnt."""
+"""Published quantile of the hard-feature loss: smaller differences do not contribute."""
 Distance = Literal["euclidean", "cosine"]
 
 
 def hardest(values: Tensor, quantile: float) -> Tensor:
-    """Mean of the values that are at least their quantile, as a scalar.
+    """Compute the mean of the values that are at or above their quantile, as a scalar.
 
     >>> float(hardest(torch.arange(11.0), 0.9)), float(hardest(torch.tensor([3.0]), 0.999))
     (9.5, 3.0)
@@ -28,14 +28,15 @@ def hardest(values: Tensor, quantile: float) -> Tensor:
 
 
 def _at(flat: Tensor, position: int) -> Tensor:
-    """The value at a position of all in ascending order; torch.quantile refuses more than 16 million."""
+    """Return the value at a position in ascending order, as torch.quantile accepts at most 16 million values."""
     return flat.detach().topk(len(flat) - position).values.min()
 
 
 def consistency(squared_BKGG: Tensor, *, quantile: float, weight: float) -> Tensor:
-    """Weights [K, G, G] of elements: `weight` where a batch's images differ in them more than at the quantile, else 1.
+    """Compute the weights [K, G, G] of elements: `weight` if their spread exceeds the quantile, else 1.
 
-    More, not as much: where all images agree nothing is to be weighed down.
+    The spread is the standard deviation over the images of the batch. The comparison is strict: if all images agree,
+    no element is weighed down.
 
     >>> consistency(torch.tensor([[0.0, 1.0, 5.0], [0.0, 1.0, 9.0]]), quantile=0.5, weight=0.1)
     tensor([1.0000, 1.0000, 0.1000])
@@ -46,15 +47,15 @@ def consistency(squared_BKGG: Tensor, *, quantile: float, weight: float) -> Tens
 
 
 def common_discrepancy(squared_BKGG: Tensor, *, large: float, weight: float, hard: float) -> Tensor:
-    """What is hardest of the batch's mean, where its images agree (NMFE, AD2, Eq. 4), as a scalar."""
+    """Compute the hard-feature loss of the batch's mean, weighted by `consistency` (NMFE, AD2, Eq. 4), as a scalar."""
     weights = consistency(squared_BKGG, quantile=large, weight=weight)
     return hardest(weights * squared_BKGG.mean(dim=0), hard)
 
 
 def outlier(features_BD: Tensor, distance: Distance = "euclidean") -> int | None:
-    """The image of a batch that is farthest from all others together (AD2, Eqs. 5, 6).
+    """Return the index of the image with the largest summed distance to all others (AD2, Eqs. 5, 6).
 
-    None for fewer than three: of two, neither is farther.
+    The index is None for fewer than three images: of two images, neither is farther.
 
     >>> outlier(torch.tensor([[0.0], [1.0], [7.0], [2.0]])), outlier(torch.tensor([[0.0], [1.0]]))
     (2, None)
@@ -70,7 +71,7 @@ def outlier(features_BD: Tensor, distance: Distance = "euclidean") -> int | None
 
 
 def without_outlier(squared_BKGG: Tensor, odd: int | None, *, weight: float, hard: float) -> Tensor:
-    """What is hardest of all but the outlier, and `weight` times what is hardest of it (AD2, Eq. 8), as a scalar."""
+    """Compute the hard-feature loss without the outlier plus `weight` times the outlier's (AD2, Eq. 8); a scalar."""
     if odd is None:
         return hardest(squared_BKGG, hard)
     others = torch.arange(len(squared_BKGG), device=squared_BKGG.device) != odd

@@ -1,9 +1,10 @@
-"""The networks of EfficientAD-M: a frozen teacher, a student of it, and an autoencoder, with the maps they make.
+"""Networks and anomaly maps of EfficientAD-M: a frozen teacher, its student, and an autoencoder.
 
-The student learns what the teacher says of normal images, and what the autoencoder makes of that: where it differs from
-the teacher a patch is unusual, where it differs from the autoencoder the image as a whole is.
+On normal images, the student learns the outputs of the teacher and the outputs of the autoencoder. The autoencoder
+rebuilds the outputs of the teacher. A difference between student and teacher marks an unusual patch. A difference
+between student and autoencoder marks an image that is unusual as a whole.
 
-Legend: B images, S pixels of a side, K channels of the teacher, G places of a side, N images.
+Legend: B images, S pixels per side, K channels of the teacher, G grid positions per side, N images.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from harness.features.pdn import PatchDescription, apply_pdn, places, standardis
 from harness.training.phases import State
 
 MARGIN = 4
-"""Places on each side of the map whose patches would reach beyond the image."""
+"""Number of grid positions on each side of the map whose patches would reach beyond the image."""
 FLOOR, CEILING = 0.9, 0.995
-"""Quantiles of a map over normal images that become 0 and 0.1."""
+"""Quantiles of a map over normal images that are mapped to 0 and 0.1."""
 
 
 class Autoencoder(nn.Module):
-    """Standardised images [B, 3, S, S] to [B, K, G, G] through a single vector; S is a multiple of 32, from 64 on."""
+    """Autoencoder from standardised images [B, 3, S, S] to [B, K, G, G] through a single vector.
+
+    S is a multiple of 32, at least 64.
+    """
 
     def __init__(self, channels: int, width: int, image_size: int) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, images_B3SS: Tensor) -> Tensor:
-        """Rebuild descriptions from the image as a whole."""
+        """Predict the teacher outputs of all grid positions from a single vector per image."""
         rebuilt = self.encoder(images_B3SS)
         for side, layer in zip(self.sides, self.decoder, strict=True):
             rebuilt = self.dropout(functional.relu(layer(resized(rebuilt, side))))
@@ -58,7 +62,10 @@ class Autoencoder(nn.Module):
 
 
 def resized(maps_BCHH: Tensor, side: int) -> Tensor:
-    """Square maps, bilinearly, pixel centres aligned, as products: torch's own gradients differ by the run on a GPU."""
+    """Resize square maps bilinearly, with aligned pixel centres.
+
+    Matrix products replace torch's interpolation, whose gradients on a GPU differ from run to run.
+    """
     matrix = _interpolation(maps_BCHH.shape[-1], side).to(maps_BCHH.device)
     return matrix @ maps_BCHH @ matrix.T
 
@@ -69,7 +76,7 @@ def _interpolation(length: int, side: int) -> Tensor:
 
 
 class StudentTeacher(nn.Module):
-    """Teacher, student and autoencoder; takes images [B, 3, S, S] with values 0..1."""
+    """Teacher, student and autoencoder for images [B, 3, S, S] with values 0..1."""
 
     mean_1K11: Tensor
     std_1K11: Tensor
@@ -87,30 +94,30 @@ class StudentTeacher(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Channels K of the teacher; the student's first K follow it, the others the autoencoder."""
+        """Number of teacher channels K; the student imitates the teacher in K channels, then the autoencoder in K."""
         return self.teacher.channels
 
     def trainable(self) -> list[nn.Parameter]:
-        """What is learnt."""
+        """Return the trainable parameters: those of student and autoencoder."""
         return [*self.student.parameters(), *self.autoencoder.parameters()]
 
     @torch.no_grad()
     def taught(self, standardised_B3SS: Tensor) -> Tensor:
-        """What the teacher says [B, K, G, G], every channel with mean 0 and deviation 1 over the training images."""
+        """Compute teacher outputs [B, K, G, G], with mean 0 and deviation 1 per channel over the training images."""
         return (self.teacher(standardised_B3SS) - self.mean_1K11) / self.std_1K11
 
     @torch.no_grad()
     def learn_statistics(self, parts: Iterable[Tensor]) -> None:
-        """Take mean and deviation of the teacher's channels from the training images, a few at a time.
+        """Set mean and deviation of the teacher's channels from the training images, which arrive in parts.
 
-        A channel that says the same of all is left as it is but for its mean.
+        A channel with constant output is only centred.
         """
         count = 0
         mean_K, squares_K = self.mean_1K11.new_zeros(2, self.channels, dtype=torch.float64)
         for images_B3SS in parts:
-            said_KX = self.teacher(standardised(images_B3SS)).double().transpose(0, 1).flatten(1)
-            off_K, more = said_KX.mean(dim=1) - mean_K, said_KX.shape[1]
-            spread_K = said_KX.var(dim=1, correction=0) * more
+            outputs_KX = self.teacher(standardised(images_B3SS)).double().transpose(0, 1).flatten(1)
+            off_K, more = outputs_KX.mean(dim=1) - mean_K, outputs_KX.shape[1]
+            spread_K = outputs_KX.var(dim=1, correction=0) * more
             squares_K = squares_K + spread_K + off_K.square() * count * more / (count + more)
             mean_K = mean_K + off_K * more / (count + more)
             count += more
@@ -120,7 +127,10 @@ class StudentTeacher(nn.Module):
 
     @torch.no_grad()
     def maps(self, images_B3SS: Tensor) -> Tensor:
-        """Squared differences, averaged over channels [B, 2, G, G]: student and teacher, student and autoencoder."""
+        """Compute the squared differences [B, 2, G, G], averaged over channels.
+
+        The first map compares student and teacher, the second student and autoencoder.
+        """
         images = standardised(images_B3SS)
         student, rebuilt = self.student(images), self.autoencoder(images)
         local = (self.taught(images) - student[:, : self.channels]).square().mean(dim=1)
@@ -128,13 +138,14 @@ class StudentTeacher(nn.Module):
         return torch.stack([local, whole], dim=1)
 
     def learn_quantiles(self, maps_N2GG: np.ndarray) -> None:
-        """Take from the maps of normal images what makes both kinds comparable."""
+        """Set the quantiles that make both kinds of maps comparable, from the maps of normal images."""
         self.quantiles_22.copy_(torch.from_numpy(map_quantiles(maps_N2GG)))
 
     def scores(self, images_B3SS: Tensor) -> Tensor:
-        """Scores [B, P] of all places of the image's grid, those at its border, which no patch is around, too.
+        """Compute the scores [B, P] of all grid positions, including the border positions without a full patch.
 
-        The border is 0 in both maps, the least there is, before they are made comparable: after that 0 would stand out.
+        The border of both maps is filled with 0, their minimum, before the quantiles are applied. Filling the border
+        with 0 afterwards would make the border stand out.
         """
         maps = functional.pad(self.maps(images_B3SS), (MARGIN,) * 4)
         low, high = self.quantiles_22[:, 0].view(2, 1, 1), self.quantiles_22[:, 1].view(2, 1, 1)
@@ -142,9 +153,10 @@ class StudentTeacher(nn.Module):
 
 
 def map_quantiles(maps_N2GG: np.ndarray) -> np.ndarray:
-    """What becomes 0 and what becomes 0.1 of either map, [2, 2], from its values in normal images.
+    """Compute the values of either map that are mapped to 0 and to 0.1, [2, 2], from normal images.
 
-    Where both are the same, as in constant maps, the map is only shifted: the second is one more than the first.
+    If both values are equal, as in constant maps, the second value becomes the first plus one. The map is then only
+    shifted and divided by ten.
 
     >>> maps = np.stack([np.arange(1001.0), np.full(1001, 5.0)]).reshape(1, 2, 1001, 1)
     >>> map_quantiles(maps)
@@ -157,7 +169,7 @@ def map_quantiles(maps_N2GG: np.ndarray) -> np.ndarray:
 
 
 def restored(state: State, *, image_size: int) -> StudentTeacher:
-    """The networks with these weights; their widths are those of the weights."""
+    """Build the networks from these weights, which determine the widths."""
     teacher = apply_pdn({n: v for n, v in state.items() if n.startswith("teacher.")})
     width = len(state["student.layers.0.bias"])
     network = StudentTeacher(teacher, width=width, image_size=image_size)

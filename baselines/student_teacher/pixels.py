@@ -1,6 +1,6 @@
-"""Images as pixels, for methods that train on them: read, jittered, split, and a stream of foreign ones.
+"""Pixels for the methods that train on images: reading, colour jitter, hold-out split, and foreign images.
 
-Legend: B images, S pixels of a side.
+Legend: B images, S pixels per side.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from harness.features import CategoryImages
 from harness.images import read_rgb
 
 GRAY = (0.299, 0.587, 0.114)
-"""What red, green and blue count in the brightness of a pixel."""
+"""Weights of red, green and blue in the brightness of a pixel."""
 RARELY_GRAY = 0.3
-"""Share of foreign images whose colours are taken."""
+"""Probability that a foreign image is converted to grey."""
 
 
 def read_pixels(images: CategoryImages, positions_B: np.ndarray, image_size: int) -> Tensor:
-    """Images [B, 3, S, S] with values 0..1, resized to S pixels where the encoder saw them otherwise.
+    """Return images [B, 3, S, S] with values 0..1, resized if the encoder kept another size.
 
     Raises:
-        InputError: the encoder has not kept the pixels.
+        InputError: the encoder did not keep the pixels.
     """
     pixels_NHWC = images.features.pixels_NHWC
     if pixels_NHWC is None:
         raise InputError(
-            "EfficientAD and AD2 look at pixels, which the encoder has not kept: set its pixels=True."
+            "EfficientAD and AD2 need the pixels of the images, but the encoder did not keep them. "
+            "Set pixels=True on the encoder."
         )
     images_BHWC = torch.from_numpy(pixels_NHWC[images.rows_N[positions_B]])
     images_B3HW = images_BHWC.permute(0, 3, 1, 2).float().contiguous() / 255
@@ -44,7 +45,7 @@ def read_pixels(images: CategoryImages, positions_B: np.ndarray, image_size: int
 
 
 def jittered(images_B3SS: Tensor, rng: np.random.Generator) -> Tensor:
-    """Every image with either its brightness, its contrast or its colours made more or less by up to a fifth."""
+    """Scale either brightness, contrast or saturation of every image by a random factor from 0.8 to 1.2."""
     weights = images_B3SS.new_tensor(GRAY).view(1, 3, 1, 1)
     gray_B1SS = (images_B3SS * weights).sum(dim=1, keepdim=True)
     mixed = []
@@ -56,9 +57,9 @@ def jittered(images_B3SS: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def split_off(count: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the images to train on, and of a share of all, at least one, to look at afterwards.
+    """Return the indices of the training images and of the held-out images.
 
-    A single image serves both.
+    The held-out images are the fraction `share` of all images, at least one. A single image serves as both.
 
     >>> [len(part) for part in split_off(12, 0.1, np.random.default_rng(0))]
     [10, 2]
@@ -71,7 +72,7 @@ def split_off(count: int, share: float, rng: np.random.Generator) -> tuple[np.nd
 
 
 def read_foreign(file: Path, image_size: int, rng: np.random.Generator) -> Tensor:
-    """The middle [1, 3, S, S] of an image resized to twice as many pixels, some of them without colours."""
+    """Read the centre [1, 3, S, S] of an image that is resized to 2 S x 2 S pixels and sometimes converted to grey."""
     image = read_rgb(file).resize((2 * image_size, 2 * image_size), Image.Resampling.BILINEAR)
     if rng.random() < RARELY_GRAY:
         image = image.convert("L").convert("RGB")

@@ -1,6 +1,7 @@
-"""How a student is trained: the one loop of EfficientAD and AD2, and the scorer that it leaves.
+"""Training loop of the students in EfficientAD and AD2, and the scorer that applies the trained students.
 
-Legend: B images in a batch, N images, S pixels of a side, K channels of the teacher, G places of a side, P patches.
+Legend: B images in a batch, N images, S pixels per side, K channels of the teacher, G grid positions per side,
+P patches.
 """
 
 from __future__ import annotations
@@ -35,38 +36,38 @@ if TYPE_CHECKING:
 
 
 class Objective(Protocol):
-    """What a student learns of its teacher."""
+    """Loss with which a student learns from its teacher."""
 
     def loss(self, squared_BKGG: Tensor, student_BKGG: Tensor) -> Tensor:
-        """A scalar, of squared differences and of what the student says instead of the teacher."""
+        """Compute a scalar loss from the squared differences and the student outputs that imitate the teacher."""
 
     def image_weights(self, student_BKGG: Tensor) -> Tensor | None:
-        """What every image of a batch counts for the autoencoder, [B]; None for 1."""
+        """Return the weights [B] of the images in the autoencoder losses; None if all weights are 1."""
 
 
 @dataclass(frozen=True)
 class StudentTrained(TrainingResult):
-    """What a training leaves, and on how many foreign images."""
+    """Result of a training, with the number of foreign images that were available for the penalty."""
 
     penalty_images: int = 0
 
 
 @dataclass(frozen=True)
 class StudentScorer:
-    """Scores images by the student of their category."""
+    """Scorer that applies the student of each category to its images."""
 
     history: Mapping[str, StudentTrained]
-    """By category."""
+    """Training results by name, one per category."""
     image_size: int
 
     @property
     def numbers(self) -> Mapping[str, tuple[float, ...]]:
-        """See `harness.detectors.HasFitStatistics`."""
+        """Fit statistics; see `harness.detectors.HasFitStatistics`."""
         counts = (float(trained.penalty_images) for trained in self.history.values())
         return {"penalty_images": tuple(counts)}
 
     def score(self, images: ImageSet) -> np.ndarray:
-        """See `harness.detectors.Scorer.score`; one image at a time."""
+        """Implement `harness.detectors.Scorer.score`, one image at a time."""
         trained = of_categories(list(self.history.values()), images, "category")
         scores, device = [], default_device()
         with single_threaded(), torch.no_grad(), exact_convolutions():
@@ -81,7 +82,7 @@ class StudentScorer:
 def fit_students(
     settings: EfficientAD, objective: Objective, images: ImageSet, *, seed: int, compute: Compute
 ) -> StudentScorer:
-    """Train a student for each category with this objective."""
+    """Train one student per category with this objective."""
     teacher = settings.teacher_weights()
     history = {
         name: compute.train(run_student, _Job(name, settings, objective, category, teacher, seed))
@@ -101,9 +102,9 @@ class _Job:
 
 
 def run_student(world: DistributedContext, job: _Job) -> StudentTrained:
-    """Train a student, from its last checkpoint if there is one.
+    """Train a student, resuming from the last checkpoint if one exists.
 
-    Losses are of whole batches: processes that would share a training do all of it each.
+    Losses depend on the whole batch. Processes therefore do not split a training: each process repeats all of it.
 
     Raises:
         InputError: the loss is not finite, or the pixels or the folder of foreign images are missing.
@@ -119,7 +120,10 @@ def run_student(world: DistributedContext, job: _Job) -> StudentTrained:
 
 
 class _Run:
-    """A training under way. What a step draws depends on its number alone, so there is no generator to keep."""
+    """State of a running training.
+
+    The random numbers of a step depend only on the seed and the step number, so checkpoints need no generator state.
+    """
 
     def __init__(self, world: DistributedContext, job: _Job) -> None:
         self.world, self.job, settings = world, job, job.settings
@@ -143,11 +147,11 @@ class _Run:
 
     @property
     def step(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return len(self.losses)
 
     def take_step(self) -> None:
-        """Train on the next batch."""
+        """Train on the next batch and save a checkpoint when one is due."""
         settings, rng = self.job.settings, np.random.default_rng([self.job.seed, 2, self.step])
         torch.manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
@@ -157,7 +161,8 @@ class _Run:
         self.losses.append(loss.item())
         if not torch.isfinite(loss):
             raise InputError(
-                f"The student's loss is {self.losses[-1]} at step {self.step - 1}: lower the learning rate."
+                f"The student's loss must be finite, but is {self.losses[-1]} at step {self.step - 1}: "
+                "lower learning_rate."
             )
         self.optimizer.zero_grad()
         loss.backward()
@@ -167,14 +172,14 @@ class _Run:
             checkpoints.save(self.job, self._state())
 
     def validation_maps(self) -> np.ndarray:
-        """Maps [N, 2, G, G] of the images that were held out."""
+        """Compute the maps [N, 2, G, G] of the held-out images."""
         self.network.eval()
         return np.concatenate(
             [self.network.maps(self._read(np.array([i]))).cpu().numpy() for i in self.held_out]
         )
 
     def _batch(self) -> np.ndarray:
-        """Positions of the next images: full batches of a shuffled pass, or all images if they are fewer."""
+        """Return the indices of the next batch of a shuffled pass, or of all images if they are fewer than a batch."""
         count = len(self.trained_on)
         size = min(self.job.settings.batch_size, count)
         turn, place = divmod(self.step, count // size)
@@ -186,7 +191,11 @@ class _Run:
         return read_pixels(self.job.images, positions_B, size).to(self.world.device)
 
     def _loss(self, images_B3SS: Tensor, rng: np.random.Generator) -> Tensor:
-        """What the student has to learn of the teacher, of nothing, and of the autoencoder; what that has to learn."""
+        """Compute the training loss of student and autoencoder.
+
+        The student imitates the teacher and the autoencoder, and has output 0 on foreign images. The autoencoder
+        rebuilds the outputs of the teacher.
+        """
         network, objective = self.network.train(), self.job.objective
         clean, channels = standardised(images_B3SS), network.channels
         student = network.student(clean)[:, :channels]

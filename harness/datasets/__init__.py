@@ -1,9 +1,16 @@
-"""Datasets as tables. One dataset per file: a frozen dataclass whose `samples(root)` returns one row per image.
+"""Datasets as tables. Each file defines one dataset: a frozen dataclass whose `samples(root)` returns a sample table.
 
-Columns: `dataset` is the dataset's name; `image` and `mask` are POSIX paths relative to the root (mask is None where
-there is none, and may be a folder whose files are united); `category`; `object` groups images of one object (equal to
-`image` where there is one image per object); `split` is "train", "validation" or "test"; `defect` is "good" for a
-normal image. Only the evaluation reads mask and defect.
+The sample table has one row per image and these columns:
+
+* `dataset`: name of the dataset.
+* `image`: POSIX path of the image, relative to the root.
+* `mask`: POSIX path of the mask, relative to the root, or None. A folder stands for the union of its mask files.
+* `category`: name of the category.
+* `object`: identifier shared by all images of one object; equal to `image` where each object has one image.
+* `split`: "train", "validation" or "test".
+* `defect`: "good" for a normal image, else the kind of defect.
+
+Only the evaluation reads `mask` and `defect`.
 """
 
 from __future__ import annotations
@@ -22,19 +29,19 @@ GOOD = "good"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 Counts = Mapping[str, tuple[int, int, int]]
-"""Images per category: training, normal test, defective test."""
+"""Numbers of images by category: training, normal test, defective test."""
 
 
 class Dataset(Protocol):
-    """A frozen dataclass that knows a folder layout. It is part of an experiment, so it holds no path."""
+    """Reader of one folder layout, as a frozen dataclass. A dataset is part of an experiment, so it holds no path."""
 
     @property
     def name(self) -> str:
-        """Short name; with a category it seeds the contamination."""
+        """Short name; together with the category, the name seeds the contamination."""
 
     @property
     def source(self) -> str:
-        """Where to get it and under which licence, as sentences for a message."""
+        """Sentences for messages: where to get the dataset, and under which licence."""
 
     @property
     def mask_above(self) -> int:
@@ -42,23 +49,26 @@ class Dataset(Protocol):
 
     @property
     def expected(self) -> Counts:
-        """Published counts; what differs from them is a warning. Empty where there are none."""
+        """Published counts; deviations from them are warnings. Empty where no counts are published."""
 
     def samples(self, root: Path) -> pd.DataFrame:
         """Return the table of all images under `root`, sorted by image path.
 
         Raises:
-            InputError: the folder is missing or does not have the layout; the text says where to get the data.
+            InputError: the folder is missing or does not have the layout; the message names the source of the data.
         """
 
 
 def training_images(dataset: Dataset) -> int:
-    """Training images of all categories together, as published: what an epoch of one network for all is made of."""
+    """Return the published number of training images over all categories.
+
+    One epoch of a network that is shared by all categories has this many images.
+    """
     return sum(training for training, *_ in dataset.expected.values())
 
 
 def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Make a sample table from rows, sorted by image path; `object` and `mask` may be left out of a row."""
+    """Make a sample table from rows, sorted by image path; `object` and `mask` are optional in each row."""
     frame = pd.DataFrame(rows).assign(dataset=dataset)
     for column, default in (("mask", None), ("object", frame["image"])):
         if column not in frame:
@@ -69,7 +79,10 @@ def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files directly in a folder, by suffix in either case, sorted by name; empty if there is no folder."""
+    """Return the image files directly in a folder, sorted by name; empty if the folder does not exist.
+
+    The suffix identifies an image file, in upper or lower case.
+    """
     if not folder.is_dir():
         return []
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
@@ -77,10 +90,10 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All image files in a folder and in all folders in it, in natural order of their paths.
+    """Return the image files in a folder and its subfolders, in natural order of their paths.
 
     Raises:
-        InputError: there is no such folder, or no image in it.
+        InputError: the folder does not exist or contains no image.
     """
     found = [
         path
@@ -88,38 +101,39 @@ def images_below(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     ]
     if not found:
-        why = "has no images in it" if folder.is_dir() else "does not exist"
+        why = "contains no images" if folder.is_dir() else "does not exist"
         raise InputError(
-            f"The folder {folder.absolute()} {why}. Give a folder with images ({', '.join(IMAGE_SUFFIXES)}), in "
-            "subfolders or not."
+            f"The folder {folder.absolute()} {why}. Give a folder that contains images "
+            f"({', '.join(IMAGE_SUFFIXES)}), directly or in subfolders."
         )
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """All folders directly in a folder, sorted by name."""
+    """Return the folders directly in a folder, sorted by name."""
     return sorted(path for path in folder.glob("*") if path.is_dir())
 
 
 def require_folder(root: Path, *, source: str) -> None:
-    """Refuse a data root that does not exist.
+    """Raise an error if the data root does not exist.
 
     Raises:
-        InputError: with the folder that was looked in and where to get the data.
+        InputError: the folder does not exist; the message names the folder and the source of the data.
     """
     if not root.is_dir():
         raise InputError(
-            f"No data in {root.absolute()}: there is no such folder. {source} Then give its folder as the data root."
+            f"No data in {root.absolute()}: there is no such folder. {source} Then give the dataset's folder as "
+            "the data root."
         )
 
 
 def choose(
     present: list[str], wanted: tuple[str, ...] | None, root: Path, *, source: str
 ) -> list[str]:
-    """Categories to read: all that are present, or the wanted ones.
+    """Return the categories to read: all present ones, or the wanted ones.
 
     Raises:
-        InputError: nothing is present, or a wanted category is not.
+        InputError: no category is present, or a wanted category is missing.
     """
     missing = sorted(set(wanted or ()) - set(present))
     if missing or not present:
@@ -129,11 +143,11 @@ def choose(
             else "category folders of the expected layout"
         )
         raise InputError(
-            f"No {looked} in {root.absolute()}. There: {', '.join(present) or 'none'}. {source}"
+            f"No {looked} in {root.absolute()}. Found: {', '.join(present) or 'none'}. {source}"
         )
     return present if wanted is None else list(wanted)
 
 
 def relative(path: Path | None, root: Path) -> str | None:
-    """Path relative to the root with forward slashes."""
+    """Return the path relative to the root, with forward slashes."""
     return None if path is None else path.relative_to(root).as_posix()

@@ -1,7 +1,7 @@
-"""BTAD, beanTech anomaly detection (Mishra et al., ISIE 2021): three products in the layout of MVTec AD.
+"""BTAD, beanTech anomaly detection (Mishra et al., ISIE 2021): three products in the MVTec AD layout.
 
-Normal images are in `ok`, defective ones in `ko`; images and masks are a mix of .bmp and .png, and masks have the
-image's name. In training folders of contaminated copies nothing but `ok` is read.
+Normal images are in `ok`, defective images in `ko`. Images and masks are .bmp or .png files. A mask has the file name
+of its image, up to the suffix.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LAYOUT = Layout(good="ok", mask_name=lambda image: [f"{image.stem}.png", f"{imag
 
 @dataclass(frozen=True, kw_only=True)
 class BTAD:
-    """Categories 01, 02 and 03."""
+    """BTAD with the categories 01, 02 and 03."""
 
     categories: tuple[str, ...] | None = None
-    """Which products to use; None for all that are there."""
+    """Products to use; None for all products in the data root."""
 
     name = "btad"
     source = "BTAD (CC BY-NC-SA 4.0) is at avires.dimi.uniud.it/papers/btad/btad.zip: unpack it."

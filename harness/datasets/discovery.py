@@ -1,4 +1,4 @@
-"""Datasets by name: every dataset class of a module in this package is found; nothing else lists them."""
+"""Datasets by name; every dataset class in a module of this package is found without registration."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Five ways to spoil a grey image [256, 256] of float values 0..255: each returns the image and its exact mask.
+"""Five drawn defects for a grey image [256, 256] of float values 0..255.
 
-Size and contrast vary from hard to see to obvious. `foreign` is an image of another material.
+Each function returns the changed image and its exact mask. Size and contrast vary from hard to see to obvious.
+`foreign` is an image of another material.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Defect = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarra
 def scratch(
     grey: np.ndarray, foreign: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A thin bent line, brighter or darker than the surface."""
+    """Draw a thin bent line, brighter or darker than the surface."""
     height, width = grey.shape
     canvas = Image.new("L", (width, height))
     angle, x, y = (
@@ -41,7 +42,7 @@ def scratch(
 def stain(
     grey: np.ndarray, foreign: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A blot through which the surface still shows, darker or lighter."""
+    """Draw a translucent blot, darker or lighter than the surface."""
     mask = _blob(grey.shape, rng, radius=rng.uniform(10, 34))
     factor = rng.choice([rng.uniform(0.35, 0.75), rng.uniform(1.3, 1.8)])
     return np.where(mask, np.clip(grey * factor, 0, 255), grey), mask
@@ -50,7 +51,7 @@ def stain(
 def hole(
     grey: np.ndarray, foreign: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A dark pit with a lit rim on one side."""
+    """Draw a dark pit with a bright rim on one side."""
     mask = _blob(grey.shape, rng, radius=rng.uniform(6, 18))
     depth = ndimage.distance_transform_edt(mask)
     slope = np.cos(rng.uniform(0, 2 * math.pi) + np.arctan2(*np.gradient(depth)))
@@ -62,7 +63,7 @@ def hole(
 def patch(
     grey: np.ndarray, foreign: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A piece of another material, matched in mean brightness or not."""
+    """Insert a piece of another material, with its mean brightness matched to a random degree."""
     mask = _blob(grey.shape, rng, radius=rng.uniform(10, 36))
     piece = foreign + rng.uniform(0, 1) * (grey[mask].mean() - foreign[mask].mean())
     return np.where(mask, np.clip(piece, 0, 255), grey), mask
@@ -71,7 +72,7 @@ def patch(
 def smear(
     grey: np.ndarray, foreign: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A region wiped along one direction: its brightness stays, its structure goes."""
+    """Blur a region along one direction: the brightness stays, the structure disappears."""
     mask = _blob(grey.shape, rng, radius=rng.uniform(14, 40))
     length, angle = int(rng.integers(9, 26)), rng.uniform(0, math.pi)
     offsets = np.arange(length) - length // 2
@@ -93,7 +94,7 @@ DEFECTS: dict[str, Defect] = {
 
 
 def _blob(shape: tuple[int, ...], rng: np.random.Generator, *, radius: float) -> np.ndarray:
-    """One irregular closed region around a random centre: a circle whose radius wobbles with the angle."""
+    """Return the mask of an irregular region at a random centre: a circle whose radius varies with the angle."""
     height, width = shape
     y, x = np.mgrid[:height, :width]
     margin = min(radius, 40) / 2

@@ -1,4 +1,4 @@
-"""A user's own images: a folder of normal ones, folders of defective ones, and masks if there are any."""
+"""A user's own images: a folder of normal images, folders of defective images, and optional masks."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ from harness.datasets import (
 from harness.errors import InputError
 
 HELD_OUT = 5
-"""One normal image in so many is tested instead of trained on, where there is no folder of normal test images."""
+"""Inverse of the fraction of normal images held out for testing when no folder of normal test images is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """One category, `folder`: <root>/<normal>/*, <root>/<defect>/*, and <root>/<masks>/<defect>/<stem>.png."""
+    """One category, `folder`, read from the user's folders.
+
+    The files are <root>/<normal>/*, <root>/<defect>/* and <root>/<masks>/<defect>/<stem>.png.
+    """
 
     normal: str = "normal"
     """Folder of normal images."""
     test_normal: str | None = None
-    """Folder of normal test images; None to hold out a fifth of the normal ones, chosen by a digest of their names."""
+    """Folder of normal test images; None to hold out a fifth of the normal images, chosen by a digest of the names."""
     defects: tuple[str, ...] | None = None
-    """Folders of defective images; None for all others, and none at all is allowed for ranking a training set."""
+    """Folders of defective images; None for all other folders. Ranking a training set needs no defective images."""
     masks: str = "masks"
-    """Folder of masks; an image without one counts for image metrics only."""
+    """Folder of masks; an image without a mask counts for image metrics only."""
 
     name = "folder"
-    source = "Put normal images into one folder, defective ones into others, masks into masks/<defect>/<stem>.png."
+    source = (
+        "Put normal images into one folder, defective images into other folders, and masks into "
+        "masks/<defect>/<stem>.png."
+    )
     mask_above = 127
     expected: ClassVar[Counts] = {}
 

@@ -1,10 +1,9 @@
 """Magnetic tile defects (Huang et al., The Visual Computer 2020): real photographs of one product.
 
-MT_<class>/Imgs/<stem>.jpg is an image and <stem>.png beside it its mask; MT_Free is normal. The
-data has no official
-split: `magnetic_tile_test.csv` lists the fifth of MT_Free that is held out for testing here (drawn
-once without replacement from the sorted names by numpy's default_rng(0)), with the SHA-256 of each
-file.
+MT_<class>/Imgs/<stem>.jpg is an image, and <stem>.png in the same folder is its mask. MT_Free has the normal images.
+The authors define no split. `magnetic_tile_test.csv` therefore lists the fifth of MT_Free that is held out for testing,
+with the SHA-256 of each file. These images were drawn once from the sorted names, without replacement, by numpy's
+default_rng(0).
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ NORMAL = "MT_Free"
 
 @dataclass(frozen=True, kw_only=True)
 class MagneticTile:
-    """One category, `magnetic_tile`; the defects are blowhole, break, crack, fray and uneven.
+    """One category, `magnetic_tile`, with the defects blowhole, break, crack, fray and uneven.
 
-    Four images of MT_Uneven have empty masks: they stay anomalous and have no defective region.
-    Masks are not binary (compression left every grey level in them), hence the cut in the middle.
+    Four images of MT_Uneven have empty masks: they count as anomalous but have no defective region. Masks are not
+    binary because compression left every grey level in them; hence the threshold in the middle of the range.
     """
 
     name = "magnetic_tile"
@@ -69,6 +68,6 @@ class MagneticTile:
 
 
 def held_out_normals() -> frozenset[str]:
-    """Paths, relative to the root, of the normal images kept for testing."""
+    """Return the paths, relative to the root, of the normal images held out for testing."""
     text = resources.files("harness.datasets").joinpath("magnetic_tile_test.csv").read_text()
     return frozenset(row["image"] for row in csv.DictReader(text.splitlines()))

@@ -1,4 +1,4 @@
-"""MPDD, metal parts defect detection (Jezek et al., ICUMT 2021): six categories in the layout of MVTec AD."""
+"""MPDD, metal parts defect detection (Jezek et al., ICUMT 2021): six categories in the MVTec AD layout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.datasets.mvtec_ad import Layout, read_layout
 
 @dataclass(frozen=True, kw_only=True)
 class MPDD:
-    """Categories bracket_black, bracket_brown, bracket_white, connector, metal_plate and tubes."""
+    """MPDD with the categories bracket_black, bracket_brown, bracket_white, connector, metal_plate and tubes."""
 
     categories: tuple[str, ...] | None = None
-    """Which categories to use; None for all that are there."""
+    """Categories to use; None for all categories in the data root."""
 
     name = "mpdd"
     source = (

@@ -1,8 +1,8 @@
-"""MVTec AD and every folder in its layout (Bergmann et al., CVPR 2019).
+"""MVTec AD (Bergmann et al., CVPR 2019), and a reader for every folder in the MVTec AD layout.
 
-<category>/train/good/000.png, <category>/test/<good or defect>/000.png, <category>/ground_truth/<defect>/000_mask.png.
-Defect names and file numbers repeat between categories and folders, and masks pair with images by name, never by
-position.
+The layout is <category>/train/good/000.png, <category>/test/<good or defect>/000.png and
+<category>/ground_truth/<defect>/000_mask.png. Defect names and file numbers repeat between categories and folders.
+Masks are paired with images by name, never by position.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from harness.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Folder names of a layout that differs from MVTec AD's in names only."""
+    """Names in a layout that differs from the MVTec AD layout in names only."""
 
     good: str = "good"
-    """Folder of normal images in train and test."""
+    """Name of the folders of normal images, in train and in test."""
     mask_name: Callable[[Path], list[str]] = lambda image: [f"{image.stem}_mask.png"]
     """Possible file names of an image's mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MVTecAD:
-    """Categories are the folders of the root, or the ones named here."""
+    """MVTec AD, or any folder in its layout; each category is a folder of the data root."""
 
     categories: tuple[str, ...] | None = None
-    """Which categories to use; None for all that are there."""
+    """Categories to use; None for all categories in the data root."""
 
     name = "mvtec_ad"
     source = (
@@ -76,10 +76,10 @@ class MVTecAD:
 def read_layout(
     dataset: str, root: Path, categories: tuple[str, ...] | None, layout: Layout, *, source: str
 ) -> pd.DataFrame:
-    """Read a folder in the MVTec AD layout, or one like it, into a sample table.
+    """Read a folder in the MVTec AD layout, or in a similar layout, into a sample table.
 
     Raises:
-        InputError: the folder is missing, a category is not there, or a defective image has no mask.
+        InputError: the folder or a category is missing, or a defective image has no mask.
     """
     require_folder(root, source=source)
     present = sorted(path.parent.name for path in root.glob("*/train") if path.is_dir())
@@ -109,5 +109,6 @@ def _mask_of(category: Path, image: Path, layout: Layout) -> Path:
         if mask.is_file():
             return mask
     raise InputError(
-        f"Defective image {image} has no mask: {candidates[0]} does not exist. Restore it, or remove the image."
+        f"Defective image {image} has no mask: {candidates[0]} does not exist. Restore the mask, or "
+        "remove the image."
     )

@@ -1,9 +1,10 @@
 """MVTec LOCO AD (Bergmann et al., IJCV 2022): logical and structural anomalies.
 
-<category>/{train,validation}/good, <category>/test/{good,logical_anomalies,structural_anomalies}/000.png, and a FOLDER
-of masks per image, ground_truth/<defect>/000/{000,001,...}.png: one file per annotated defect, whose one positive grey
-value is looked up in <category>/defects_config.json for its saturation threshold. The union of the files is the mask.
-Validation images stay apart from training.
+Images are in <category>/{train,validation}/good and <category>/test/{good,logical_anomalies,structural_anomalies}.
+Each defective image 000.png has a FOLDER of masks, <category>/ground_truth/<defect>/000/{000,001,...}.png. Each file in
+this folder is one annotated defect with a single positive grey value. <category>/defects_config.json gives the
+saturation threshold of each grey value. The union of the files is the mask of the image. Validation images are not
+used for training.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ CONFIG = "defects_config.json"
 
 @dataclass(frozen=True, kw_only=True)
 class MVTecLOCO:
-    """Five categories; defects are `logical_anomalies` and `structural_anomalies`."""
+    """MVTec LOCO AD: five categories with the defects `logical_anomalies` and `structural_anomalies`."""
 
     categories: tuple[str, ...] | None = None
-    """Which categories to use; None for all that are there."""
+    """Categories to use; None for all categories in the data root."""
 
     name = "mvtec_loco"
     source = "MVTec LOCO AD (CC BY-NC-SA 4.0): get it from www.mvtec.com/company/research/datasets/mvtec-loco."
@@ -72,10 +73,10 @@ class MVTecLOCO:
         return make_table(self.name, rows)
 
     def channels(self, folder: Path) -> list[Channel]:
-        """Annotated defects of one image with their saturation areas, from its folder of masks.
+        """Read the annotated defects of one image, with their saturation areas, from its folder of masks.
 
         Raises:
-            InputError: a mask has no or several grey values, or one that the category's configuration lacks.
+            InputError: a mask has no or several positive grey values, or a value missing in the configuration.
         """
         config = _thresholds(folder.parents[2] / CONFIG)
         found = []
@@ -84,8 +85,8 @@ class MVTecLOCO:
             kinds = np.unique(values[values > 0])
             if len(kinds) != 1 or int(kinds[0]) not in config:
                 raise InputError(
-                    f"{file} must hold one positive grey value that {CONFIG} of its category knows, got "
-                    f"{kinds.tolist()}; known: {sorted(config)}. Restore both from the archive."
+                    f"{file} must hold one positive grey value that is listed in the category's {CONFIG}, got "
+                    f"{kinds.tolist()}. Listed are {sorted(config)}. Restore both files from the archive."
                 )
             threshold, is_relative = config[int(kinds[0])]
             area = int((values > 0).sum())
@@ -101,16 +102,18 @@ def _masks_of(category: Path, image: Path) -> Path | None:
     folder = category / "ground_truth" / image.parent.name / image.stem
     if not image_files(folder):
         raise InputError(
-            f"Defective image {image} has no masks: {folder} has no image. Restore it, or remove the image."
+            f"Defective image {image} has no masks: {folder} contains no image file. Restore the folder, or remove the "
+            "image."
         )
     return folder
 
 
 def _thresholds(file: Path) -> dict[int, tuple[float, bool]]:
-    """Saturation threshold and whether it is relative, by grey value."""
+    """Read, by grey value, the saturation threshold and whether it is relative to the defect's area."""
     if not file.is_file():
         raise InputError(
-            f"{file} does not exist; it gives every defect its saturation. Restore it from the archive."
+            f"{file} does not exist, but it holds the saturation thresholds of the defects. Restore the file from the "
+            "archive."
         )
     try:
         return {
@@ -122,5 +125,6 @@ def _thresholds(file: Path) -> dict[int, tuple[float, bool]]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{file} is not a list of defects with their saturation ({error!r}). Restore it."
+            f"{file} is not a list of defects with their saturation thresholds ({error!r}). Restore the file from the "
+            "archive."
         ) from error

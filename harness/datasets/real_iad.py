@@ -1,9 +1,11 @@
 """Real-IAD (Wang et al., CVPR 2024): thirty categories, five views of every object, split by JSON files.
 
-A folder per resolution (realiad_256, realiad_512, realiad_1024, realiad_raw) with <category>/{OK,NG/<code>}/S0001/*.jpg
-and masks of the image's stem, and folders of JSON files, one per category, that say who is trained on: the base sets
-(all views, or one) and the official noisy lists (FUIAD), beside the images or nested in `realiad_jsons`. A label is
-what the JSON says of the image and never its folder: 26,881 views in NG folders show no defect.
+Each resolution has a folder (realiad_256, realiad_512, realiad_1024, realiad_raw). The images in this folder are
+<category>/{OK,NG/<code>}/S0001/*.jpg, and each mask has the stem of its image.
+
+Folders of JSON files, one file per category, define the splits: the base sets (all views, or a single view) and the
+official noisy lists (FUIAD). These folders are next to the image folders or nested in `realiad_jsons`. The label of an
+image comes from the JSON file, never from the image's folder: 26,881 views in NG folders show no defect.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from harness.datasets import GOOD, Counts, choose, make_table, require_folder
 from harness.errors import InputError
 
 OBJECT = re.compile(r"([a-zA-Z][a-zA-Z0-9_]*_[0-9]{4}_[A-Z][A-Z_]*[A-Z])_C[0-9]_")
-"""Category, number and class of an object, in the name of each of its views."""
+"""Pattern of an object's category, number and class in the file name of each view."""
 KEYS = {"meta", "train", "test"}
 ITEM_KEYS = {"category", "anomaly_class", "image_path", "mask_path"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealIAD:
-    """Categories by name; `defect` is the code of the anomaly class, `object` what all views of an object share."""
+    """Real-IAD, with one row per view.
+
+    `defect` is the code of the anomaly class; `object` is the part of the name that all views of an object share.
+    """
 
     lists: Literal[
         "realiad_jsons",
@@ -37,18 +42,18 @@ class RealIAD:
         "realiad_jsons_fuiad_0.2",
         "realiad_jsons_fuiad_0.4",
     ] = "realiad_jsons"
-    """Which set of JSON files: all views, a single view, or an official noisy training list."""
+    """Set of JSON files: all views, a single view, or an official noisy training list."""
     resolution: Literal["realiad_256", "realiad_512", "realiad_1024", "realiad_raw"] = (
         "realiad_1024"
     )
-    """Which release of the images."""
+    """Resolution of the images: the folder to read them from."""
     categories: tuple[str, ...] | None = None
-    """Which categories to use; None for all that have a JSON file."""
+    """Categories to use; None for all categories that have a JSON file."""
 
     name = "real_iad"
     source = (
-        "Real-IAD (CC BY-NC-SA 4.0) is given on request by its authors: realiad4ad.github.io/Real-IAD. Unpack one "
-        "resolution and realiad_jsons.zip into one folder."
+        "Real-IAD (CC BY-NC-SA 4.0) is available from its authors on request: realiad4ad.github.io/Real-IAD. Unpack "
+        "one resolution and realiad_jsons.zip into one folder."
     )
     mask_above = 127
     base_counts: ClassVar[Counts] = {
@@ -86,7 +91,7 @@ class RealIAD:
 
     @property
     def expected(self) -> Counts:
-        """Published counts of the multi-view base set; the other sets have none."""
+        """Published counts of the multi-view base set; empty for the other sets."""
         return self.base_counts if self.lists == "realiad_jsons" else {}
 
     def samples(self, root: Path) -> pd.DataFrame:
@@ -112,7 +117,7 @@ class RealIAD:
         return make_table(self.name, rows)
 
     def _folder(self, root: Path) -> Path:
-        """Folder of the JSON files: nested in `realiad_jsons`, or beside the images."""
+        """Return the folder of the JSON files: nested in `realiad_jsons`, or next to the image folders."""
         candidates = (root / "realiad_jsons" / self.lists, root / self.lists)
         for folder in candidates:
             if folder.is_dir() and any(folder.glob("*.json")):
@@ -123,22 +128,25 @@ class RealIAD:
 
 
 def _items(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(split, item) for every image of a JSON file."""
+    """Read (split, item) for every image of a JSON file."""
     try:
         content = json.loads(file.read_text())
     except ValueError as error:
         raise InputError(
-            f"{file} is not JSON ({error}). Restore it from realiad_jsons.zip."
+            f"{file} is not JSON ({error}). Restore the file from realiad_jsons.zip."
         ) from error
     if not isinstance(content, dict) or set(content) != KEYS:
         keys = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{file} must have the keys meta, train and test, got {keys}. Restore it.")
+        raise InputError(
+            f"{file} must have the keys meta, train and test, got {keys}. "
+            "Restore the file from realiad_jsons.zip."
+        )
     items = [(split, item) for split in ("train", "test") for item in content[split]]
     for _, item in items:
         if set(item) != ITEM_KEYS:
             raise InputError(
                 f"{file}: an image must have the keys {', '.join(sorted(ITEM_KEYS))}, got {', '.join(sorted(item))}. "
-                "Restore it from realiad_jsons.zip."
+                "Restore the file from realiad_jsons.zip."
             )
     return items
 

@@ -1,9 +1,8 @@
-"""Textures: photographs with drawn defects, made on the spot, so that everything runs without a download.
+"""Textures: photographs with drawn defects, generated locally, so that no download is needed.
 
-Normal images are seeded crops of three CC0 photographs that scikit-image ships (brick, grass,
-gravel). Training crops come from the left part of a photograph and test crops from the right, so no
-pixel is in both. A defect changes the image inside its mask and nowhere else, so the masks are
-exact.
+Normal images are seeded crops of three CC0 photographs that are part of scikit-image (brick, grass, gravel). Training
+crops come from the left part of a photograph and test crops from the right part, so the two share no pixel. A defect
+changes the image only inside its mask, so the masks are exact.
 """
 
 from __future__ import annotations
@@ -27,46 +26,50 @@ from harness.errors import InputError
 PHOTOGRAPHS = {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}
 SIZE = 256
 TRAIN_COLUMNS = 308
-"""Columns of a 512 x 512 photograph that belong to training; the rest is for testing."""
+"""Number of left columns of a 512 x 512 photograph that are used for training; the rest is for testing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Textures:
-    """Three categories of 256 x 256 images in the MVTec AD layout; defects: scratch, stain, hole, patch, smear."""
+    """Three categories of 256 x 256 images in the MVTec AD layout.
+
+    The defects are scratch, stain, hole, patch and smear.
+    """
 
     train: int = 60
-    """Normal training images per category."""
+    """Number of normal training images per category."""
     good: int = 20
-    """Normal test images per category."""
+    """Number of normal test images per category."""
     defective: int = 40
-    """Defective test images per category, spread evenly over the kinds of defect."""
+    """Number of defective test images per category, spread evenly over the kinds of defect."""
     seed: int = 0
-    """Seed of crops and defects."""
+    """Seed of the crops and the defects."""
 
     name = "textures"
-    source = "Textures (photographs CC0, from scikit-image) are made by this software: remove the folder and run again."
+    source = "Textures (CC0 photographs from scikit-image) are drawn by this software: remove the folder and run again."
     mask_above = 0
 
     @property
     def expected(self) -> Counts:
-        """Counts of these settings."""
+        """Counts that follow from the settings."""
         return dict.fromkeys(PHOTOGRAPHS, (self.train, self.good, self.defective))
 
     def samples(self, root: Path) -> pd.DataFrame:
-        """Return the table of images under `root`, drawing them first if the folder is not there yet."""
+        """Return the table of images under `root`; draw the images first if the folder does not exist."""
         marker = root / "textures.txt"
         if not root.exists():
             self._draw(root)
         if not marker.is_file() or marker.read_text() != repr(self):
             raise InputError(
-                f"{root.absolute()} holds something else than {self}. Give another folder, or remove it."
+                f"{root.absolute()} does not contain the images of {self}. Give another folder, or remove this one so "
+                "that it is drawn again."
             )
         return read_layout(self.name, root, None, Layout(), source=self.source)
 
     def _draw(self, root: Path) -> None:
-        """Write all images beside `root`, then move them there, so that a half-drawn folder is never used.
+        """Write all images to a draft folder, then rename it to `root`, so that no incomplete folder is ever used.
 
-        If another process was first, its equal images stay.
+        If another process was faster, its images stay; they are identical.
         """
         draft = root.with_name(f"{root.name}.{os.getpid()}")
         try:
@@ -104,7 +107,10 @@ class Textures:
 
 
 def _crop(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Random square of 150 to 200 pixels, mirrored or not, at varied exposure, as float grey values [256, 256]."""
+    """Crop a random square of 150 to 200 pixels and return it as float grey values [256, 256].
+
+    Half of the squares are mirrored, and the exposure varies.
+    """
     side = int(rng.integers(150, 201))
     top, left = (int(rng.integers(length - side + 1)) for length in photograph.shape)
     square = Image.fromarray(photograph[top : top + side, left : left + side])

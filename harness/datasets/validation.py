@@ -1,4 +1,4 @@
-"""What is wrong with a dataset on disk, found before anything is computed: one mechanism for `check` and for runs."""
+"""Validation of a dataset on disk before anything is computed; the command `check` and all runs share it."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from harness.errors import InputError
 from harness.images import ImageFacts, ImageIndex
 
 MAX_LISTED = 3
-"""Files named one by one in a message; the rest are counted."""
+"""Maximum number of files named in a message; further files are only counted."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or odd."""
+    """One error or irregularity in a dataset."""
 
     fatal: bool
-    """Whether a run would fail on it."""
+    """True if a run would fail because of the finding."""
     kind: str
-    """Short name of the fault."""
+    """Short name of the kind of finding."""
     text: str
-    """What, where, and what to do."""
+    """Message: what is wrong, where, and what to do."""
     files: tuple[str, ...] = ()
-    """All files concerned, relative to the root."""
+    """Paths of all files concerned, relative to the root."""
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """A dataset, looked at file by file."""
+    """Result of a validation of all files of a dataset."""
 
     samples: pd.DataFrame
-    """The sample table with column `digest`, None where an image cannot be read."""
+    """Sample table with an additional column `digest`, which is None where an image cannot be read."""
     findings: list[Finding]
     digest: str
-    """Digest of every image and mask."""
+    """Digest over the contents of all images and masks."""
     sizes: dict[str, tuple[int, int, int, int]]
-    """Smallest and largest width, smallest and largest height of the images per category, in pixels."""
+    """Smallest and largest width, then smallest and largest height, of each category's images in pixels."""
 
     @property
     def fatal(self) -> list[Finding]:
-        """The findings that a run would fail on."""
+        """Findings that would make a run fail."""
         return [finding for finding in self.findings if finding.fatal]
 
 
 def validate(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationReport:
-    """Read a dataset's table and every file that it names.
+    """Read a dataset's sample table and every file in it, and report all findings.
 
     Raises:
-        InputError: the folder is missing or does not have the layout at all.
+        InputError: the folder is missing or does not have the expected layout.
     """
     samples = dataset.samples(root)
     masks = {mask: _mask_files(root, mask) for mask in samples["mask"].dropna()}
@@ -78,15 +78,15 @@ def validate(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationRepor
 
 
 def validate_or_raise(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationReport:
-    """Inspect a dataset that is about to be used.
+    """Validate a dataset before a run uses it.
 
     Raises:
-        InputError: a run would fail; the text names all faults.
+        InputError: a run would fail; the message lists all fatal findings.
     """
-    inspection = validate(dataset, root, index)
-    if inspection.fatal:
-        raise InputError(" ".join(finding.text for finding in inspection.fatal))
-    return inspection
+    report = validate(dataset, root, index)
+    if report.fatal:
+        raise InputError(" ".join(finding.text for finding in report.fatal))
+    return report
 
 
 def _mask_files(root: Path, mask: str) -> list[str]:
@@ -111,7 +111,7 @@ def _empty_parts(samples: pd.DataFrame, root: Path) -> Iterator[Finding]:
         }
         for kind, rows in needed.items():
             if not rows.any():
-                text = f"Category {category!r} in {root} has no {kind} images. Add some, or leave the category out."
+                text = f"Category {category!r} in {root} has no {kind} images. Add images, or leave the category out."
                 yield Finding(True, f"no {kind} images", text)
 
 
@@ -120,7 +120,7 @@ def _unreadable(facts: dict[str, ImageFacts | InputError]) -> Iterator[Finding]:
     if broken:
         texts = [str(error) for error in broken.values()]
         more = (
-            f" {len(texts) - MAX_LISTED} more files have such a fault."
+            f" {len(texts) - MAX_LISTED} more files cannot be read."
             if len(texts) > MAX_LISTED
             else ""
         )
@@ -141,7 +141,7 @@ def _masks(
             if own and (fact.width, fact.height) != (own.width, own.height):
                 text = (
                     f"Mask {file} is {fact.width} x {fact.height} pixels but its image {image} is "
-                    f"{own.width} x {own.height}. Restore both from the dataset's archive."
+                    f"{own.width} x {own.height}. Restore both files from the dataset's archive."
                 )
                 yield Finding(True, "mask of another size", text, (file, image))
         if known and all(fact.highest <= dataset.mask_above for _, fact in known):
@@ -159,22 +159,25 @@ def _masks(
 def _counts(samples: pd.DataFrame, dataset: Dataset) -> Iterator[Finding]:
     found = count_images(samples).to_dict("index")
     for category, expected in dataset.expected.items():
-        if category in found and (there := tuple(found[category].values())[:3]) != expected:
+        if category in found and (counts := tuple(found[category].values())[:3]) != expected:
             text = (
-                f"Category {category!r} has {there[0]} training, {there[1]} normal test and {there[2]} defective test "
-                f"images; {expected[0]}, {expected[1]} and {expected[2]} are published."
+                f"Category {category!r} has {counts[0]} training, {counts[1]} normal test and {counts[2]} defective "
+                f"test images; the published counts are {expected[0]}, {expected[1]} and {expected[2]}."
             )
             yield Finding(False, "counts differ from the published ones", text)
     if missing := sorted(set(dataset.expected) - set(found)):
         yield Finding(
             False,
             "categories left out",
-            f"Categories that are not there or not chosen: {', '.join(missing)}.",
+            f"Published categories that are missing or not chosen: {', '.join(missing)}.",
         )
 
 
 def count_images(samples: pd.DataFrame) -> pd.DataFrame:
-    """Images per category: columns train, test_good, test_defective, validation, train_defective, defects."""
+    """Count the images per category.
+
+    The columns are train, test_good, test_defective, validation, train_defective and defects (the number of kinds).
+    """
     rows = {}
     for category, group in samples.groupby("category"):
         good = group["defect"] == GOOD
@@ -191,7 +194,7 @@ def count_images(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _extra_files(root: Path, names: Sequence[str]) -> Iterator[Finding]:
-    """Images on disk that the table does not name (of every folder that the table uses at all)."""
+    """Report images that are not in the sample table, in the top-level folders that the table uses."""
     known = set(names)
     tops = {name.split("/")[0] for name in names}
     extra = sorted(
@@ -202,7 +205,7 @@ def _extra_files(root: Path, names: Sequence[str]) -> Iterator[Finding]:
         and (path := file.relative_to(root).as_posix()) not in known
     )
     if extra:
-        text = f"{len(extra)} image files are not part of the dataset and are left alone: {_listing(extra)}."
+        text = f"{len(extra)} image files are not part of the dataset and are ignored: {_listing(extra)}."
         yield Finding(False, "extra files", text, tuple(extra))
 
 
@@ -217,7 +220,7 @@ def _duplicates(samples: pd.DataFrame, facts: dict[str, ImageFacts]) -> Iterator
         if {"train", "test"} <= set(places)
     ]
     if pairs:
-        text = f"{len(pairs)} images are in training and in test with the same content: "
+        text = f"{len(pairs)} images are both in training and in test, with the same content: "
         text += _listing([f"{train} = {test}" for train, test in pairs]) + "."
         yield Finding(
             False,

@@ -1,8 +1,8 @@
-"""VisA (Zou et al., ECCV 2022): twelve categories, in the layout of its archive or reorganised as MVTec AD.
+"""VisA (Zou et al., ECCV 2022): twelve categories, in the archive's layout or reorganised in the MVTec AD layout.
 
-The archive has <category>/Data/Images/{Normal,Anomaly}/*.JPG (upper case), masks of the same stem in
-Data/Masks/Anomaly/*.png that hold class numbers 1 to 9 instead of 255, and split_csv/1cls.csv with who is trained on.
-The reorganised copy has train/good, test/good, test/bad and ground_truth/bad with masks of the image's stem.
+The archive has images <category>/Data/Images/{Normal,Anomaly}/*.JPG (upper case). Masks of the same stem are in
+<category>/Data/Masks/Anomaly/*.png and hold class numbers 1 to 9 instead of 255. split_csv/1cls.csv defines the split.
+The reorganised copy has train/good, test/good, test/bad, and ground_truth/bad with masks of the image's stem.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ REORGANISED = Layout(mask_name=lambda image: [f"{image.stem}.png", f"{image.stem
 
 @dataclass(frozen=True, kw_only=True)
 class VisA:
-    """One-class split. All defects count as one kind, `bad`, as in the reorganised copy."""
+    """VisA with the one-class split. All defects count as one kind, `bad`, as in the reorganised copy."""
 
     categories: tuple[str, ...] | None = None
-    """Which categories to use; None for all that are there."""
+    """Categories to use; None for all categories in the data root."""
 
     name = "visa"
     source = (
@@ -62,7 +62,8 @@ class VisA:
             listed = list(csv.DictReader(lines))
         if not listed or not {"object", "split", "label", "image", "mask"} <= set(listed[0]):
             raise InputError(
-                f"{root / SPLIT} is not VisA's split: it needs columns object, split, label, image, mask."
+                f"{root / SPLIT} is not VisA's split: it needs columns object, split, label, image, mask. "
+                "Restore the file from the archive."
             )
         wanted = choose(
             sorted({row["object"] for row in listed}), self.categories, root, source=self.source
@@ -81,6 +82,7 @@ class VisA:
         for row in rows:
             if row["defect"] != GOOD and row["mask"] is None:
                 raise InputError(
-                    f"{root / SPLIT}: the anomalous image {row['image']} has no mask. Restore the file."
+                    f"{root / SPLIT}: the anomalous image {row['image']} has no mask. Restore the file "
+                    "from the archive."
                 )
         return make_table(self.name, rows)

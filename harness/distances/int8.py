@@ -1,4 +1,4 @@
-"""Fast distances: products of 8-bit integers find the nearest patch, and the distance to it is computed exactly.
+"""Fast distances: 8-bit integer products find the nearest patch; the distance to that patch is computed exactly.
 
 Legend: J images, P patches of the first image, Q patches of the second, C channels.
 """
@@ -19,45 +19,45 @@ from harness.distances.kernels import Distance, Role, to_device
 from harness.errors import InputError
 
 LEVELS = 127
-"""Largest integer that a channel is rounded to."""
+"""Largest integer to which a channel is rounded."""
 UNIT_TOLERANCE = 5e-3
-"""Largest difference from 1 of a length that counts as one: that of half-precision features."""
+"""Largest accepted difference of a patch's length from 1, the tolerance for half-precision features."""
 IN_CACHE = 2**18
-"""Products of integers that are made at a time: what stays in a core's cache."""
+"""Integer products computed at a time; few enough to stay in a core's cache."""
 
 
 @dataclass(frozen=True)
 class QuantizedImages:
-    """Images on the device, in single precision and as integers."""
+    """Images on the device, in single precision and as 8-bit integers."""
 
     features_JPC: Tensor
     integers_JPC: Tensor
-    """The same, rotated, as 8-bit integers times a scale of the image's own."""
+    """Rotated features, divided by one scale per image and rounded to 8-bit integers."""
 
 
 class Int8Kernel:
     """A `harness.distances.kernels.Kernel` for patches of unit length.
 
-    Of these, cosine and Euclidean distance have the same nearest patch.
+    For unit-length patches, cosine and Euclidean distance have the same nearest patch.
     """
 
     def __init__(self, distance: Distance, device: torch.device) -> None:
-        """Compute `distance` on `device`."""
+        """Create a kernel that computes `distance` on `device`."""
         self.distance, self.device = distance, device
-        self._room = torch.empty(0, dtype=torch.int32, device=device)
+        self._buffer = torch.empty(0, dtype=torch.int32, device=device)
 
     def load(self, features_JPC: np.ndarray, role: Role, *, patches: int) -> QuantizedImages:
         """See `harness.distances.kernels.Kernel.load`.
 
         Raises:
-            InputError: patches have no unit length.
+            InputError: patches do not have unit length.
         """
         features = to_device(features_JPC, role, self.device)
         if (torch.linalg.vector_norm(features, dim=-1) - 1).abs_().max() > UNIT_TOLERANCE:
             raise InputError(
-                "Fast distances need patches of unit length. Normalise them, or take the exact precision."
+                "Fast distances need patches of unit length. Normalise the patches, or set the precision to 'exact'."
             )
-        features = pad(features, (0, -features.shape[-1] % 8))  # what matrix units want
+        features = pad(features, (0, -features.shape[-1] % 8))  # matrix units need multiples of 8
         return QuantizedImages(features, round_to_integers(features, patches)[0])
 
     def part(self, images: QuantizedImages, which: slice) -> QuantizedImages:
@@ -81,28 +81,28 @@ class Int8Kernel:
         return along_PJ.T, across_R1.view(images, others)
 
     def _distances(self, rows_RC: Tensor, others_SC: Tensor, pairs_RK: Tensor) -> Tensor:
-        """Distances [R, K] of rows to the K others that are named for each."""
+        """Compute the distances [R, K] of each row to K other patches, whose positions `pairs_RK` holds."""
         rows, each = pairs_RK.shape
         with warnings.catch_warnings():
-            # Torch calls all of its sparse matrices a beta; the test against brute force tells if this one changes.
+            # Torch marks all sparse matrices as beta. The test against brute force detects changes of this one.
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            wanted = torch.sparse_csr_tensor(
+            pattern = torch.sparse_csr_tensor(
                 _count(rows * each + 1, each, self.device),
                 pairs_RK.flatten(),
                 torch.zeros(rows * each, device=self.device),
                 size=(rows, len(others_SC)),
                 check_invariants=False,
             )
-        cosines = torch.sparse.sampled_addmm(wanted, rows_RC, others_SC.T, beta=0.0).values()
+        cosines = torch.sparse.sampled_addmm(pattern, rows_RC, others_SC.T, beta=0.0).values()
         distances_RK = cosines.view(rows, each).neg_().add_(1).clamp_(min=0)
         return distances_RK if self.distance == "cosine" else distances_RK.mul_(2).sqrt_()
 
     def _winners(
         self, image_PC: Tensor, others_JQC: Tensor, *, both: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Position of the nearest patch in each other image [P, J] and, if `both`, in the image [J, Q].
+        """Return the position of the nearest patch in each other image [P, J] and, if `both`, in the image [J, Q].
 
-        Value and position of a product are packed into one integer, so that one maximum finds both.
+        Value and position of a product are packed into one integer, so that one maximum yields both.
         """
         (patches, _), (images, others, _) = image_PC.shape, others_JQC.shape
         bits = _index_bits(max(patches, others))
@@ -112,9 +112,9 @@ class Int8Kernel:
         together = max(1, IN_CACHE // (patches * others))
         for j in range(0, images, together):
             group_RC = others_JQC[j : j + together].flatten(0, 1)
-            # Written over for every group: new memory would cost as much as what is computed into it.
+            # All groups share one buffer: allocating new memory would cost as much as the computation.
             packed_PR = self._scratch(patches * len(group_RC)).view(patches, -1)
-            # The one product of integers that torch has; it accumulates in 32 bits, so nothing is rounded in it.
+            # Torch's only integer matrix product accumulates in 32 bits, so nothing is rounded.
             torch._int_mm(image_PC, group_RC.T, out=packed_PR)
             packed_PJQ = packed_PR.view(patches, -1, others)
             torch.add(position_Q, packed_PJQ, alpha=1 << bits, out=packed_PJQ)
@@ -127,27 +127,28 @@ class Int8Kernel:
         return along, winner_JQ.bitwise_and_(of_position) if both else None
 
     def _scratch(self, size: int) -> Tensor:
-        if len(self._room) < size:
-            self._room = torch.empty(size, dtype=torch.int32, device=self.device)
-        return self._room[:size]
+        if len(self._buffer) < size:
+            self._buffer = torch.empty(size, dtype=torch.int32, device=self.device)
+        return self._buffer[:size]
 
 
 @functools.lru_cache(maxsize=64)
 def _count(stop: int, step: int, device: torch.device) -> Tensor:
-    """0, step, 2 step, ... below `stop`, as 32-bit integers."""
+    """Return 0, step, 2 step, ... below `stop`, as 32-bit integers."""
     return torch.arange(0, stop, step, dtype=torch.int32, device=device)
 
 
 @functools.lru_cache(maxsize=8)
 def _exchange(patches: int, others: int, device: torch.device) -> Tensor:
-    """What takes the column's number, in a packed product [P, 1, Q], away and puts the row's there."""
+    """Return the summand [P, 1, Q] that replaces the column's number in a packed product by the row's."""
     return _count(patches, 1, device).view(-1, 1, 1) - _count(others, 1, device)
 
 
 def round_to_integers(features_JPC: Tensor, patches: int) -> tuple[Tensor, Tensor]:
-    """Integers [J, P, C] in -127..127 of the rotated features, and per image the scale [J, 1, 1] that takes them back.
+    """Round the rotated features to integers [J, P, C] in -127..127; also return the scale [J, 1, 1] of every image.
 
-    The scale leaves room, in a 32-bit product, for the number of one of `patches` patches beside the value.
+    Integers times scale approximate the rotated features. The scale is large enough that a 32-bit product has room for
+    the value and for the number of one of `patches` patches.
     """
     room = 2.0 ** ((31 - _index_bits(patches)) / 2) / (1 + UNIT_TOLERANCE)
     room -= math.sqrt(features_JPC.shape[-1])
@@ -155,7 +156,7 @@ def round_to_integers(features_JPC: Tensor, patches: int) -> tuple[Tensor, Tenso
     integers_JPC = torch.empty_like(features_JPC, dtype=torch.int8)
     scale_J11 = features_JPC.new_empty(len(features_JPC), 1, 1)
     rotated_PC = torch.empty_like(features_JPC[0])
-    # Image by image: each stays in the cache, and none's bits depend on the others.
+    # One image at a time stays in the cache, and its bits do not depend on the other images.
     for image_PC, integers_PC, scale in zip(features_JPC, integers_JPC, scale_J11, strict=True):
         torch.mm(image_PC, turn_CC, out=rotated_PC)
         scale.copy_(rotated_PC.abs().amax()).div_(LEVELS).clamp_(min=1 / room)
@@ -165,9 +166,10 @@ def round_to_integers(features_JPC: Tensor, patches: int) -> tuple[Tensor, Tenso
 
 @functools.lru_cache(maxsize=8)
 def rotation(channels: int, device: torch.device) -> Tensor:
-    """Return an orthogonal matrix [C, C], always the same one.
+    """Return an orthogonal matrix [C, C], always the same matrix.
 
-    It changes no product and spreads a channel that stands out over all of them, so that rounding loses less.
+    The rotation leaves inner products unchanged. It spreads an outlier channel over all channels, so that rounding
+    loses less.
     """
     normal = np.random.default_rng(0).normal(size=(channels, channels))
     return torch.from_numpy(np.linalg.qr(normal)[0].astype(np.float32)).to(device)
@@ -178,10 +180,10 @@ def _index_bits(patches: int) -> int:
 
 
 def fast_bound(first_PC: np.ndarray, second_QC: np.ndarray) -> float:
-    """Most by which a fast cosine distance can exceed the exact one, for patches [P, C] and [Q, C] of unit length.
+    """Bound the excess of a fast cosine distance over the exact one, for unit-length patches [P, C] and [Q, C].
 
-    |x.y - x'.y'| <= |x| |y - y'| + |x - x'| |y'| with |y'| <= 1 + |y - y'|; twice that, since both the nearest patch
-    and the one found instead may be off.
+    The error of one product is |x.y - x'.y'| <= |x| |y - y'| + |x - x'| |y'| with |y'| <= 1 + |y - y'|. The bound is
+    twice this error, because the products of the nearest patch and of the patch found instead may both be wrong.
     """
     patches = max(len(first_PC), len(second_QC))
     errors = []

@@ -1,8 +1,8 @@
-"""How the patches of two images are compared: what every way has to offer, and the exact one.
+"""Kernels that compare the patches of two images: the interface and the exact kernel.
 
-A kernel computes affinities, of which the largest belongs to the nearest patch. Each product of two images is reduced
-along its rows (nearest patch of the second image for every patch of the first) and, if wanted, along its columns (the
-other way round) while it lies in a core's cache.
+A kernel computes affinities; the largest affinity belongs to the nearest patch. Each product of two images is reduced
+along its rows: the nearest patch of the second image for every patch of the first. On request, the product is also
+reduced along its columns, in the opposite direction. Both reductions happen while the product is in a core's cache.
 
 Legend: J images, P patches of the first image, Q patches of the second, C channels.
 """
@@ -24,30 +24,29 @@ Images = TypeVar("Images")
 
 
 class Kernel(Protocol[Images]):
-    """A way to compare images on a device, where they lie in a form of its own."""
+    """Interface that compares images on a device; every kernel defines its own format of the images."""
 
     def load(self, features_JPC: np.ndarray, role: Role, *, patches: int) -> Images:
-        """Bring features to the device; `patches` is the larger number of patches of the two sides."""
+        """Copy features to the device; `patches` is the larger number of patches of the two sides."""
 
     def part(self, images: Images, which: slice) -> Images:
-        """Some of the images."""
+        """Return some of the images."""
 
     def nearest(
         self, first: Images, i: int, second: Images, *, both: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Distances [J, P] of the first side's image i to the second images, and [J, Q] back if `both`."""
+        """Return distances [J, P] of the first side's image i to the second images, and [J, Q] back if `both`."""
 
 
 def to_device(features_JPC: np.ndarray, role: Role, device: torch.device) -> Tensor:
-    """Features in single precision on the device.
+    """Return the features in single precision on the device.
 
     Raises:
-        InputError: a feature is NaN or infinite; the text names the image.
+        InputError: a feature is NaN or infinite; the error names the image.
     """
     features = torch.tensor(features_JPC).to(device, torch.float32)
-    finite_J = torch.isfinite(
-        features.flatten(1).sum(dim=1)
-    )  # one pass: no sum of numbers hides a NaN
+    # One pass is enough: a sum with a NaN or infinite summand is not finite.
+    finite_J = torch.isfinite(features.flatten(1).sum(dim=1))
     if not finite_J.all():
         side = "query" if role == "first" else "bank"
         number = int((~finite_J).nonzero()[0])
@@ -59,15 +58,15 @@ def to_device(features_JPC: np.ndarray, role: Role, device: torch.device) -> Ten
 
 @dataclass(frozen=True)
 class Exact:
-    """Single-precision products, one pair of images at a time: the bits depend on the two images alone."""
+    """Kernel with single-precision products of one image pair at a time; the bits depend on these two images alone."""
 
     distance: Distance
     device: torch.device
 
     def load(self, features_JPC: np.ndarray, role: Role, *, patches: int) -> Tensor:
-        """See `Kernel.load`. The second side is turned to [J, C, Q]: products read it along its rows, 5 to 8 % faster.
+        """See `Kernel.load`. The second side is transposed to [J, C, Q]; products read its rows 5 to 8 % faster.
 
-        For the Euclidean distance two channels are added that make x.y into -|x - y|^2 / 2.
+        For the Euclidean distance, two additional channels turn x.y into -|x - y|^2 / 2.
         """
         features = to_device(features_JPC, role, self.device)
         if self.distance == "euclidean":
@@ -97,7 +96,7 @@ class Exact:
         return self._distances(along_JP), self._distances(across_JQ) if both else None
 
     def _distances(self, affinities: Tensor) -> Tensor:
-        # Rounding can take a cosine slightly over 1, and a distance must not be negative.
+        # Rounding can make a cosine slightly larger than 1, but a distance must not be negative.
         if self.distance == "cosine":
             return affinities.neg_().add_(1).clamp_(min=0)
         return affinities.mul_(-2).clamp_(min=0).sqrt_()

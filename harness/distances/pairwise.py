@@ -1,8 +1,8 @@
-"""Image-to-image nearest-neighbour distances, the one pass from which every memory is an index and a minimum (Eq. 1).
+"""Nearest-neighbour distances between images, computed in one pass from which every memory score follows (Eq. 1).
 
 D[n, p, m] is the distance of patch p of image n to its nearest patch of image m. The distance of a patch to a memory
-made of the images S is the minimum of D[n, p, m] over m in S, whatever S is: so one pass over all images that can ever
-be in a training set serves every subsampling ratio, ensemble size, seed, noise ratio and noise seed.
+bank of images S is the minimum of D[n, p, m] over m in S. One pass over all possible training images therefore
+serves every subsampling ratio, ensemble size, seed, noise ratio and noise seed.
 
 Legend: N, I query images, P patches of a query, M, J bank images, Q patches of a bank image, C channels.
 """
@@ -21,7 +21,7 @@ from harness.runtime.compute import default_device
 
 Precision = Literal["exact", "fast"]
 TOGETHER = 16
-"""Images that one image is compared with at a time: few enough to be found in the cache by the next one."""
+"""Images compared with one image at a time; few enough to stay in the cache for the next image."""
 
 
 def image_distances(
@@ -32,22 +32,22 @@ def image_distances(
     precision: Precision = "exact",
     device: torch.device | None = None,
 ) -> np.ndarray:
-    """Distance of every query patch to its nearest patch of every bank image.
+    """Compute the distance of every query patch to its nearest patch of every bank image.
 
     Args:
         queries_NPC: Features of the query images, any float type.
         bank_MQC: Features of the bank images. For "cosine", and in fast mode, patches must have unit length.
-        distance: "cosine" is 1 - cos in [0, 2] (the release of MeDS), "euclidean" the Euclidean distance (the paper).
-        precision: "exact" is single precision; "fast" finds the nearest patch by 8-bit products and is never below the
-            exact value nor above it by more than `harness.distances.int8.fast_bound`.
-        device: Where to compute; the first GPU or the CPU by default.
+        distance: "cosine" is 1 - cos in [0, 2] (the MeDS release), "euclidean" the Euclidean distance (the paper).
+        precision: "exact" is single precision. "fast" finds the nearest patch by 8-bit products. A fast distance is
+            never below the exact distance, and at most `harness.distances.int8.fast_bound` above.
+        device: Device of the computation; by default the first GPU, or the CPU without a GPU.
 
     Returns:
         float32 [N, P, M].
 
     Raises:
-        InputError: the shapes do not fit, a setting is unknown, a feature is NaN or infinite, or fast mode is asked
-            for patches that have no unit length.
+        InputError: the shapes do not fit, a setting is unknown, or a feature is NaN or infinite. In fast mode,
+            also: patches do not have unit length.
 
     >>> east, north = [1.0, 0.0], [0.0, 1.0]
     >>> image_distances(np.array([[east, north]]), np.array([[east], [north]]))
@@ -68,9 +68,10 @@ def block_distances(
     both: bool = False,
     device: torch.device | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of the first images' patches to the second images and, if `both`, the other way round for free.
+    """Compute the distances of the first images' patches to the second images and, if `both`, the reverse distances.
 
-    Where both sides are one array, each pair of images is multiplied once.
+    The reverse distances need no further products. If `both` and both sides are the same array object, each pair of
+    images is multiplied only once.
 
     Returns:
         float32 [I, P, J], and [J, Q, I] (empty unless `both`).
@@ -81,7 +82,8 @@ def block_distances(
     shapes = first_IPC.shape, second_JQC.shape
     if first_IPC.ndim != 3 or second_JQC.ndim != 3 or shapes[0][2] != shapes[1][2]:
         raise InputError(
-            f"queries and bank must be images x patches x channels of equal channels, got {shapes[0]} and {shapes[1]}."
+            "queries and bank must have the shape [images, patches, channels] with equal channels, got "
+            f"{shapes[0]} and {shapes[1]}."
         )
     kernel = _kernel(distance, precision, device or default_device())
     one_array = both and first_IPC is second_JQC
@@ -105,7 +107,7 @@ def block_distances(
     if one_array:
         lower = np.tril_indices(len(first_IPC), -1)
         forward_IJP[lower] = backward_JIQ[lower]
-    # In one piece, as an actor's answer is handed over without a copy only then.
+    # Contiguous, because only contiguous results of an actor are transferred without a copy.
     forward_IPJ = np.ascontiguousarray(forward_IJP.transpose(0, 2, 1))
     if one_array:
         return forward_IPJ, forward_IPJ

@@ -1,4 +1,4 @@
-"""Frozen encoders and the store of their features."""
+"""Frozen encoders, and the store of the features that they compute."""
 
 from harness.features.store import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 

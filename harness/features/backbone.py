@@ -1,4 +1,4 @@
-"""The network behind an encoder: from timm's architecture, a file of weights and an image size to a frozen model."""
+"""Frozen backbone of an encoder, built from a timm architecture, a weights file and an image size."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ PACKAGED = {
         "models/efficientnet-lite0-57934424.pth",
     )
 }
-"""Encoders whose ImageNet weights come as a Python package: timm name -> (package, file in it)."""
+"""Encoders whose ImageNet weights a Python package ships: timm name -> (package, file in the package)."""
 
 
 @functools.lru_cache(maxsize=2)
 def load_model(encoder: Encoder) -> Any:
-    """Build the network with its weights, frozen, in evaluation mode, on this process's device; one per process.
+    """Build the frozen network with its weights, in evaluation mode, on this process's device; cached per process.
 
     Raises:
-        InputError: timm has no model of this name (close ones are listed), the weights cannot be had, or the network
-        cannot take images of this size.
+        InputError: timm has no model of this name, the weights are not available, or the network does not accept images
+            of this size. For an unknown name, the error lists close names.
     """
     timm = _import_timm()
     if not timm.is_model(encoder.name):
         close = ", ".join(difflib.get_close_matches(encoder.name, timm.list_models(), cutoff=0.4))
         raise InputError(f"timm has no model {encoder.name!r}. Close names: {close}.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # for weights="random": the same network in every process
+        torch.manual_seed(0)  # weights="random" must give the same network in every process
         try:
             model = timm.create_model(encoder.name, pretrained=encoder.weights == "hub")
         except (OSError, RuntimeError) as error:
@@ -64,8 +64,8 @@ def _weights_file(name: str, weights: str | FileRef) -> Path:
         return weights.checked()
     if weights != "package":
         raise InputError(
-            f"The weights of {name} cannot be {weights!r}: they are package, hub, random, or a file, "
-            f"Encoder(weights=named_file({weights!r}))."
+            f"The weights of {name} cannot be {weights!r}. Allowed are package, hub, random, or a file given as "
+            f"Encoder(weights=file_ref({weights!r}))."
         )
     if name not in PACKAGED:
         raise InputError(
@@ -77,7 +77,7 @@ def _weights_file(name: str, weights: str | FileRef) -> Path:
 
 
 def _load_weights(model: Any, file: Path) -> None:
-    """Load a file of weights: timm's own, DINOv2's own, or one whose names differ but not the order and shapes."""
+    """Load a weights file: from timm, from DINOv2, or with other parameter names in the same order and shapes."""
     given = torch.load(file, map_location="cpu", weights_only=True)
     if "register_tokens" in given or "mask_token" in given:
         from timm.models.vision_transformer import checkpoint_filter_fn
@@ -93,23 +93,25 @@ def _load_weights(model: Any, file: Path) -> None:
     shapes = [model.state_dict()[name].shape for name in own]
     if [value.shape for value in source.values()] != shapes:
         raise InputError(
-            f"{file} does not hold the weights of {type(model).__name__}: names and shapes differ."
+            f"{file} does not hold the weights of {type(model).__name__}: parameter names and shapes differ."
         )
     model.load_state_dict(dict(zip(own, source.values(), strict=True)), strict=False)
 
 
 def _set_input_size(model: Any, encoder: Encoder) -> None:
-    """Let a network of fixed input size take the encoder's; a transformer's positions are resampled as asked."""
+    """Set the input size of a fixed-size network; `encoder.positions` selects how positions are resampled."""
     size = encoder.input_size
     if not hasattr(model, "set_input_size"):
-        raise InputError(f"{encoder.name} takes images of its own size only: choose another model.")
+        raise InputError(
+            f"{encoder.name} only accepts images of its native size. Choose another model."
+        )
     if tuple(model.patch_embed.img_size) == (size, size):
         return
     patch = model.patch_embed.patch_size[0]
     if size % patch:
         raise InputError(
-            f"{encoder.name} cuts images into patches of {patch} pixels: the image or crop size must be a multiple of "
-            f"that, got {size}."
+            f"{encoder.name} splits images into patches of {patch} pixels: the image or crop size must be a multiple "
+            f"of {patch}, got {size}."
         )
     given = model.pos_embed
     model.set_input_size(img_size=(size, size))
@@ -119,10 +121,10 @@ def _set_input_size(model: Any, encoder: Encoder) -> None:
 
 
 def resample(positions_1LD: Tensor, side: int, *, prefix: int) -> Tensor:
-    """Position embedding [1, prefix + side * side, D] of another square grid, as DINOv2's own code makes it.
+    """Resample a position embedding to [1, prefix + side * side, D] for another square grid, as DINOv2's code does.
 
-    Bicubic without antialiasing, with a scale that is a little too large (the grid's side plus a tenth); timm
-    antialiases and takes the exact size. On smooth fields the two differ by some per cent.
+    DINOv2 interpolates bicubically without antialiasing. Its scale is slightly too large: the new side plus 0.1, over
+    the old side. timm antialiases and uses the exact size. On smooth fields the two results differ by a few per cent.
     """
     front, grid_1PD = positions_1LD[:, :prefix], positions_1LD[:, prefix:]
     before = round(grid_1PD.shape[1] ** 0.5)
@@ -133,12 +135,11 @@ def resample(positions_1LD: Tensor, side: int, *, prefix: int) -> Tensor:
 
 
 def _import_timm() -> Any:
-    """Import timm, also where torchvision's compiled operators cannot be loaded.
+    """Import timm, even if torchvision's compiled operators cannot be loaded.
 
-    timm needs torchvision, of which it uses nothing compiled here. Beside a CPU build of torch,
-    PyPI's torchvision (built for CUDA) cannot load its operators and then fails to import, because
-    it describes two of them to torch. Declaring those two lets the rest of it be imported; calling
-    one would still fail, loudly.
+    timm imports torchvision, but needs none of its compiled operators here. PyPI's torchvision is built for CUDA and
+    cannot load these operators with a CPU build of torch. The import then fails, because torchvision registers two of
+    the operators with torch. Declaring these two makes the import succeed; calling one of them still raises an error.
     """
     try:
         import torchvision  # noqa: F401

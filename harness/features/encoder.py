@@ -1,13 +1,15 @@
-"""Frozen encoders: images in, patch features out. Any timm model, vision transformer or convolutional network.
+"""Frozen encoders: patch features of images from any timm model, vision transformer or convolutional network.
 
-Legend: N images, P patches (H x W grid), C channels, T prefix tokens (class and registers), G
-target groups.
+Legend: N images, P patches (H x W grid), C channels, T prefix tokens (class and registers), G target groups.
 
-A transformer gives, as in the release of MeDS, the last block after the final LayerNorm as memory
-features and means over groups of blocks as targets of the network. A convolutional network gives
-one group per stage, area-pooled to the coarsest stage's grid, of unit length per patch; side by
-side they are its memory features. `Encoder.memory` makes other ones, PatchCore's for one, and
-`Encoder.finer` keeps what pooling would lose of the groups.
+Transformer, as in the MeDS release: the memory features are the last block after the final LayerNorm. The targets of
+the network are means over groups of blocks.
+
+Convolutional network: each target group is one stage, area-pooled to the coarsest stage's grid, with unit length per
+patch. The memory features are the concatenated groups.
+
+`Encoder.memory` selects other memory features, for example PatchCore's. `Encoder.finer` keeps the details of the target
+groups that pooling would lose.
 """
 
 from __future__ import annotations
@@ -37,28 +39,29 @@ from harness.runtime.compute import exact_convolutions
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Which network encodes, from which weights, at which size, and which of its levels are kept."""
+    """Settings of an encoder: timm model, weights, image size, and the layers whose features are kept."""
 
     name: str = "tf_efficientnet_lite0"
     """Name of a timm model."""
     weights: str | FileRef = "package"
-    """`package` (shipped by a dependency), `hub` (timm's, downloaded once), `random` (tests of shapes), or a file."""
+    """Source of the weights: `package` (shipped by a dependency), `hub` (timm's, downloaded once), `random` (tests of
+    shapes), or a file."""
     image_size: int = 256
-    """Images are resized to this square, bilinear and antialiased, ignoring their aspect ratio."""
+    """Side in pixels of the square to which images are resized, bilinear and antialiased, ignoring the aspect ratio."""
     crop_size: int | None = None
-    """Centre crop after resizing, in pixels (the paper: 448, then 392); None keeps all."""
+    """Side in pixels of the centre crop after resizing (the paper: 448, then 392); None keeps the whole image."""
     groups: tuple[tuple[int, ...], ...] = ((2,), (3,))
-    """Indices of the stages or blocks that are averaged into each target group, shallow first."""
+    """Indices of the stages or blocks averaged into each target group, shallow groups first."""
     positions: PositionResampling = "timm"
-    """How a transformer's position embedding is brought to another grid, see `harness.features.backbone.resample`."""
+    """Method that resamples a transformer's position embedding; see `harness.features.backbone.resample`."""
 
     memory: PatchFeatures | None = added_field(None)
-    """What patches are to a memory, see `harness.features.patch_features`; None for the encoder's own, as above."""
+    """Memory features, see `harness.features.patch_features`; None for the default in this module's docstring."""
     pixels: bool = added_field(False)
-    """Keep the pixels, too, for methods that look at them."""
+    """True if the pixels are stored as well, for methods that use pixels."""
     finer: Literal["pooled", "folded"] = added_field("pooled")
-    """What a patch of the coarsest grid has of a finer stage in the target groups: the mean of its s x s vectors, of
-    unit length; or all of them as they are, side by side, for a network that rebuilds every stage on its own grid."""
+    """Reduction of a finer stage's s x s vectors per coarse patch. `pooled`: their mean, scaled to unit length.
+    `folded`: all s x s vectors unscaled, side by side, for a network that rebuilds every stage on the stage's grid."""
 
     def __post_init__(self) -> None:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
@@ -68,27 +71,27 @@ class Encoder:
 
     @property
     def input_size(self) -> int:
-        """Side of the square that the network sees, in pixels."""
+        """Side of the network's square input, in pixels."""
         return self.crop_size or self.image_size
 
     def read(self, path: Path) -> np.ndarray:
-        """Read an image as the network sees it: [3, H, W] uint8."""
+        """Read an image file; return the network's input [3, H, W], uint8."""
         return self.see(read_rgb(path))
 
     def see(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as the network sees it: [3, H, W] uint8."""
+        """Return the network's input [3, H, W], uint8, for an RGB image."""
         size = (self.image_size, self.image_size)
         resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
         return self.crop(resized).transpose(2, 0, 1)
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut the centre out of a resized image or mask [image_size, image_size, ...]."""
+        """Crop the centre of a resized image or mask [image_size, image_size, ...]."""
         start = (self.image_size - self.input_size) // 2
         return pixels[start : start + self.input_size, start : start + self.input_size]
 
     def digest(self) -> str:
-        """SHA-256 of the settings and of every weight: what the features depend on besides the image."""
-        settings = replace(self, weights="")  # the weights themselves count, not where they lie
+        """Return the SHA-256 of the settings and of every weight: the features depend only on these and the image."""
+        settings = replace(self, weights="")  # hash the values of the weights, not their location
         content = hashlib.sha256(canonical_repr(settings).encode())
         for name, tensor in load_model(self).state_dict().items():
             content.update(name.encode())
@@ -97,16 +100,16 @@ class Encoder:
 
 
 class Encoded(NamedTuple):
-    """Features of N images, half precision as the store keeps them."""
+    """Features of N images, in the store's half precision."""
 
     memory_NPC: np.ndarray
-    """Features for the memory; of unit length unless the encoder's `memory` says otherwise."""
+    """Memory features; of unit length unless `Encoder.memory` selects features of another length."""
     targets: tuple[np.ndarray, ...]
     """G groups [N, P, C_g] for the network to rebuild."""
     prefix_NTC: np.ndarray | None
-    """Mean prefix tokens of the grouped blocks; None for an encoder without."""
+    """Prefix tokens, averaged over the grouped blocks; None for an encoder without prefix tokens."""
     pixels_NHWC: np.ndarray | None = None
-    """Pixels as the network sees them before they are normalised, 0..255; None unless they are kept."""
+    """Pixels of the network's input before normalisation, 0..255; None unless `Encoder.pixels` is True."""
 
 
 def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
@@ -115,11 +118,11 @@ def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
 
 
 def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
-    """Encode images as `Encoder.see` gives them, on this process's device.
+    """Encode images in the format that `Encoder.see` returns, on this process's device.
 
-    On a CPU one image goes through at a time: larger batches are slower there, as their activations
-    leave the cache. A GPU must not round what it convolves to ten bits, its default: features would move by .001 and
-    depend on which images share a batch.
+    A CPU encodes one image at a time: larger batches are slower, because their activations leave the cache. A GPU by
+    default rounds the inputs of convolutions to ten bits. This rounding is disabled: it would change features by .001,
+    and features would depend on which images share a batch.
     """
     model = load_model(encoder)
     device = next(model.parameters()).device
@@ -151,13 +154,13 @@ def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
 
 
 def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
-    wanted = [stage for group in encoder.groups for stage in group]
+    selected = [stage for group in encoder.groups for stage in group]
     modules = encoder.memory.modules if encoder.memory else ()
     with capture_outputs(model, modules) as maps:
         stages = model.forward_intermediates(
-            images, indices=wanted, intermediates_only=True, stop_early=not modules
+            images, indices=selected, intermediates_only=True, stop_early=not modules
         )
-    by_stage = dict(zip(sorted(set(wanted)), stages, strict=True))
+    by_stage = dict(zip(sorted(set(selected)), stages, strict=True))
     grid = stages[-1].shape[-2:]
     groups = []
     for group in encoder.groups:
@@ -174,7 +177,10 @@ def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encod
 
 
 def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
-    """Mean of stages [N, C, s H, s W] as patches [N, P, C s^2] of the H x W grid; see `unfold` for the order."""
+    """Fold the mean of stages [N, C, s H, s W] into patches [N, P, C s^2] of the H x W grid.
+
+    `unfold` shows the order of the channels.
+    """
     finest = stages[0].shape[-2:]
     scale = finest[0] // grid[0]
     if any(stage.shape[-2:] != finest for stage in stages) or finest != (
@@ -183,33 +189,33 @@ def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
     ):
         sizes = ", ".join("{} x {}".format(*stage.shape[-2:]) for stage in stages)
         raise InputError(
-            f"Stages of {sizes} cannot be folded into a grid of {grid[0]} x {grid[1]}: those of a group must be of one "
-            "size, a multiple of the coarsest stage's. Group stages of one size, and choose an image_size that all "
-            'strides divide, or finer="pooled".'
+            f"Stages of {sizes} cannot be folded into a grid of {grid[0]} x {grid[1]}: all stages of a group must have "
+            "one size, a multiple of the coarsest stage's size. Group stages of equal size and choose an image_size "
+            'that is divisible by all strides, or set finer="pooled".'
         )
     return functional.pixel_unshuffle(torch.stack(stages).mean(dim=0), scale).flatten(2).mT
 
 
 def unfold(group_NPC: Tensor, scale: int) -> Tensor:
-    """A target group as a map [N, C / s^2, s H, s W]: every patch as the `scale` x `scale` vectors folded into it."""
+    """Unfold a target group into a map [N, C / s^2, s H, s W]; each patch holds `scale` x `scale` folded vectors."""
     side = math.isqrt(group_NPC.shape[1])
     map_NCHW = group_NPC.mT.unflatten(2, (side, side)).contiguous()
     return functional.pixel_shuffle(map_NCHW, scale)
 
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
-    wanted = [block for group in encoder.groups for block in group]
+    selected = [block for group in encoder.groups for block in group]
     with capture_outputs(model, encoder.memory.modules if encoder.memory else ()) as maps:
         final_NTC, blocks = model.forward_intermediates(
-            images, indices=wanted, return_prefix_tokens=True, norm=False, output_fmt="NLC"
+            images, indices=selected, return_prefix_tokens=True, norm=False, output_fmt="NLC"
         )
-    by_block = dict(zip(sorted(set(wanted)), blocks, strict=True))
+    by_block = dict(zip(sorted(set(selected)), blocks, strict=True))
     groups = tuple(
         torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups
     )
     count = model.num_prefix_tokens
-    prefix = torch.stack([by_block[i][1] for i in wanted]).mean(dim=0) if count else None
-    # A network may have registers without a class token.
+    prefix = torch.stack([by_block[i][1] for i in selected]).mean(dim=0) if count else None
+    # Some networks have register tokens but no class token.
     class_NC = final_NTC[:, 0] if getattr(model, "cls_token", None) is not None else None
     levels = LayerOutputs(groups, final_NTC[:, count:], class_NC, maps)
     own_NPC = functional.normalize(levels.last_NPC, dim=-1)

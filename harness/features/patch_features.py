@@ -1,4 +1,4 @@
-"""What patches are to a memory: features made of what a frozen encoder computes, other than its own choice.
+"""Alternative patch features for memory banks, computed from intermediate encoder outputs.
 
 Legend: N images, P patches (H x W grid), C channels, D dimensions, T prefix tokens.
 """
@@ -22,36 +22,36 @@ from harness.errors import InputError
 
 @dataclass(frozen=True)
 class LayerOutputs:
-    """What one pass through an encoder left."""
+    """Outputs of one forward pass through an encoder."""
 
     groups: tuple[Tensor, ...]
     """Target groups [N, P, C_g]."""
     last_NPC: Tensor
-    """Patches of the last level that was computed; a transformer's after the final LayerNorm."""
+    """Patch features of the last computed level; for a transformer, after the final LayerNorm."""
     class_NC: Tensor | None
-    """The class token beside them, of a transformer that has one."""
+    """Class token; None for an encoder without a class token."""
     maps: dict[str, Tensor]
-    """Maps [N, C, H, W] that named modules gave."""
+    """Output maps [N, C, H, W] of the requested modules, by module name."""
 
 
 class PatchFeatures(Protocol):
-    """A way to make patch features."""
+    """Interface that computes patch features from an encoder's outputs."""
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Names of the encoder's modules whose maps are wanted."""
+        """Names of the encoder modules whose output maps are needed."""
 
     @property
     def unit_length(self) -> bool:
-        """Whether the features have length 1, as the cosine distance wants them."""
+        """Whether the features have length 1, which the cosine distance requires."""
 
     def of(self, levels: LayerOutputs) -> Tensor:
-        """Patch features [N, P, C]."""
+        """Compute patch features [N, P, C]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConcatenatedLayers:
-    """The target groups, each of unit length, side by side: the memory sees what the network rebuilds (MeDS, Eq. 3)."""
+    """Concatenated target groups, each of unit length: memory and network use the same features (MeDS, Eq. 3)."""
 
     modules = ()
     unit_length = True
@@ -63,7 +63,7 @@ class ConcatenatedLayers:
 
 @dataclass(frozen=True, kw_only=True)
 class WithClassToken:
-    """The class token and the patch side by side, neither scaled (FUN-AD); without a token, the mean patch."""
+    """Class token and patch concatenated, both unscaled (FUN-AD). The mean patch replaces a missing class token."""
 
     modules = ()
     unit_length = False
@@ -79,30 +79,33 @@ class WithClassToken:
 class LocallyAware:
     """Neighbourhoods of 3 x 3 on several levels, averaged to a fixed number of dimensions (PatchCore).
 
-    The release unfolds every level to nine times its size, brings all to the first one's grid, and averages
-    neighbouring numbers, first of every level and then of all together. All of it is linear, so here it is one
-    convolution per level, with the averages as its weights, before the grid is changed: equal to rounding. With
-    `level_dimensions=None` nothing is averaged but every channel over its neighbourhood, as later implementations do.
+    The PatchCore release unfolds every level to nine times its size and resizes all levels to the first level's grid.
+    The release then averages neighbouring numbers, first within every level, then over all levels together. All these
+    steps are linear. This class therefore applies one convolution per level, whose weights are the averages, before
+    resizing. Both results are equal up to rounding.
+
+    With `level_dimensions=None`, every channel is only averaged over its neighbourhood, as in later implementations.
     """
 
     modules: tuple[str, ...] = ("layer2", "layer3")
     """Names of the encoder's modules, finest grid first."""
     level_dimensions: int | None = 1024
-    """Numbers that every level is averaged to (the release's pretrain_embed_dimension); None for its channels."""
+    """Dimensions of every level after averaging (the release's pretrain_embed_dimension); None keeps the channels."""
     dimensions: int = 1024
-    """Numbers that all levels together are averaged to (its target_embed_dimension), where levels are averaged."""
+    """Dimensions of all levels together after averaging (the release's target_embed_dimension); unused if
+    `level_dimensions` is None."""
 
     unit_length = False
 
     def of(self, levels: LayerOutputs) -> Tensor:
-        """See `PatchFeatures.of`; on the grid of the first module."""
+        """See `PatchFeatures.of`; the patches form the grid of the first module."""
         maps = [levels.maps[name].float() for name in self.modules]
         if flat := [
             name for name, found in zip(self.modules, maps, strict=True) if found.ndim != 4
         ]:
             raise InputError(
-                f"Neighbourhoods are made on maps [images, channels, height, width]; the encoder's module {flat[0]!r} "
-                "gives another shape. Choose a convolutional encoder, or modules of it that give maps."
+                f"Neighbourhoods need maps [images, channels, height, width]; the encoder's module {flat[0]!r} "
+                "gives another shape. Choose a convolutional encoder, or modules whose outputs are such maps."
             )
         patches_NDHW = (
             _side_by_side(maps)
@@ -113,24 +116,24 @@ class LocallyAware:
 
 
 def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
-    """Every channel's mean over neighbourhoods, zeros around the map, on the first map's grid."""
+    """Average every channel over zero-padded neighbourhoods, and concatenate all levels on the first map's grid."""
     grid = maps[0].shape[2:]
     pooled = [functional.avg_pool2d(level_NCHW, 3, stride=1, padding=1) for level_NCHW in maps]
-    return torch.cat([_on(grid, level_NCHW) for level_NCHW in pooled], dim=1)
+    return torch.cat([_resize(grid, level_NCHW) for level_NCHW in pooled], dim=1)
 
 
 def _averaged(maps: Sequence[Tensor], per_level: int, dimensions: int) -> Tensor:
-    """All levels together as so many numbers, on the first map's grid."""
+    """Average all levels together to `dimensions` numbers per patch, on the first map's grid."""
     images, _, *grid = maps[0].shape
     patches_NDHW = maps[0].new_zeros(images, dimensions, *grid)
     for i, level_NCHW in enumerate(maps):
         start, weights = _pooling(i, level_NCHW.shape[1], len(maps), per_level, dimensions)
         pooled = functional.conv2d(level_NCHW, weights.to(level_NCHW.device), padding=1)
-        patches_NDHW[:, start : start + len(weights)] += _on(grid, pooled)
+        patches_NDHW[:, start : start + len(weights)] += _resize(grid, pooled)
     return patches_NDHW
 
 
-def _on(grid: Sequence[int], level_NCHW: Tensor) -> Tensor:
+def _resize(grid: Sequence[int], level_NCHW: Tensor) -> Tensor:
     if list(level_NCHW.shape[2:]) == list(grid):
         return level_NCHW
     return functional.interpolate(level_NCHW, size=tuple(grid), mode="bilinear")
@@ -140,7 +143,7 @@ def _on(grid: Sequence[int], level_NCHW: Tensor) -> Tensor:
 def _pooling(
     level: int, channels: int, levels: int, per_level: int, dimensions: int
 ) -> tuple[int, Tensor]:
-    """First output dimension that a level adds to, and the kernel [d, channels, 3, 3] for it and those after."""
+    """Return a level's first output dimension, and the kernel [d, channels, 3, 3] of the d dimensions from there."""
     first = _averages(channels * 9, per_level)
     second = _averages(levels * per_level, dimensions)[
         :, level * per_level : (level + 1) * per_level
@@ -153,7 +156,10 @@ def _pooling(
 
 
 def _averages(length: int, bins: int) -> sparse.csr_matrix:
-    """Matrix [bins, length] of adaptive average pooling: bin b is the mean of floor(b l / B) to ceil((b + 1) l / B)."""
+    """Return the matrix [bins, length] of adaptive average pooling, with B bins and length l.
+
+    Bin b is the mean of the numbers from floor(b l / B) to ceil((b + 1) l / B).
+    """
     starts = np.arange(bins) * length // bins
     stops = -(-(np.arange(bins) + 1) * length // bins)
     sizes = stops - starts
@@ -163,16 +169,16 @@ def _averages(length: int, bins: int) -> sparse.csr_matrix:
 
 
 def fuse(units: Sequence[Tensor]) -> Tensor:
-    """Groups of unit length, side by side and of unit length together: [N, P, sum of C_g]."""
+    """Concatenate unit-length groups and scale the result to unit length: [N, P, sum of C_g]."""
     return torch.cat(list(units), dim=-1) / len(units) ** 0.5
 
 
 @contextmanager
 def capture_outputs(model: Any, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Maps that named modules of the model give while it runs inside the block.
+    """Yield a dictionary that collects the output maps of named modules while the model runs inside the block.
 
     Raises:
-        InputError: the model has no module of this name.
+        InputError: the model has no module with one of these names.
     """
     maps: dict[str, Tensor] = {}
     known = dict(model.named_modules())

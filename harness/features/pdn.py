@@ -1,8 +1,8 @@
-"""The patch description network of EfficientAD: a few convolutions that describe every patch of 33 x 33 pixels.
+"""Patch description network (PDN) of EfficientAD: a few convolutions that describe every patch of 33 x 33 pixels.
 
-The teacher of EfficientAD is one, taught by a large encoder (`harness.features.teacher`); its student is another.
+EfficientAD's teacher is a PDN distilled from a large encoder (`harness.features.teacher`); its student is another PDN.
 
-Legend: B images, S pixels of a side, K channels of a description, G places of a side.
+Legend: B images, S pixels per side, K channels of a description, G described positions per side.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from harness.errors import InputError
 
 WIDTH = 256
-"""Published channels of the first convolution (EfficientAD-M)."""
+"""Channels of the first convolution, as published (EfficientAD-M)."""
 CHANNELS = 384
-"""Published channels of a description."""
+"""Channels of a description, as published."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def places(image_size: int) -> int:
-    """Places of a side that are described without padding: the outermost patches lie inside of the image.
+    """Return the number of described positions per side without padding.
+
+    Without padding, even the outermost patches are completely inside the image.
 
     >>> places(256), places(64)
     (56, 8)
@@ -34,13 +36,13 @@ def places(image_size: int) -> int:
 
 
 def standardised(images_B3SS: Tensor) -> Tensor:
-    """Images with values 0..1 in the units of ImageNet, as every network here takes them."""
+    """Standardise images with values 0..1 by ImageNet's mean and deviation; all networks here expect such images."""
     mean, std = (images_B3SS.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
     return (images_B3SS - mean) / std
 
 
 class PatchDescription(nn.Module):
-    """Standardised images [B, 3, S, S] to descriptions [B, K, G, G]; G is `places(S)`, or S / 4 if padded."""
+    """Map standardised images [B, 3, S, S] to descriptions [B, K, G, G]; G is `places(S)`, or S / 4 if padded."""
 
     def __init__(self, channels: int, width: int, *, padded: bool = False) -> None:
         super().__init__()
@@ -67,10 +69,10 @@ class PatchDescription(nn.Module):
 
 
 def apply_pdn(weights: Mapping[str, Any]) -> PatchDescription:
-    """A network without padding that has these weights; its widths are theirs.
+    """Return a network without padding that has these weights; its widths are those of the weights.
 
     Raises:
-        InputError: they are not those of a patch description network.
+        InputError: the weights are not those of a patch description network.
     """
     values = [torch.as_tensor(np.array(value)) for value in weights.values()]
     if len(values) == 12 and values[0].ndim == 4:
@@ -81,15 +83,17 @@ def apply_pdn(weights: Mapping[str, Any]) -> PatchDescription:
             return network
     raise InputError(
         "These are not the weights of a patch description network (six convolutions of 4, 4, 1, 3, 4 and 1 pixels). "
-        "`python -m harness pretrain-teacher` makes some; EfficientAD's published teachers of size M have them, too."
+        "Create weights with `python -m harness pretrain-teacher`, or use EfficientAD's published teachers of size M."
     )
 
 
 def read_weights(file: Path) -> dict[str, np.ndarray]:
-    """Weights of a patch description network from a file of torch; names may differ, order and shapes may not.
+    """Read the weights of a patch description network from a torch file.
+
+    Parameter names may differ from this network's; order and shapes must be equal.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file does not hold such weights.
     """
     try:
         weights = torch.load(file, map_location="cpu", weights_only=True)
@@ -101,7 +105,7 @@ def read_weights(file: Path) -> dict[str, np.ndarray]:
 
 
 def random_weights(channels: int, width: int) -> dict[str, np.ndarray]:
-    """Weights of an untrained network, the same in every process; for tests of shapes."""
+    """Return the weights of an untrained network, equal in every process; for tests of shapes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = PatchDescription(channels, width)

@@ -1,9 +1,9 @@
-"""FeatureStore: every image is encoded once, ever; and ImageSet, what a detector may see of images.
+"""FeatureStore encodes every image exactly once; ImageSet holds the image data that a detector may use.
 
-The encoder is frozen and no method here augments, so features are constants. They lie on disk in
-half precision, one folder per category, named by a digest of the encoder and of the images' bytes,
-and are memory-mapped by every process. Rows are ordered by the digest of the image: neither a row's
-number nor its neighbours tell what the image shows.
+The encoder is frozen and no method here augments images, so features are constants. The store holds one folder per
+category, in half precision. A folder's name is a digest of the encoder and of the images' bytes. Every process
+memory-maps the features. Rows are ordered by the digest of the image, so neither a row number nor the neighbouring rows
+reveal what the image shows.
 
 Legend: N images, P patches, C channels, T prefix tokens.
 """
@@ -23,22 +23,22 @@ from harness.runtime.cache import EntryWriter, fill_missing, open_array, read_ro
 from harness.runtime.compute import Compute
 
 CHUNK = 16
-"""Images per item of encoding work; fixed, so that results do not depend on how many actors share it."""
+"""Images per item of encoding work; fixed, so that results do not depend on the number of actors."""
 
 
 @dataclass(frozen=True)
 class CategoryFeatures:
-    """Features of all images of a category, in a folder of the store. Travels between processes as a path."""
+    """Features of all images of a category, in a folder of the store. Other processes receive only the path."""
 
     folder: Path
 
     @property
     def memory_NPC(self) -> np.ndarray:
-        """Unit-length features for the memory, half precision."""
+        """Memory features, half precision; of unit length unless `Encoder.memory` selects others."""
         return open_array(self.folder / "memory.npy")
 
     def read_memory(self, rows_n: np.ndarray) -> np.ndarray:
-        """Memory features of some images, read instead of mapped: what is not kept does not stay in memory."""
+        """Read memory features of some images without mapping the file, so that discarded features free memory."""
         return read_rows(self.folder / "memory.npy", rows_n)
 
     @property
@@ -48,22 +48,22 @@ class CategoryFeatures:
 
     @property
     def prefix_NTC(self) -> np.ndarray | None:
-        """Prefix tokens, half precision; None for an encoder without."""
-        return self._if_there("prefix")
+        """Prefix tokens, half precision; None for an encoder without prefix tokens."""
+        return self._optional_array("prefix")
 
     @property
     def pixels_NHWC(self) -> np.ndarray | None:
-        """Pixels as the encoder saw them, 0..255; None unless it was asked to keep them."""
-        return self._if_there("pixels")
+        """Pixels of the encoder's input, 0..255; None unless `Encoder.pixels` is True."""
+        return self._optional_array("pixels")
 
-    def _if_there(self, name: str) -> np.ndarray | None:
+    def _optional_array(self, name: str) -> np.ndarray | None:
         file = self.folder / f"{name}.npy"
         return open_array(file) if file.is_file() else None
 
 
 @dataclass(frozen=True)
 class CategoryImages:
-    """Some images of one category, by their rows in the store."""
+    """Some images of one category, identified by their rows in the store."""
 
     features: CategoryFeatures
     rows_N: np.ndarray
@@ -71,7 +71,7 @@ class CategoryImages:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What a detector sees: features and category ids. No path, no label, no mask, no defect name, no noise ratio."""
+    """Input of a detector: features and category ids, but no path, label, mask, defect name or noise ratio."""
 
     categories: tuple[CategoryImages, ...]
 
@@ -88,7 +88,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """A folder of encoded categories."""
+    """Folder of encoded categories."""
 
     folder: Path
 
@@ -99,17 +99,15 @@ class FeatureStore:
         *,
         compute: Compute,
     ) -> dict[str, CategoryFeatures]:
-        """Return the features of every category, encoding the ones that are not there yet.
+        """Return the features of every category; categories without a cache entry are encoded first.
 
         Args:
             encoder: The frozen encoder.
-            images: For every category, (digest, file) pairs sorted by digest: the rows of its
-            features.
-            compute: Where to encode.
+            images: For every category, (digest, file) pairs sorted by digest; the pairs are the rows of the features.
+            compute: Backend that runs the encoding.
 
         Raises:
-            InputError: an image cannot be read. Categories that are complete by then stay in the
-            store.
+            InputError: an image cannot be read. Categories completed before the error stay in the store.
         """
         entries = self.entries(encoder, images)
         files = {entries[name]: [file for _, file in pairs] for name, pairs in images.items()}
@@ -135,7 +133,7 @@ class FeatureStore:
     def entries(
         self, encoder: Encoder, images: Mapping[str, Sequence[tuple[str, Path]]]
     ) -> dict[str, Path]:
-        """Where the features of every category lie, or would; arguments as for `fill`."""
+        """Return the folder of every category's features, existing or not; arguments as for `fill`."""
         key = encoder.digest()
         return {
             name: self.folder / _digest([key, *(digest for digest, _ in pairs)])
@@ -144,7 +142,7 @@ class FeatureStore:
 
 
 class _FeatureDraft(EntryWriter):
-    """The features of one category while they come in."""
+    """Cache entry of one category's features while chunks of images are still arriving."""
 
     def __init__(self, target: Path, images: int) -> None:
         super().__init__(target)
@@ -153,11 +151,11 @@ class _FeatureDraft(EntryWriter):
 
     @property
     def complete(self) -> bool:
-        """Whether every image has come."""
+        """Whether the features of every image are written."""
         return self.written == self.images
 
     def write(self, start: int, encoded: Encoded) -> None:
-        """Write the features of consecutive images."""
+        """Write the features of consecutive images, from row `start` on."""
         parts = {"memory": encoded.memory_NPC}
         parts |= {f"target-{i}": group for i, group in enumerate(encoded.targets)}
         if encoded.prefix_NTC is not None:

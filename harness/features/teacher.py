@@ -1,10 +1,12 @@
-"""Teachers for EfficientAD: a small patch description network learns what a large encoder says of any images.
+"""Teachers for EfficientAD: a small patch description network (PDN) is distilled from a large encoder.
 
-Any timm encoder will do, and any images; published is a wide ResNet-101 on ImageNet. What the encoder says is brought
-to mean 0 and deviation 1 per channel, and to the grid of the padded network. A teacher that an experiment names by how
-it is made is made of drawn textures when it is first wanted (`make_teachers`).
+Any timm encoder and any images are possible; the published teacher uses a wide ResNet-101 and ImageNet. The encoder's
+features are standardised to mean 0 and deviation 1 per channel. They are then resized to the grid of the padded PDN. An
+experiment can name a teacher by its training settings. Such a teacher is trained on drawn textures when an experiment
+first needs the teacher (`make_teachers`).
 
-Legend: B images in a batch, S pixels of a side, K channels, G places of a side.
+Legend: B images in a batch, S pixels per side, K channels, G positions per side, H patches per side of the encoder's
+grid, P = H x H patches, X patches of several images.
 """
 
 from __future__ import annotations
@@ -39,33 +41,33 @@ from harness.runtime.compute import (
 )
 
 RARELY_GRAY = 0.1
-"""Share of images whose colours are taken, for both networks."""
+"""Fraction of images converted to grey, for both the encoder and the teacher."""
 TOGETHER = 16
-"""Images that are read ahead while statistics are taken."""
+"""Images read in parallel at a time while the encoder's statistics are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """How a teacher is made."""
+    """Training settings of a teacher."""
 
     encoder: Encoder
-    """Whose memory features it learns."""
+    """Encoder whose memory features the teacher learns."""
     width: int = WIDTH
-    """Channels of its first convolution."""
+    """Channels of the teacher's first convolution."""
     image_size: int = 256
-    """Side of the images that it sees, in pixels; a multiple of 4."""
+    """Side of the teacher's input images, in pixels; a multiple of 4, at least 36."""
     steps: int = 60_000
     """Optimizer steps."""
     batch_size: int = 16
     """Images per step."""
     learning_rate: float = 1e-4
-    """Of Adam."""
+    """Learning rate of Adam."""
     weight_decay: float = 1e-5
-    """Share of every weight that is added to its gradient."""
+    """Fraction of every weight that is added to the weight's gradient."""
     measured: int = 10_000
-    """Images, at most, from which mean and deviation of the encoder's channels are taken."""
+    """Maximum number of images for the mean and deviation of the encoder's channels."""
     seed: int = 0
-    """Of initialisation, order and colours."""
+    """Seed of the initialisation, of the order of the images, and of the choice of grey images."""
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch_size, self.measured, self.width) < 1:
@@ -80,13 +82,13 @@ class Teacher:
 
 
 TeacherSource = FileRef | Teacher | Literal["random"] | None
-"""Where a detector's teacher comes from: a file of weights; how one is made of drawn textures when it is first wanted;
-`random` (tests); or nowhere yet."""
+"""Source of a detector's teacher: a weights file, training settings, `random` (tests), or None (not chosen yet).
+With training settings, the teacher is trained on drawn textures when an experiment first needs the teacher."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """A teacher and the images that it learns from."""
+    """Training job: the settings of a teacher and the image files on which the teacher is trained."""
 
     teacher: Teacher
     files: tuple[str, ...]
@@ -95,11 +97,11 @@ class Distillation:
 def make_teachers(
     teachers: Iterable[Teacher], *, cache: Path, report: ProgressCallback = ignore_progress
 ) -> dict[Teacher, Path]:
-    """Make, from the training images of drawn textures, what is not made yet; return the files of weights.
+    """Train the missing teachers on the training images of drawn textures; return the weights files.
 
     Args:
-        teachers: Which.
-        cache: Folder for textures, half-made teachers and teachers; what was stopped goes on.
+        teachers: Settings of the teachers.
+        cache: Folder for textures, checkpoints and weights; an interrupted training resumes from its checkpoint.
         report: Called after every step.
     """
     made = {}
@@ -114,12 +116,12 @@ def make_teachers(
 
 
 def file_of(teacher: Teacher, cache: Path) -> Path:
-    """Where the weights of a teacher lie that experiments make."""
+    """Return the path at which experiments store the weights of a teacher that they train."""
     return cache / "teachers" / f"{digest(teacher)}.pt"
 
 
 def texture_images(cache: Path) -> tuple[str, ...]:
-    """Training images of the drawn textures, which are drawn where the studies of the profile `laptop` have them."""
+    """Draw the textures in the folder that studies of the profile `laptop` use, and return the training images."""
     cache.mkdir(parents=True, exist_ok=True)
     root = cache.absolute() / "textures-laptop"
     samples = Textures().samples(root)
@@ -127,14 +129,14 @@ def texture_images(cache: Path) -> tuple[str, ...]:
 
 
 def write_weights(weights: Mapping[str, np.ndarray], file: Path) -> None:
-    """Write weights as `harness.features.pdn.read_weights` reads them, whole or not at all."""
+    """Write weights in the format of `harness.features.pdn.read_weights`, completely or not at all."""
     draft = file.with_name(f"{file.name}.draft")
     torch.save({name: torch.from_numpy(value) for name, value in weights.items()}, draft)
     draft.replace(file)
 
 
 def run_distillation(world: DistributedContext, job: Distillation) -> dict[str, np.ndarray]:
-    """Train a teacher, from its last checkpoint if there is one; return its weights.
+    """Train a teacher, from the last checkpoint if one exists; return the teacher's weights.
 
     Raises:
         InputError: an image cannot be read, or the loss is not finite.
@@ -150,7 +152,7 @@ def run_distillation(world: DistributedContext, job: Distillation) -> dict[str, 
 
 
 class _Run:
-    """A distillation under way. What a step draws depends on its number alone, so there is no generator to keep."""
+    """State of a running distillation. Random draws depend only on the step number, so no generator is saved."""
 
     def __init__(
         self, world: DistributedContext, job: Distillation, readers: ThreadPoolExecutor
@@ -174,7 +176,7 @@ class _Run:
             self.losses = saved["losses"]
 
     def train(self) -> None:
-        """Take the steps that are left."""
+        """Run the remaining steps."""
         checkpoints, steps = self.world.checkpoints, self.teacher.steps
         for images, seen_B3SS in self._batches(len(self.losses)):
             self.losses.append(self._step(images, seen_B3SS))
@@ -185,9 +187,9 @@ class _Run:
 
     def _step(self, images: list[np.ndarray], seen_B3SS: Tensor) -> float:
         described = self.network(standardised(seen_B3SS.to(self.world.device)))
-        said_BKHH = (self._said(images) - self.mean_K.view(-1, 1, 1)) / self.std_K.view(-1, 1, 1)
-        wanted = functional.interpolate(said_BKHH, size=described.shape[2:], mode="bilinear")
-        loss = (described - wanted.to(described)).square().mean()
+        norm_BKHH = (self._encode(images) - self.mean_K.view(-1, 1, 1)) / self.std_K.view(-1, 1, 1)
+        target = functional.interpolate(norm_BKHH, size=described.shape[2:], mode="bilinear")
+        loss = (described - target.to(described)).square().mean()
         if not torch.isfinite(loss):
             raise InputError(
                 f"The teacher's loss is {loss.item()} at step {len(self.losses)}: training has diverged. Lower the "
@@ -198,19 +200,21 @@ class _Run:
         self.optimizer.step()
         return loss.item()
 
-    def _said(self, images: list[np.ndarray]) -> Tensor:
-        """What the encoder says of some images: its memory features [B, K, H, H]."""
-        said_BPK = torch.from_numpy(encode_pixels(self.teacher.encoder, images).memory_NPC).float()
-        side = math.isqrt(said_BPK.shape[1])
-        if side**2 != said_BPK.shape[1]:
+    def _encode(self, images: list[np.ndarray]) -> Tensor:
+        """Return the encoder's memory features [B, K, H, H] of some images."""
+        features_BPK = torch.from_numpy(
+            encode_pixels(self.teacher.encoder, images).memory_NPC
+        ).float()
+        side = math.isqrt(features_BPK.shape[1])
+        if side**2 != features_BPK.shape[1]:
             raise InputError(
-                f"The encoder {self.teacher.encoder.name} gives {said_BPK.shape[1]} patches, which is no square grid: "
-                "choose another encoder, or other modules of it."
+                f"The encoder {self.teacher.encoder.name} gives {features_BPK.shape[1]} patches per image, "
+                "which do not form a square grid. Choose another encoder, or other modules of this encoder."
             )
-        return said_BPK.transpose(1, 2).unflatten(2, (side, side))
+        return features_BPK.transpose(1, 2).unflatten(2, (side, side))
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [K] of what the encoder says; a channel that says the same of all keeps its unit."""
+        """Measure mean and deviation [K] of the encoder's channels; a constant channel gets deviation 1."""
         files = np.random.default_rng([self.teacher.seed, 1]).permutation(self.job.files)
         files = files[: self.teacher.measured]
         count, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
@@ -218,10 +222,10 @@ class _Run:
             read = self.readers.map(
                 self.teacher.encoder.read, map(Path, files[start : start + TOGETHER])
             )
-            said_KX = self._said(list(read)).double().transpose(0, 1).flatten(1)
-            count += said_KX.shape[1]
-            sums = sums + said_KX.sum(dim=1)
-            squares = squares + said_KX.square().sum(dim=1)
+            features_KX = self._encode(list(read)).double().transpose(0, 1).flatten(1)
+            count += features_KX.shape[1]
+            sums = sums + features_KX.sum(dim=1)
+            squares = squares + features_KX.square().sum(dim=1)
             done = min(start + TOGETHER, len(files))
             self.world.report("measuring the encoder", done, len(files), math.nan)
         mean_K = sums / count
@@ -229,7 +233,7 @@ class _Run:
         return mean_K.float(), torch.where(std_K > 1e-6, std_K, 1).float()
 
     def _batches(self, first: int) -> Iterator[tuple[list[np.ndarray], Tensor]]:
-        """Batches of all steps from one on, as the encoder and as the teacher sees them; one is read ahead."""
+        """Yield the inputs of encoder and teacher for every step from `first` on; the next batch is read ahead."""
         coming = None
         for step in range(first, self.teacher.steps):
             batch = coming or self._begin(step)
@@ -238,7 +242,7 @@ class _Run:
             yield [large for large, _ in pairs], torch.stack([small for _, small in pairs])
 
     def _begin(self, step: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Begin to read the images of a step: the next of a shuffled pass, or all if they are fewer."""
+        """Start reading the images of a step: the next batch of a shuffled epoch, or all images if they are fewer."""
         count = len(self.job.files)
         size = min(self.teacher.batch_size, count)
         turn, place = divmod(step, count // size)

@@ -1,6 +1,6 @@
-"""Banks of images, drawn at random: which images are in them, and which of many images is the nearest one drawn.
+"""Randomly drawn banks of images: the members of each bank, and the nearest drawn image of a patch.
 
-Legend: M images that banks are drawn from, m draws per bank, B banks, W words of 64 banks, P patches of a query image,
+Legend: M images from which banks are drawn, m draws per bank, B banks, W words of 64 banks, P patches of a query image,
 K ranks at a time.
 """
 
@@ -18,12 +18,12 @@ from harness.errors import InputError
 
 @functools.lru_cache(maxsize=256)
 def minimum_weights(images: int, draws: int, *, replacement: bool = True) -> np.ndarray:
-    """Probability [M] that the i-th nearest of M images is the nearest one drawn; the weights sum to 1.
+    """Return the probability [M] that the i-th nearest of M images is the nearest drawn image; the weights sum to 1.
 
-    With replacement ((M-i+1)/M)^m - ((M-i)/M)^m; without, C(M-i, m-1) / C(M, m).
+    With replacement, the probability is ((M-i+1)/M)^m - ((M-i)/M)^m. Without replacement, it is C(M-i, m-1) / C(M, m).
 
     Raises:
-        InputError: there is no image, no draw, or more draws than images without replacement.
+        InputError: there is no image or no draw, or there are more draws than images without replacement.
 
     >>> from fractions import Fraction
     >>> [str(Fraction(w).limit_denominator(9)) for w in minimum_weights(3, 2)]
@@ -43,9 +43,8 @@ def minimum_weights(images: int, draws: int, *, replacement: bool = True) -> np.
             f"{draws} draws without replacement need at least as many images, got {images}."
         )
     rank = np.arange(1, images)
-    left = np.maximum(
-        images - rank - draws + 1, 0
-    )  # zero from the rank on that can no longer be the minimum
+    # The clamp gives weight 0 to ranks that can never be the minimum.
+    left = np.maximum(images - rank - draws + 1, 0)
     return draws / images * np.concatenate([[1.0], np.cumprod(left / (images - rank))])
 
 
@@ -53,21 +52,21 @@ def minimum_weights(images: int, draws: int, *, replacement: bool = True) -> np.
 def draw_banks(
     images: int, *, draws: int, size: int, seed: int = 0, replacement: bool = True
 ) -> np.ndarray:
-    """Positions [B, m] of the images in every bank, as drawn.
+    """Draw the banks; return the positions [B, m] of the images in every bank, in the order of the draws.
 
     Raises:
         InputError: see `bootstrap_scores`.
     """
     if size < 1:
         raise InputError(f"An ensemble needs at least one bank, got {size}.")
-    minimum_weights(images, draws, replacement=replacement)  # refuses what cannot be drawn
+    minimum_weights(images, draws, replacement=replacement)  # raises if the banks cannot be drawn
     generators = (np.random.default_rng([seed, b]) for b in range(size))
     return np.stack([rng.choice(images, draws, replace=replacement) for rng in generators])
 
 
 @functools.lru_cache(maxsize=256)
 def bank_bitmask(images: int, **settings: Any) -> np.ndarray:
-    """Which banks each image is in: bit b of the words of uint64 [M, W], W = size / 64 rounded up."""
+    """Return bit masks, uint64 [M, W] with W = size / 64 rounded up; bit b is set if bank b contains the image."""
     banks_Bm = draw_banks(images, **settings)
     member_MB = np.zeros((images, -(-len(banks_Bm) // 64) * 64), dtype=bool)
     member_MB[banks_Bm, np.arange(len(banks_Bm))[:, None]] = True
@@ -76,12 +75,12 @@ def bank_bitmask(images: int, **settings: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SortedDistances:
-    """The images, for every patch of a query image, from the nearest to the farthest."""
+    """Images sorted from the nearest to the farthest, for every patch of a query image."""
 
     order_PM: np.ndarray
     """Position of the i-th nearest image."""
     sorted_PM: np.ndarray
-    """Its distance."""
+    """Distance of the i-th nearest image."""
 
 
 def rank(distances_PM: np.ndarray) -> SortedDistances:
@@ -91,10 +90,10 @@ def rank(distances_PM: np.ndarray) -> SortedDistances:
 
 
 def mean_minimum_by_rank(ranked: SortedDistances, banks_MW: np.ndarray) -> np.ndarray:
-    """Mean over banks [P] of the smallest distance to their images, for many banks or large ones.
+    """Compute the mean over banks [P] of the smallest distance to the bank's images, for many or large banks.
 
-    Going from the nearest image outwards, the banks that are met for the first time have their minimum there; so many
-    banks are met at every step as bits are added to the union of the images' words.
+    The loop visits the images from the nearest to the farthest. The first visited image of a bank gives the bank's
+    minimum. The number of new banks at a rank is the number of bits that the image adds to the union of the bit masks.
     """
     patches, images = ranked.order_PM.shape
     banks = int(np.bitwise_count(np.bitwise_or.reduce(banks_MW, axis=0)).sum())

@@ -1,7 +1,7 @@
-"""Tables of image distances on disk: computed once per category, in blocks that any number of actors share.
+"""Tables of image distances on disk, computed once per category in blocks that any number of actors share.
 
-Rows are all images of a category, columns those that can be in a training set (normal training images and injectable
-anomalies). Among the columns every pair of images is multiplied once and read both ways.
+The rows of a table are all images of a category. The columns are the images that can be in a training set: normal
+training images and injectable anomalies. Every pair of column images is multiplied once and gives both distances.
 
 Legend: N images of a category, P patches, M columns.
 """
@@ -23,60 +23,60 @@ from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_a
 from harness.runtime.compute import Compute, InProcess
 
 BLOCK = 64
-"""Images on each side of an item of work."""
+"""Images on each side of a block of distances."""
 
 
 @dataclass(frozen=True, eq=False)
 class TableRequest:
-    """A table that is wanted."""
+    """Request for a table of distances."""
 
     features: CategoryFeatures
     columns_M: np.ndarray
-    """Rows in the store of the images that can be in a training set, ascending."""
+    """Store rows of the images that can be in a training set, ascending."""
     distance: Distance
     precision: Precision
 
     @property
     def stem(self) -> str:
-        """What the names of all tables of these features, distance and precision begin with."""
+        """Common prefix of the names of all tables with these features, distance and precision."""
         return f"{self.features.folder.name}-{self.distance}-{self.precision}"
 
     @property
     def entry(self) -> Path:
-        """Where the table lies."""
+        """Path of the table's cache entry."""
         key = hashlib.sha256(self.columns_M.astype(np.int64).tobytes()).hexdigest()[:16]
         return self.features.folder.with_name(f"{self.stem}-{key}")
 
     @property
     def size(self) -> int:
-        """Bytes of the table."""
+        """Size of the table in bytes."""
         images, patches = self.features.memory_NPC.shape[:2]
         return 4 * images * patches * len(self.columns_M)
 
 
 @dataclass(frozen=True)
 class DistanceTable:
-    """Distances of all images of a category (rows) to those that can be in a training set (columns)."""
+    """Distances of all images of a category (rows) to the possible training images (columns)."""
 
     entry: Path
 
     @property
     def distances_NPM(self) -> np.ndarray:
-        """Memory-mapped float32 [N, P, M]."""
+        """Memory-mapped distances, float32 [N, P, M]."""
         return open_array(self.entry / "distances.npy")
 
     @property
     def columns_M(self) -> np.ndarray:
-        """Row in the store of each column's image, ascending."""
+        """Store row of each column's image, ascending."""
         return open_array(self.entry / "columns.npy")
 
 
 def distances_among(
     features: CategoryFeatures, rows_M: np.ndarray, distance: Distance, precision: Precision
 ) -> np.ndarray:
-    """Distances [M, P, M] among some images, from a table that has them all as columns.
+    """Return distances [M, P, M] among some images, from a table whose columns contain all of these images.
 
-    One is made, in this process, if there is none.
+    If no such table exists, this process computes one.
     """
     request = TableRequest(features, np.unique(rows_M), distance, precision)
     for entry in sorted(request.entry.parent.glob(f"{request.stem}-*")):
@@ -86,43 +86,46 @@ def distances_among(
     else:
         fill_tables([request], compute=InProcess())
         table = DistanceTable(request.entry)
-    places = np.searchsorted(table.columns_M, rows_M)
-    return np.stack([table.distances_NPM[row][:, places] for row in rows_M])
+    columns = np.searchsorted(table.columns_M, rows_M)
+    return np.stack([table.distances_NPM[row][:, columns] for row in rows_M])
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """An item of work: distances between two groups of images."""
+    """Item of work: the distances between two groups of images."""
 
     request: TableRequest
     rows_I: np.ndarray
     first_column: int
     rows_J: np.ndarray
     first_column_I: int | None
-    """Column of the first of the rows I where they are columns, too, and the other way is wanted."""
+    """Column of the first image of `rows_I` if these images are columns as well; None if they are not. If set,
+    the reverse distances are computed, too."""
 
     @property
     def pairs(self) -> int:
-        """Pairs of images that are multiplied."""
+        """Number of image pairs that are multiplied."""
         rows, columns = len(self.rows_I), len(self.rows_J)
         return rows * (rows + 1) // 2 if self.is_half else rows * columns
 
     @property
     def is_half(self) -> bool:
-        """Whether both groups are the same, so that half of the pairs will do."""
+        """Whether both groups are equal, so that half of the pairs suffice."""
         return self.first_column_I == self.first_column
 
 
 def fill_tables(requests: Sequence[TableRequest], *, compute: Compute) -> None:
-    """Compute the tables that are not there yet.
+    """Compute the tables that are missing in the cache.
 
     Raises:
         InputError: see `harness.distances.image_distances`.
     """
-    wanted = {request.entry: request for request in requests}
-    with fill_missing("distances", wanted) as missing:
-        blocks = [block for entry in missing for block in _blocks(wanted[entry])]
-        blocks.sort(key=lambda block: -block.pairs)  # short ones last: all actors end together
+    by_entry = {request.entry: request for request in requests}
+    with fill_missing("distances", by_entry) as missing:
+        blocks = [block for entry in missing for block in _blocks(by_entry[entry])]
+        blocks.sort(
+            key=lambda block: -block.pairs
+        )  # small blocks last, so that all actors finish together
         results = compute.map(_block_distances, blocks, label="distances")
         drafts: dict[Path, _TableDraft] = {}
         for block, (forward_IPJ, backward_JPI) in zip(blocks, results, strict=True):
@@ -160,7 +163,7 @@ def _block_distances(block: _Block) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _TableDraft(EntryWriter):
-    """A table while its blocks come in."""
+    """Cache entry of a table while blocks are still arriving."""
 
     def __init__(self, request: TableRequest) -> None:
         super().__init__(request.entry)
@@ -173,11 +176,11 @@ class _TableDraft(EntryWriter):
 
     @property
     def complete(self) -> bool:
-        """Whether every distance has come."""
+        """Whether every distance is written."""
         return self.left == 0
 
     def write(self, block: _Block, forward_IPJ: np.ndarray, backward_JPI: np.ndarray) -> None:
-        """Write the distances of a block, both ways if there are two."""
+        """Write the distances of a block, in both directions if the block has both."""
         self._write(block.rows_I, block.first_column, forward_IPJ)
         if block.first_column_I is not None and not block.is_half:
             self._write(block.rows_J, block.first_column_I, backward_JPI)

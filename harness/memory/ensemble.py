@@ -1,10 +1,10 @@
 """Ensembles of sparse memory banks: s_M(x) = mean over banks of the distance to the nearest patch in the bank.
 
-Subsampling is by image and per category (MeDS, appendix B.2): no bank mixes categories. Since a bank's distance is a
-minimum over its images' distances (`harness.distances`), every ensemble comes from one table; and the mean over all
-possible banks has a closed form, the expectation of a minimum of random draws.
+Images are subsampled per category (MeDS, appendix B.2), so no bank mixes categories. A bank's distance is the minimum
+over the distances to its images (`harness.distances`), so one table serves every ensemble. The mean over all possible
+banks has a closed form: the expectation of a minimum of random draws.
 
-Legend: N query images, P patches of a query, M images that banks are drawn from, m draws per bank, B banks.
+Legend: N query images, P patches of a query, M images from which banks are drawn, m draws per bank, B banks.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ from harness.memory.banks import (
 )
 
 NEGLIGIBLE = 1e-17
-"""Probability of a rank from which on it cannot change a double-precision score."""
+"""Probability below which a rank cannot change a double-precision score."""
 FEW = 6
-"""Draws per image, over all banks, up to which a minimum per bank takes less time than a walk through the ranks."""
+"""Draws per image, over all banks, up to which one minimum per bank is faster than visiting the ranks."""
 
 
 def expected_scores(
     distances_NPM: np.ndarray, draws: int, *, replacement: bool = True
 ) -> np.ndarray:
-    """Memory scores of the infinite ensemble, exact: the expected nearest distance over all banks of `draws` images.
+    """Compute the exact memory scores of the infinite ensemble.
+
+    A score is the expected nearest distance over all possible banks of `draws` images.
 
     Args:
         distances_NPM: Distance of every query patch to its nearest patch of every image, [N, P, M].
@@ -65,7 +67,10 @@ def expected_scores(
 
 
 def _expectation(sorted_PM: np.ndarray, weights_M: np.ndarray) -> np.ndarray:
-    """Weighted sum over ranks [P], up to the last rank that matters; not by BLAS, whose sums depend on its threads."""
+    """Return the weighted sum over ranks [P], up to the last rank that matters.
+
+    BLAS is avoided, because its sums depend on the number of threads.
+    """
     ranks = int(np.searchsorted(-np.cumsum(weights_M[::-1])[::-1], -NEGLIGIBLE)) or 1
     return np.einsum("pm,m->p", sorted_PM[:, :ranks], weights_M[:ranks], dtype=np.float64)
 
@@ -73,21 +78,21 @@ def _expectation(sorted_PM: np.ndarray, weights_M: np.ndarray) -> np.ndarray:
 def bootstrap_scores(
     distances_NPM: np.ndarray, draws: int, size: int, *, seed: int = 0, replacement: bool = True
 ) -> np.ndarray:
-    """Memory scores of a finite ensemble of `size` banks of `draws` images each.
+    """Compute memory scores of a finite ensemble of `size` banks with `draws` images each.
 
-    Bank b is drawn from default_rng([seed, b]), so it is the same bank in every ensemble that has it.
+    Bank b is drawn from default_rng([seed, b]), so bank b is the same in every ensemble that contains bank b.
 
     Returns:
         float64 [N, P], in the units of the distances.
 
     Raises:
-        InputError: no bank is asked for, or see `minimum_weights`.
+        InputError: `size` is less than 1, or an error of `minimum_weights`.
     """
-    everything_M = np.ones(distances_NPM.shape[2], dtype=bool)
+    all_M = np.ones(distances_NPM.shape[2], dtype=bool)
     settings: dict[str, Any] = {"draws": draws, "size": size, "seed": seed}
     settings["replacement"] = replacement
     scores = [
-        QueryDistances(distances_PM).mean_minimum(everything_M, **settings)
+        QueryDistances(distances_PM).mean_minimum(all_M, **settings)
         for distances_PM in distances_NPM
     ]
     return np.array(scores).reshape(distances_NPM.shape[:2])
@@ -95,32 +100,33 @@ def bootstrap_scores(
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEnsemble:
-    """An ensemble of memories, each made of a share of the training images; by itself the detector of MeDS' stage 1."""
+    """Ensemble of memory banks, each with a fraction of the training images; also the detector of MeDS' stage 1."""
 
     ratio: float = 0.1
     """Subsampling ratio rho: images per bank = ceil(ratio * training images of the category)."""
     size: int | None = None
-    """Banks B in the ensemble; None for the infinite ensemble, in closed form."""
+    """Number of banks B in the ensemble; None for the infinite ensemble, in closed form."""
     seed: int = 0
     """Seed of the banks of a finite ensemble."""
     replacement: bool = True
-    """Draw images into a bank with replacement (the release and Theorem 1) or without (Algorithm 1)."""
+    """Whether images are drawn with replacement (the MeDS release and Theorem 1) or without (Algorithm 1)."""
     exclude_self: bool = False
-    """Score a training image only against banks that do not hold it; the release keeps them."""
+    """True if a training image is scored only against banks without it; the MeDS release uses all banks."""
     distance: Distance = "cosine"
-    """Distance between patches: "cosine" (the release) or "euclidean" (the paper)."""
+    """Distance between patches: "cosine" (the MeDS release) or "euclidean" (the paper)."""
     precision: Precision = "exact"
-    """"exact", or "fast": 8-bit search with an exact distance to what it finds (see `harness.distances`)."""
+    """Precision of the distances: "exact", or "fast" with an 8-bit search for the nearest patch. The
+    distance to the patch that "fast" finds is exact; see `harness.distances`."""
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:
             raise InputError(
-                f"rho (the memory's ratio) must lie in (0, 1], got {self.ratio}: it is the share of training images in "
-                "a bank. The paper's value is 0.1."
+                f"rho (the memory's ratio) must lie in (0, 1], got {self.ratio}. rho is the fraction of training "
+                "images in a bank; the paper uses 0.1."
             )
 
     def draws(self, images: int) -> int:
-        """Images per bank for a category of `images` training images: ceil(ratio * images), exact in decimal.
+        """Return the images per bank for `images` training images: ceil(ratio * images), exact in decimal.
 
         >>> MemoryEnsemble(ratio=0.1).draws(30)
         3
@@ -135,10 +141,10 @@ def _draws(ratio: float, images: int) -> int:
 
 @dataclass(frozen=True)
 class QueryDistances:
-    """One query image before all images that any ensemble's banks are drawn from; one ranking serves all ensembles."""
+    """Distances of one query image to all images of any ensemble's banks; one ranking serves all ensembles."""
 
     distances_PM: np.ndarray
-    """Distance of every patch to its nearest patch of every image."""
+    """Distance of every query patch to its nearest patch of every image."""
     own: int | None = None
     """Position of the query itself among the images; None if it is not among them."""
 
@@ -151,14 +157,14 @@ class QueryDistances:
         return np.ascontiguousarray(self.distances_PM.T)
 
     def scores(self, bank_M: np.ndarray, memories: Sequence[MemoryEnsemble]) -> np.ndarray:
-        """Scores [W, P] against W ensembles whose banks are drawn from the images where `bank_M` is true.
+        """Compute scores [W, P] for W ensembles whose banks are drawn from the images where `bank_M` is True.
 
         Raises:
             InputError: see `minimum_weights`.
         """
         images = int(bank_M.sum())
         sort = functools.cache(
-            lambda alone: np.sort(self.distances_PM[:, self._others(bank_M, alone)], axis=1)
+            lambda without: np.sort(self.distances_PM[:, self._others(bank_M, without)], axis=1)
         )
         return np.array(
             [
@@ -176,9 +182,9 @@ class QueryDistances:
             ]
         )
 
-    def _others(self, bank_M: np.ndarray, alone: bool) -> np.ndarray:
-        """The images that banks are drawn from, without the query itself if it is to be `alone`."""
-        if not alone or self.own is None or bank_M.sum() == 1:
+    def _others(self, bank_M: np.ndarray, without_query: bool) -> np.ndarray:
+        """Return the mask of the bank images, without the query itself if `without_query` and other images remain."""
+        if not without_query or self.own is None or bank_M.sum() == 1:
             return bank_M
         return bank_M & (np.arange(len(bank_M)) != self.own)
 
@@ -192,19 +198,20 @@ class QueryDistances:
     def mean_minimum(
         self, bank_M: np.ndarray, *, exclude_self: bool = False, **settings: Any
     ) -> np.ndarray:
-        """Mean over banks [P] of the smallest distance to their images.
+        """Compute the mean over banks [P] of the smallest distance to the bank's images.
 
         Args:
-            bank_M: True for the images that banks are drawn from.
-            exclude_self: Leave out the banks that hold the query; one of all other images is left if every bank does.
+            bank_M: True for the images from which banks are drawn.
+            exclude_self: True if banks that contain the query are left out. If every bank contains the query, one bank
+                of all other images is used.
             **settings: See `draw_banks`.
         """
         images = int(bank_M.sum())
         others_M = self._others(bank_M, exclude_self)
-        alone = int(others_M.sum()) < images
+        without_query = int(others_M.sum()) < images
         if settings["draws"] * settings["size"] <= FEW * images:
             banks_Bm = np.flatnonzero(bank_M)[draw_banks(images, **settings)]
-            if alone:
+            if without_query:
                 banks_Bm = banks_Bm[(banks_Bm != self.own).all(axis=1)]
             if not len(banks_Bm):
                 banks_Bm = np.flatnonzero(others_M)[None]
@@ -212,7 +219,7 @@ class QueryDistances:
         drawn_MW = bank_bitmask(images, **settings)
         banks_MW = np.zeros((len(bank_M), drawn_MW.shape[1]), dtype=np.uint64)
         banks_MW[bank_M] = drawn_MW
-        if alone:
+        if without_query:
             banks_MW &= ~banks_MW[self.own]
         if not banks_MW.any():
             banks_MW[others_M] = 1

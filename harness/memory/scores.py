@@ -1,9 +1,10 @@
-"""The memory stage as work: scores of whole categories, for every wanted memory at once, stored for all who ask.
+"""Memory scores of whole categories, computed for all requested memory ensembles at once and stored in the cache.
 
-A category whose table of distances fits the budget gets one, from which any further memory is read without a product.
-For a larger one the distances of a few query images at a time are computed, reduced to the wanted scores and forgotten.
+A category gets a table of distances if the table fits the budget. From a table, the scores of any further ensemble
+follow without new products. For a larger category, the distances of a few query images at a time are computed, reduced
+to the requested scores, and discarded.
 
-Legend: N images of a category, n query images at a time, P patches, M bank images, W wanted memories.
+Legend: N images of a category, n query images at a time, P patches, M bank images, W requested scores.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from harness.runtime.cache import EntryWriter, fill_missing, open_array
 from harness.runtime.compute import Compute, InProcess
 
 TABLE_BUDGET = 8 * 2**30
-"""Bytes on disk up to which a category gets a table."""
+"""Maximum size of a category's table on disk, in bytes."""
 QUERY_BUDGET = 2**27
-"""Bytes of distances that a worker holds at a time while it reduces them."""
+"""Maximum size of the distances that a worker reduces at a time, in bytes."""
 QUERIES = 32
-"""Most query images in an item of work."""
+"""Maximum number of query images in an item of work."""
 BANK_BLOCK = 32
-"""Bank images that a worker holds at a time where there is no table."""
+"""Bank images that a worker holds at a time without a table."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreRequest:
-    """The scores of all images of a category against one memory ensemble of some of them."""
+    """Request for the scores of all images of a category against one memory ensemble."""
 
     features: CategoryFeatures
     bank_M: np.ndarray
-    """Rows in the store of the training images, ascending."""
+    """Store rows of the training images from which banks are drawn, ascending."""
     memory: MemoryEnsemble
 
     @property
     def entry(self) -> Path:
-        """Where the scores lie."""
+        """Path of the cache entry of the scores."""
         content = hashlib.sha256(canonical_repr(self.memory).encode())
         content.update(self.bank_M.astype(np.int64).tobytes())
         folder = self.features.folder
@@ -53,7 +54,7 @@ class ScoreRequest:
 
 
 def requests_for(bank: ImageSet, memory: MemoryEnsemble) -> list[ScoreRequest]:
-    """The scores that a memory ensemble of these training images gives, category by category."""
+    """Return one score request per category for a memory ensemble of these training images."""
     return [
         ScoreRequest(images.features, np.sort(images.rows_N), memory) for images in bank.categories
     ]
@@ -61,12 +62,12 @@ def requests_for(bank: ImageSet, memory: MemoryEnsemble) -> list[ScoreRequest]:
 
 @dataclass(frozen=True, eq=False)
 class _ScoreTask:
-    """An item of work: some images of a category, and everything that is wanted of them."""
+    """Item of work: some query images of a category, and all requested scores of these images."""
 
     requests: tuple[ScoreRequest, ...]
-    """Of one category, distance and precision."""
+    """Requests with the same category, distance and precision."""
     columns_M: np.ndarray
-    """Rows of all images that any of the requests has in its bank."""
+    """Store rows of all images in the bank of any request, and of further candidates."""
     table: DistanceTable | None
     rows_n: np.ndarray
 
@@ -78,21 +79,21 @@ def fill_scores(
     candidates: Mapping[CategoryFeatures, np.ndarray] | None = None,
     table_budget: int = TABLE_BUDGET,
 ) -> None:
-    """Compute the scores that are not there yet.
+    """Compute the scores that are missing in the cache.
 
     Args:
-        requests: What is wanted.
-        compute: Where to compute.
-        candidates: Per category, the rows of all images that can ever be in a training set, ascending: the columns of
-            its table. Those of the requests' banks by default.
-        table_budget: Bytes up to which a category gets a table on disk.
+        requests: Requested scores.
+        compute: Backend that runs the computation.
+        candidates: Ascending store rows, per category, of all images that can ever be in a training set. These images
+            are the columns of the category's table. The default is the images in the requests' banks.
+        table_budget: Maximum size of a category's table on disk, in bytes.
 
     Raises:
         InputError: see `harness.distances.image_distances` and `harness.memory.banks.minimum_weights`.
     """
-    wanted = {request.entry: request for request in requests}
-    with fill_missing("scores", wanted) as missing:
-        tables = _group([wanted[entry] for entry in missing], candidates or {})
+    by_entry = {request.entry: request for request in requests}
+    with fill_missing("scores", by_entry) as missing:
+        tables = _group([by_entry[entry] for entry in missing], candidates or {})
         small = [table for table in tables if table.size <= table_budget]
         fill_tables(small, compute=compute)
         items = [
@@ -101,7 +102,7 @@ def fill_scores(
             for item in _queries(table, group, has_table=table in small)
         ]
         results = compute.map(_score, items, label="memory scores")
-        drafts = {entry: _ScoreDraft(wanted[entry]) for entry in missing}
+        drafts = {entry: _ScoreDraft(by_entry[entry]) for entry in missing}
         for item, scores_WnP in zip(items, results, strict=True):
             for request, scores_nP in zip(item.requests, scores_WnP, strict=True):
                 drafts[request.entry].scores_NP[item.rows_n] = scores_nP
@@ -110,9 +111,9 @@ def fill_scores(
 
 
 def memory_scores(queries: ImageSet, bank: ImageSet, memory: MemoryEnsemble) -> np.ndarray:
-    """Memory scores float32 [N, P] of images, each against the training images of its category.
+    """Return memory scores, float32 [N, P], of images against the training images of the same category.
 
-    They are read where `fill_scores` has put them, and computed in this process where it has not.
+    Scores are read from the cache entries that `fill_scores` writes. This process computes missing scores.
     """
     pairs = list(zip(queries.categories, bank.categories, strict=True))
     requests = requests_for(bank, memory)
@@ -132,7 +133,7 @@ def _stored(request: ScoreRequest) -> np.ndarray:
 def _group(
     requests: Sequence[ScoreRequest], candidates: Mapping[CategoryFeatures, np.ndarray]
 ) -> dict[TableRequest, list[ScoreRequest]]:
-    """Requests by the table that serves them."""
+    """Group the requests by the table that serves them."""
     by_kind = defaultdict(list)
     for request in requests:
         by_kind[request.features, request.memory.distance, request.memory.precision].append(request)
@@ -147,7 +148,7 @@ def _group(
 def _queries(
     table: TableRequest, group: Sequence[ScoreRequest], *, has_table: bool
 ) -> Iterator[_ScoreTask]:
-    """Items of work over all images of a category, as many images at a time as the budget allows."""
+    """Yield items of work for all images of a category, as many images per item as the budget allows."""
     images, patches = table.features.memory_NPC.shape[:2]
     count = min(QUERIES, max(1, QUERY_BUDGET // (4 * patches * len(table.columns_M))))
     for start in range(0, images, count):
@@ -158,23 +159,23 @@ def _queries(
 
 
 def _score(item: _ScoreTask) -> np.ndarray:
-    """Scores float32 [W, n, P] of the images against everything that is wanted of them."""
+    """Compute all requested scores of the item's query images, float32 [W, n, P]."""
     distances_nPM = _distances(item)
     scores_WnP = np.empty((len(item.requests), *distances_nPM.shape[:2]), dtype=np.float32)
     banks = [
-        (np.isin(item.columns_M, bank_M), wanted, [item.requests[w].memory for w in wanted])
-        for bank_M, wanted in _by_bank(item.requests)
+        (np.isin(item.columns_M, bank_M), positions, [item.requests[w].memory for w in positions])
+        for bank_M, positions in _by_bank(item.requests)
     ]
     for i, row in enumerate(item.rows_n):
         column = np.flatnonzero(item.columns_M == row)
         query = QueryDistances(distances_nPM[i], own=int(column[0]) if len(column) else None)
-        for in_bank_M, wanted, memories in banks:
-            scores_WnP[wanted, i] = query.scores(in_bank_M, memories)
+        for in_bank_M, positions, memories in banks:
+            scores_WnP[positions, i] = query.scores(in_bank_M, memories)
     return scores_WnP
 
 
 def _by_bank(requests: Sequence[ScoreRequest]) -> list[tuple[np.ndarray, list[int]]]:
-    """Positions of the requests that share a bank."""
+    """Group the positions of requests that have the same bank images."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for position, request in enumerate(requests):
         groups[request.bank_M.tobytes()].append(position)
@@ -182,7 +183,7 @@ def _by_bank(requests: Sequence[ScoreRequest]) -> list[tuple[np.ndarray, list[in
 
 
 def _distances(item: _ScoreTask) -> np.ndarray:
-    """Distances float32 [n, P, M] of the images to all columns."""
+    """Return the distances, float32 [n, P, M], of the item's query images to all columns."""
     if item.table is not None:
         return np.stack([item.table.distances_NPM[row] for row in item.rows_n])
     request = item.requests[0]
@@ -200,7 +201,7 @@ def _distances(item: _ScoreTask) -> np.ndarray:
 
 
 class _ScoreDraft(EntryWriter):
-    """Scores of one category while they come in."""
+    """Cache entry of one request's scores while items of work are still arriving."""
 
     def __init__(self, request: ScoreRequest) -> None:
         super().__init__(request.entry)

@@ -1,6 +1,7 @@
-"""Pixel metrics as released code computes them, to compare with published tables. Biased: see each function.
+"""Pixel metrics as the released code computes them, for comparison with published tables.
 
-Values of these functions are reported under their own names, never in place of the exact ones.
+These metrics are biased; each function states how. Their values have separate names in reports and never replace the
+exact metrics.
 
 Legend: N images, H x W pixels, S strips or thresholds.
 """
@@ -18,17 +19,17 @@ from harness.metrics.threshold_sweep import area_up_to
 
 @dataclass(frozen=True)
 class _Rates:
-    """Shares of normal pixels, of defective pixels and of regions (mean overlap) found at each threshold."""
+    """Fractions of normal pixels, of defective pixels and of regions (mean overlap) found at each threshold."""
 
     fpr_S: np.ndarray
     tpr_S: np.ndarray
     overlap_S: np.ndarray
     precision_S: np.ndarray
-    """1 where nothing is found."""
+    """Precision; 1 where no pixel is found."""
 
 
 def _rates(masks_NHW: Images, maps_NHW: Images, edges_S: np.ndarray, side: str) -> _Rates:
-    """Rates at ascending thresholds; side "left" finds scores >= the threshold, "right" scores > it."""
+    """Compute the rates at ascending thresholds. A score is found if >= ("left") or > ("right") the threshold."""
     normal_S, defective_S, overlap_S = np.zeros((3, len(edges_S) + 1))
     for i, shares in enumerate(region_shares(masks_NHW)):
         strip_HW = np.searchsorted(edges_S, maps_NHW[i], side="right" if side == "left" else "left")
@@ -51,18 +52,20 @@ def _range(maps_NHW: Images) -> tuple[np.floating, np.floating]:
 
 
 def dinomaly200_aupro(masks_NHW: Images, maps_NHW: Images) -> float:
-    """AUPRO as Dinomaly, RD4AD and their descendants release it.
+    """Compute AUPRO as the released code of Dinomaly, RD4AD and their descendants does.
 
-    200 thresholds evenly spaced between the lowest and the highest score of all maps, the highest left out, a pixel
-    found when its score is strictly greater; thresholds with a false-positive rate below 0.3 are kept and the rate is
-    rescaled by the largest one kept. Depends on how the scores are spread: one high pixel can take it to 0; NaN when
-    no kept threshold has a false positive.
+    The 200 thresholds are evenly spaced between the lowest and the highest score of all maps, without the highest
+    score. A pixel is found if its score is strictly greater than the threshold. Thresholds with a false-positive rate
+    below 0.3 are kept, and the rates are divided by the largest kept rate. The value is NaN if no kept threshold has a
+    false positive.
+
+    The bias: the value depends on the distribution of the scores, and a single high pixel can reduce it to 0.
     """
     check_maps(masks_NHW, maps_NHW)
     lowest, highest = _range(maps_NHW)
     if lowest == highest:
         return float("nan")
-    # In the precision of the maps, as the code that this follows: it decides ties with the thresholds.
+    # As in the released code, in the precision of the maps, which decides ties with the thresholds.
     edges_S = np.arange(lowest, highest, (highest - lowest) / 200)
     rates = _rates(masks_NHW, maps_NHW, edges_S, "right")
     kept = rates.fpr_S < 0.3
@@ -73,10 +76,12 @@ def dinomaly200_aupro(masks_NHW: Images, maps_NHW: Images) -> float:
 
 
 def adeval200(masks_NHW: Images, maps_NHW: Images) -> dict[str, float]:
-    """Pixel AUROC, AP and AUPRO in 200 strips, as ADEval gives them to the releases of MeDS and INP-Former.
+    """Compute pixel AUROC, AP and AUPRO in 200 strips, as ADEval does for the releases of MeDS and INP-Former.
 
-    201 single-precision edges between the lowest and the highest score; precision-recall area by trapezoids. Close to
-    the exact values where scores are spread over the whole range, far off where they are not. NaN for constant maps.
+    The strips have 201 single-precision edges between the lowest and the highest score. The precision-recall area is a
+    sum of trapezoids. All values are NaN for constant maps.
+
+    The bias: the values are close to the exact ones only if the scores are spread over their whole range.
     """
     check_maps(masks_NHW, maps_NHW)
     lowest, highest = (float(value) for value in _range(maps_NHW))

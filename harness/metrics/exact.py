@@ -1,8 +1,8 @@
-"""Image, pixel, region, object and label-correction metrics: exact, every tie at one threshold, nothing binned.
+"""Exact image, pixel, region, object and label-correction metrics, without binning; all tied scores share a threshold.
 
-Every function returns a value in [0, 1] to maximise, except `inspection_depth`, which is to be minimised. Scores grow
-with anomaly; a sample counts as predicted when its score is at least the threshold. What a metric is not defined for
-(a class that is missing) is NaN.
+Each metric is a value in [0, 1]: higher is better, except for `inspection_depth`, where lower is better. Higher scores
+mean more anomalous. A sample is predicted anomalous if its score is at least the threshold. A metric is NaN where it is
+not defined, for example because a class is missing.
 
 Legend: N images or samples, H x W pixels.
 """
@@ -18,7 +18,7 @@ from harness.metrics.regions import Channel, region_shares, saturated_shares
 from harness.metrics.threshold_sweep import Sort, ThresholdSweep, sort_in_place, sweep
 
 Images = np.ndarray | Sequence[np.ndarray]
-"""Array [N, H, W], or a sequence of N arrays [H, W] of any sizes, which may make them when asked."""
+"""Array [N, H, W], or a sequence of N arrays [H, W] of any sizes; the sequence may create each array on access."""
 
 
 def image_sweep(labels_N: np.ndarray, scores_N: np.ndarray) -> ThresholdSweep:
@@ -43,12 +43,12 @@ def pixel_sweep(
 ) -> ThresholdSweep:
     """Sweep anomaly maps against masks (true = defective), good images included.
 
-    A region is an 8-connected component of one mask; all regions of the set weigh the same (PRO, MVTec AD).
+    A region is an 8-connected component of one mask. All regions of the test set have the same weight (PRO, MVTec AD).
 
     Args:
         masks_NHW: True on defects.
-        maps_NHW: Scores; each is asked for twice.
-        sort: What sorts the scores of the normal pixels.
+        maps_NHW: Scores; each map is accessed twice.
+        sort: Function that sorts the scores of the normal pixels.
 
     Raises:
         InputError: shapes differ, or a score is NaN or infinite.
@@ -71,11 +71,11 @@ def channel_sweep(
 ) -> ThresholdSweep:
     """Sweep anomaly maps against annotated channels with saturation (sPRO, MVTec LOCO AD).
 
-    A channel counts as fully covered from its saturation area on; false positives are counted over the pixels that are
-    normal in every channel. Only `aupro` of the result is meant: with it, the area under the sPRO curve.
+    A channel is fully covered once its saturation area is covered. False positives are counted over the pixels that
+    are normal in every channel. Use only `aupro` of the result: this value is the area under the sPRO curve.
 
     Args:
-        channels_N: For every image its annotated channels; none for a good image.
+        channels_N: Annotated channels of each image; empty for a good image.
         maps_NHW: Scores [H, W] per image, at the size of the masks.
         sort: See `pixel_sweep`.
 
@@ -102,27 +102,28 @@ def _union(channels: Sequence[Channel], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def check_finite(scores_N: np.ndarray) -> None:
-    """Refuse scores that cannot be ranked.
+    """Raise an error if scores cannot be ranked.
 
     Raises:
-        InputError: naming the first image that has one.
+        InputError: a score is NaN or infinite; the message names the first such image.
     """
     bad = np.flatnonzero(~np.isfinite(scores_N))
     if len(bad):
         raise InputError(
-            f"{len(bad)} of {len(scores_N)} scores are NaN or infinite, the first in image {bad[0]}: nothing to rank."
+            f"{len(bad)} of {len(scores_N)} scores are NaN or infinite, the first in image {bad[0]}. Such scores "
+            "cannot be ranked."
         )
 
 
 def check_maps(masks_NHW: Images, maps_NHW: Images) -> None:
-    """Refuse maps that do not fit their masks or cannot be ranked.
+    """Raise an error if maps do not fit their masks or cannot be ranked.
 
     Raises:
-        InputError: naming the image.
+        InputError: shapes differ, or a score is NaN or infinite; the message names the image.
     """
     if len(masks_NHW) != len(maps_NHW):
         raise InputError(
-            f"There must be a map for every mask, got {len(masks_NHW)} and {len(maps_NHW)}."
+            f"Every mask needs one map, got {len(masks_NHW)} masks and {len(maps_NHW)} maps."
         )
     for i in range(len(maps_NHW)):
         mask, scores = masks_NHW[i], maps_NHW[i]
@@ -132,12 +133,12 @@ def check_maps(masks_NHW: Images, maps_NHW: Images) -> None:
             )
         if (bad := scores.size - int(np.isfinite(scores).sum())) > 0:
             raise InputError(
-                f"{bad} of {scores.size} scores of image {i} are NaN or infinite: nothing to rank."
+                f"{bad} of {scores.size} scores of image {i} are NaN or infinite. Such scores cannot be ranked."
             )
 
 
 def image_auroc(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
-    """Area under the ROC curve of image scores; NaN when one class is missing.
+    """Return the area under the ROC curve of image scores; NaN if a class is missing.
 
     >>> image_auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
@@ -146,7 +147,7 @@ def image_auroc(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
 
 
 def image_ap(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
-    """Step-wise average precision of image scores; NaN without positives.
+    """Return the step-wise average precision of image scores; NaN without positives.
 
     >>> round(image_ap(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 6)
     0.833333
@@ -155,7 +156,7 @@ def image_ap(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
 
 
 def image_f1max(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
-    """Best F1 of image scores over all thresholds; NaN without positives.
+    """Return the best F1 of image scores over all thresholds; NaN without positives.
 
     >>> image_f1max(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.8
@@ -164,22 +165,22 @@ def image_f1max(labels_N: np.ndarray, scores_N: np.ndarray) -> float:
 
 
 def pixel_auroc(masks_NHW: np.ndarray, maps_NHW: np.ndarray) -> float:
-    """Area under the ROC curve over all pixels of all images; see `pixel_sweep`."""
+    """Return the area under the ROC curve over all pixels of all images; see `pixel_sweep`."""
     return pixel_sweep(masks_NHW, maps_NHW).auroc()
 
 
 def pixel_ap(masks_NHW: np.ndarray, maps_NHW: np.ndarray) -> float:
-    """Step-wise average precision over all pixels of all images; see `pixel_sweep`."""
+    """Return the step-wise average precision over all pixels of all images; see `pixel_sweep`."""
     return pixel_sweep(masks_NHW, maps_NHW).average_precision()
 
 
 def pixel_f1max(masks_NHW: np.ndarray, maps_NHW: np.ndarray) -> float:
-    """Best F1 over all pixels of all images; see `pixel_sweep`."""
+    """Return the best F1 over all pixels of all images; see `pixel_sweep`."""
     return pixel_sweep(masks_NHW, maps_NHW).f1max()
 
 
 def pixel_aupro(masks_NHW: np.ndarray, maps_NHW: np.ndarray, *, max_fpr: float = 0.3) -> float:
-    """Area under the per-region overlap curve up to a false-positive rate, divided by that rate.
+    """Return the area under the per-region overlap curve up to the rate `max_fpr`, divided by `max_fpr`.
 
     >>> mask = np.array([[[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]])
     >>> pixel_aupro(mask, np.zeros((1, 3, 4)))
@@ -191,7 +192,10 @@ def pixel_aupro(masks_NHW: np.ndarray, maps_NHW: np.ndarray, *, max_fpr: float =
 def object_sweep(
     objects_N: np.ndarray, labels_N: np.ndarray, scores_N: np.ndarray
 ) -> ThresholdSweep:
-    """Sweep objects seen in several images: score and label of an object are the maxima over its images (Real-IAD)."""
+    """Sweep objects seen in several images (Real-IAD).
+
+    The score and the label of an object are the maxima over the object's images.
+    """
     _, object_of_N = np.unique(objects_N, return_inverse=True)
     count = int(object_of_N.max()) + 1 if len(object_of_N) else 0
     scores, labels = np.full(count, -np.inf), np.zeros(count, dtype=bool)
@@ -201,10 +205,10 @@ def object_sweep(
 
 
 def inspection_depth(injected_N: np.ndarray, scores_N: np.ndarray) -> float:
-    """Share of the training set to review, most suspect first, until every injected anomaly is found.
+    """Return the fraction of the training set to review, highest score first, to find every injected anomaly.
 
-    Ties count against the method: all samples that score at least as much as the last anomaly are reviewed. The floor
-    is the share of injected samples. NaN when nothing was injected. (MeDS, section 5.5.)
+    Ties count against the method: all samples with at least the score of the last anomaly are reviewed. The lowest
+    possible value is the fraction of injected samples. The value is NaN if nothing was injected. (MeDS, section 5.5.)
 
     >>> inspection_depth(np.array([1, 0, 0, 1, 0]), np.array([0.9, 0.5, 0.5, 0.5, 0.1]))
     0.8

@@ -1,4 +1,4 @@
-"""Regions of masks, and what each of their pixels adds to the mean overlap of the set (PRO and saturated PRO).
+"""Regions of masks, and the contribution of each pixel to the mean overlap of the test set (PRO and saturated PRO).
 
 Legend: N images, H x W pixels.
 """
@@ -19,13 +19,16 @@ class Channel:
     """One annotated defect of MVTec LOCO AD."""
 
     mask_HW: np.ndarray
-    """True on the defect."""
+    """Mask of the defect: true on its pixels."""
     saturation_area: int
-    """Pixels from which on the defect counts as found."""
+    """Number of covered pixels from which the defect counts as fully found."""
 
 
 def region_shares(masks_NHW: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """For every image: 1 / (area of its region * number of regions of the set) for each defective pixel, in order."""
+    """Compute the contribution of each defective pixel to the mean overlap, as one vector per image.
+
+    The contribution is 1 / (area of the pixel's region * number of regions of all masks), in the order of the pixels.
+    """
     shares, regions = [], 0
     for mask_HW in masks_NHW:
         mask_HW = np.asarray(mask_HW, dtype=bool)
@@ -40,12 +43,12 @@ def region_shares(masks_NHW: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 
 def saturation_area(area: int, threshold: float, *, relative: bool) -> int:
-    """Pixels from which on a defect of this area counts as found, at least 1.
+    """Return the number of covered pixels from which a defect of this area counts as fully found.
 
     Args:
         area: Pixels of the defect.
-        threshold: Share of the area if `relative`, else pixels (never more than there are).
-        relative: How the threshold is meant.
+        threshold: Fraction of the area if `relative` (at least one pixel), else pixels (at most the area).
+        relative: True if the threshold is a fraction of the area.
 
     >>> [saturation_area(a, t, relative=r) for a, t, r in [(101, 0.5, True), (1, 0.5, True), (100, 300, False)]]
     [50, 1, 100]
@@ -56,10 +59,10 @@ def saturation_area(area: int, threshold: float, *, relative: bool) -> int:
 def saturated_shares(
     channels: Sequence[Channel], map_HW: np.ndarray, count: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, per channel, the scores of its pixels and what each adds to the mean sPRO of `count` channels.
+    """Yield, per channel, the scores of its pixels and their contributions to the mean sPRO of `count` channels.
 
-    The highest-scoring pixels up to the saturation area share the channel evenly, the others add nothing: at every
-    threshold that is min(found / saturation area, 1).
+    The highest-scoring pixels, as many as the saturation area, contribute equally; the other pixels contribute 0. At
+    every threshold, the sum for a channel is proportional to its sPRO: min(found / saturation area, 1).
     """
     for channel in channels:
         scores = np.sort(map_HW[channel.mask_HW])[::-1]

@@ -1,10 +1,11 @@
-"""Counts at every threshold that matters, from which all ranking metrics follow exactly.
+"""Counts at every relevant threshold, from which all ranking metrics are computed exactly.
 
-All curves change direction only at scores that a positive has. So the negatives are sorted by value alone (no indices
-are carried), a chunk at a time, and the positive scores are looked up in them: that gives the area under ROC, the
-step-wise average precision, the best F1 and the per-region overlap, with every tie at one threshold, for one sort.
+All curves change direction only at scores of positives. The negatives are therefore sorted by value alone (without
+indices), one chunk at a time. The scores of the positives are located in the sorted chunks. A single sort yields the
+area under ROC, the step-wise average precision, the best F1 and the per-region overlap. All tied scores share a
+threshold.
 
-Legend: T distinct scores among the positives.
+Legend: T distinct scores of the positives.
 """
 
 from __future__ import annotations
@@ -17,49 +18,52 @@ import numpy as np
 from harness.errors import InputError
 
 CHUNK = 2**25
-"""Negatives sorted at a time: bounds the memory beyond the maps themselves to a few bytes per pixel of a chunk."""
+"""Number of negatives per sort. The memory needed besides the maps is a few bytes per pixel of a chunk."""
 
 Events = Iterable[tuple[np.ndarray, np.ndarray]]
-"""Per image: scores of its positives, and what each adds to the mean overlap when it is found."""
+"""Scores of the positives and their contributions to the mean overlap, as one pair of vectors per image."""
 Sort = Callable[[np.ndarray], np.ndarray]
-"""Returns a vector sorted ascending; it may sort the one that it is given."""
+"""Function that returns a vector in ascending order; the function may sort its argument in place."""
 
 
 def sort_in_place(values: np.ndarray) -> np.ndarray:
-    """Sort a vector without a copy."""
+    """Sort a vector in place, without a copy, and return it."""
     values.sort()
     return values
 
 
 @dataclass(frozen=True)
 class ThresholdSweep:
-    """Counts at every distinct score that a positive has, from the highest to the lowest."""
+    """Counts at every distinct score of the positives, from the highest to the lowest."""
 
     hits_T: np.ndarray
-    """Positives exactly at the threshold (int64)."""
+    """Number of positives exactly at the threshold (int64)."""
     above_T: np.ndarray
-    """Negatives strictly above the threshold (int64)."""
+    """Number of negatives strictly above the threshold (int64)."""
     reached_T: np.ndarray
-    """Negatives at or above the threshold (int64)."""
+    """Number of negatives at or above the threshold (int64)."""
     overlap_T: np.ndarray
-    """Mean covered share of the regions at the threshold, in [0, 1]."""
+    """Mean covered fraction of the regions at the threshold, in [0, 1]."""
     negatives: int
-    """How many negatives there are in all."""
+    """Total number of negatives."""
 
     @property
     def positives(self) -> int:
-        """How many positives there are in all."""
+        """Total number of positives."""
         return int(self.hits_T.sum())
 
     def auroc(self) -> float:
-        """P(score of a positive > score of a negative) + half the ties."""
+        """Return P(score of a positive > score of a negative) + P(tie) / 2; NaN if a class is missing."""
         if not self.positives or not self.negatives:
             return float("nan")
         misordered_twice = int((self.hits_T * (self.above_T + self.reached_T)).sum())
         return 1.0 - misordered_twice / (2 * self.positives * self.negatives)
 
     def average_precision(self) -> float:
-        """Sum of precision times the step in recall, without interpolation; 1 without negatives."""
+        """Return the sum of precision times the step in recall, without interpolation.
+
+        The value is 1 without negatives and NaN without positives.
+        """
         if not self.positives:
             return float("nan")
         found_T = np.cumsum(self.hits_T)
@@ -67,14 +71,20 @@ class ThresholdSweep:
         return float((self.hits_T * precision_T).sum() / self.positives)
 
     def f1max(self) -> float:
-        """Largest F1 over all thresholds, so chosen on the labels; 1 without negatives."""
+        """Return the largest F1 over all thresholds; the threshold is thus chosen with the labels.
+
+        The value is 1 without negatives and NaN without positives.
+        """
         if not self.positives:
             return float("nan")
         found_T = np.cumsum(self.hits_T)
         return float((2 * found_T / (found_T + self.reached_T + self.positives)).max())
 
     def overlap_curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """False-positive rate and mean overlap, ascending: straight lines from (0, 0) over the thresholds to (1, 1)."""
+        """Return false-positive rates and mean overlaps, both ascending.
+
+        The curve consists of straight lines from (0, 0) through the thresholds to (1, 1).
+        """
         before_T = np.concatenate([[0.0], self.overlap_T[:-1]])
         rates_T2 = np.stack([self.above_T, self.reached_T], axis=1) / self.negatives
         overlaps_T2 = np.stack([before_T, self.overlap_T], axis=1)
@@ -84,7 +94,7 @@ class ThresholdSweep:
         )
 
     def aupro(self, max_fpr: float = 0.3) -> float:
-        """Area under `overlap_curve`, interpolated at the limit `max_fpr`, divided by that limit."""
+        """Return the area under `overlap_curve` up to `max_fpr` (interpolated there), divided by `max_fpr`."""
         if not 0 < max_fpr <= 1:
             raise InputError(f"max_fpr must lie in (0, 1], got {max_fpr}.")
         if not self.positives or not self.negatives:
@@ -93,7 +103,7 @@ class ThresholdSweep:
 
 
 def area_up_to(x: np.ndarray, y: np.ndarray, limit: float) -> float:
-    """Area under the straight lines through (x, y), x ascending, from the first point up to x = limit."""
+    """Return the area under the straight lines through (x, y), x ascending, from the first point to x = limit."""
     inside = int(np.searchsorted(x, limit, side="right"))
     if inside < len(x):
         slope = (y[inside] - y[inside - 1]) / (x[inside] - x[inside - 1])
@@ -105,7 +115,7 @@ def area_up_to(x: np.ndarray, y: np.ndarray, limit: float) -> float:
 def sweep(
     events: Events, negatives: Iterable[np.ndarray], *, sort: Sort = sort_in_place
 ) -> ThresholdSweep:
-    """Sweep all thresholds over positives and negatives that come image by image."""
+    """Count positives and negatives at all thresholds; both are read image by image."""
     pairs = list(events)
     scores = np.concatenate([scores for scores, _ in pairs]) if pairs else np.empty(0)
     shares = np.concatenate([shares for _, shares in pairs]) if pairs else np.empty(0)

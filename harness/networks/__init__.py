@@ -1,4 +1,4 @@
-"""Reconstruction networks: frozen features in, their reconstruction out. One network per file.
+"""Interface of reconstruction networks, which rebuild frozen features; one network per file.
 
 Legend: B images in a batch, P patches, C_g channels of target group g, G groups, T prefix tokens, K categories.
 """
@@ -17,92 +17,95 @@ from harness.errors import InputError
 
 
 class FeatureShapes(NamedTuple):
-    """What a network is built for."""
+    """Input sizes for which a network is built."""
 
     channels: tuple[int, ...]
-    """Width C_g of every target group."""
+    """Channels C_g of every target group."""
     patches: int
-    """Patches P of an image."""
+    """Patches P per image."""
     categories: int
-    """Categories K that it is trained on."""
+    """Number K of training categories."""
 
     @property
     def side(self) -> int:
-        """Patches in a row of the grid, which must be square.
+        """Patches per row of the grid, which must be square.
 
         Raises:
-            InputError: it is not.
+            InputError: the grid is not square.
         """
         side = math.isqrt(self.patches)
         if side**2 != self.patches:
             raise InputError(
-                f"This network needs a square grid of patches, got {self.patches} patches an image. "
+                f"This network needs a square grid of patches, got {self.patches} patches per image. "
                 "Encode square images, as every `harness.features.encoder.Encoder` does."
             )
         return side
 
 
 class Batch(NamedTuple):
-    """Frozen features of some images."""
+    """Frozen features of a batch of images."""
 
     targets: tuple[Tensor, ...]
-    """G groups [B, P, C_g]."""
+    """G target groups [B, P, C_g]."""
     prefix_BTC: Tensor | None = None
-    """The encoder's class and register tokens, if it has any."""
+    """Class and register tokens of the encoder; None for an encoder without such tokens."""
     category_B: Tensor | None = None
-    """Category id of every image; only networks that keep something per category look at it."""
+    """Category id of every image; read only by networks with parameters per category."""
 
 
 class Reconstruction(NamedTuple):
-    """Teacher and student features of a batch."""
+    """Frozen features of a batch and their reconstruction."""
 
     targets: tuple[Tensor, ...]
-    """G frozen groups [B, P, C_g], without gradient."""
+    """G frozen target groups [B, P, C_g], without gradient."""
     rebuilt: tuple[Tensor, ...]
-    """Their reconstructions, the same shapes."""
+    """Reconstructions of the target groups, in the same shapes."""
     penalty: Tensor = torch.zeros(())
-    """What else the network's loss keeps small, a scalar: coherence of prototypes, distance to codes."""
+    """Additional scalar term of the network's loss, such as the coherence of prototypes or the distance to codes."""
 
 
 class Network(Protocol):
-    """The trainable part of a detector; the encoder stays outside, since its features never change."""
+    """Trainable part of a detector, without the encoder, whose features never change."""
 
     low_precision: bool
-    """Whether `__call__` gives the same results but for noise when a GPU multiplies in bfloat16."""
+    """Whether `__call__` returns the same results, up to noise, if a GPU multiplies in bfloat16."""
 
     def __call__(self, batch: Batch) -> Reconstruction:
         """Rebuild the target groups."""
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
-        """Patch scores s_theta [B, P], at least 0, on the encoder's grid, differentiable in what is rebuilt."""
+        """Return patch scores s_theta [B, P], at least 0, on the encoder's grid.
+
+        The scores are differentiable with respect to `reconstruction.rebuilt`.
+        """
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Return the loss that the network's authors train it with, at this step, as a scalar."""
+        """Return the scalar training loss of the network's authors at this step."""
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """What must be kept small while the network is taught a score, a scalar; 0 for nothing."""
+        """Return the scalar penalty that is added while a score is distilled into the network; 0 for no penalty."""
 
 
 class NetworkSettings(Protocol):
-    """Hyperparameters of a network, a frozen dataclass."""
+    """Hyperparameters of a network, as a frozen dataclass."""
 
     @property
     def distance(self) -> Distance:
-        """Between features and their reconstruction; a memory that teaches the network must measure the same."""
+        """Distance between features and their reconstruction; a memory that supervises the network must match."""
 
     @property
     def scores_are_unbounded(self) -> bool:
-        """Whether scores have no fixed range, so that what is taught is measured in the mean memory score."""
+        """True if scores are unbounded; distillation targets are then divided by the mean memory score."""
 
     def build(self, inputs: FeatureShapes) -> torch.nn.Module:
-        """Make an untrained network, initialised from torch's global generator."""
+        """Build an untrained network, initialised from torch's global generator."""
 
 
 def cosine_distances(first: Tensor, second: Tensor) -> Tensor:
-    """1 - cos along the last dimension, in [0, 2]."""
+    """Return 1 - cos along the last dimension, in [0, 2]."""
     return 1 - functional.cosine_similarity(first, second, dim=-1)
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Context in which nothing is multiplied in low precision."""
+    """Return a context that disables low-precision products."""
     return torch.autocast(device.type, enabled=False)

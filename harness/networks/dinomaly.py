@@ -1,10 +1,9 @@
 """Dinomaly: a noisy bottleneck and a linear-attention decoder that rebuild groups of frozen features.
 
-Guo et al., Dinomaly: The Less Is More Philosophy in Multi-Class Unsupervised Anomaly Detection,
-CVPR 2025.
+Guo et al., Dinomaly: The Less Is More Philosophy in Multi-Class Unsupervised Anomaly Detection, CVPR 2025.
 
-Legend: B images in a batch, T tokens (prefix tokens first, then P = H x W patches), D decoder
-width, C_g channels of target group g, G groups.
+Legend: B images in a batch, T tokens (prefix tokens first, then P = H x W patches), D decoder width, C_g channels of
+target group g, G groups.
 """
 
 from __future__ import annotations
@@ -35,25 +34,25 @@ from harness.networks.projections import (
 
 @dataclass(frozen=True, kw_only=True)
 class Dinomaly:
-    """Hyperparameters. See `harness.networks.projections` for encoders whose groups are not as wide as the decoder."""
+    """Hyperparameters of Dinomaly; `harness.networks.projections` treats groups whose width is not the decoder's."""
 
     width: int = 768
     """Decoder width D."""
     depth: int = 8
-    """Decoder blocks, a multiple of the number of target groups."""
+    """Number of decoder blocks, a multiple of the number of target groups."""
     heads: int = 12
-    """Attention heads; divides `width`."""
+    """Number of attention heads; must divide `width`."""
     dropout: float = 0.2
-    """Dropout of the bottleneck (0.4 for multi-class Real-IAD)."""
+    """Dropout rate of the bottleneck (0.4 for multi-class Real-IAD)."""
     discard: float = 0.9
-    """Share of easy patches whose gradient is damped at the end of the ramp (0.9 plain, 0.5 in MeDS)."""
+    """Fraction of easy patches, whose gradient is damped, at the end of the ramp (0.9 plain, 0.5 in MeDS)."""
     damping: float = 0.1
-    """What is left of the gradient of an easy patch."""
+    """Factor on the gradient of an easy patch."""
     ramp_steps: int = 1000
     """Steps over which `discard` grows from 0."""
 
     distance: Distance = "cosine"
-    """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
+    """Distance of the patch score: "cosine" (the MeDS release) or "euclidean" between unit vectors (the paper)."""
 
     scores_are_unbounded = False
 
@@ -69,7 +68,10 @@ class Dinomaly:
 
 
 class LinearAttention(nn.Module):
-    """Attention with the kernel elu + 1, linear in the number of tokens and unable to focus: [B, T, D] -> [B, T, D]."""
+    """Attention with the kernel elu + 1: [B, T, D] -> [B, T, D].
+
+    The cost is linear in the number of tokens, and the attention cannot focus on few tokens.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -78,13 +80,13 @@ class LinearAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Mix tokens; per head out_s = phi(q_s) (sum_t phi(k_t) v_t) / (phi(q_s) . sum_t phi(k_t))."""
+        """Mix tokens. Per head, out_s = phi(q_s) (sum_t phi(k_t) v_t) / (phi(q_s) . sum_t phi(k_t))."""
         batch, tokens, width = x_BTD.shape
         qkv = self.qkv(x_BTD).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         query, key = functional.elu(query) + 1, functional.elu(key) + 1
         context = key.transpose(-2, -1) @ value
-        # Without the constant the sum underflows on features of small scale and the loss becomes NaN.
+        # Without the constant, the sum underflows for features of small scale, and the loss becomes NaN.
         with full_precision(x_BTD.device):
             summed = key.float().sum(dim=-2, keepdim=True).transpose(-2, -1)
             normaliser = query.float() @ summed + 1e-6
@@ -103,13 +105,13 @@ class Block(nn.Module):
         self.mlp = mlp(width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """Transform tokens: [B, T, D] -> [B, T, D]."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
         return x_BTD + self.mlp(self.mlp_norm(x_BTD))
 
 
 class DinomalyNetwork(nn.Module):
-    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+    """Network that rebuilds cached target groups; see `harness.networks.Network`."""
 
     low_precision = True
 
@@ -131,7 +133,10 @@ class DinomalyNetwork(nn.Module):
         self.apply(initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild target groups; prefix tokens as wide as the decoder take part and are dropped at the end."""
+        """Rebuild the target groups.
+
+        Prefix tokens take part if they are as wide as the decoder, and are dropped at the end.
+        """
         tokens_BTD = enter(self.enter, batch.targets)
         prefix = 0
         if batch.prefix_BTC is not None and isinstance(self.enter, nn.Identity):
@@ -149,10 +154,10 @@ class DinomalyNetwork(nn.Module):
         return group_distances(reconstruction, self.settings.distance)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Mean over groups of 1 - cos between whole images, easy patches held back in the gradient only.
+        """Compute the mean over groups of 1 - cos between whole images, with damped gradients of easy patches.
 
-        A patch is easy when its distance is below that of the hardest `1 - p` share of the batch; p
-        grows linearly to `discard` over `ramp_steps`. The value of the loss does not depend on p.
+        A patch is easy if its distance is below the distances of the hardest fraction `1 - p` of the batch. p grows
+        linearly to `discard` over `ramp_steps`. The value of the loss does not depend on p.
         """
         easy = self.settings.discard * min(1.0, step / self.settings.ramp_steps)
         losses = []
@@ -166,5 +171,5 @@ class DinomalyNetwork(nn.Module):
         return torch.stack(losses).mean()
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """Nothing: the release teaches the score alone."""
+        """Return 0, because the MeDS release distils only the score."""
         return torch.zeros(())

@@ -1,7 +1,7 @@
-"""HVQ-Trans: features are rebuilt from codes at several depths of a transformer, each conditioned on the deepest.
+"""HVQ-Trans: a transformer that rebuilds features from codes at several depths, conditioned on the deepest codes.
 
 Lu et al., Hierarchical Vector Quantized Transformer for Multi-class Unsupervised Anomaly Detection, NeurIPS 2023.
-Without its optimal-transport term, which the authors' training leaves out, too.
+The paper's optimal-transport term is omitted, as in the authors' training.
 
 Legend: B images in a batch, P patches of a square grid, C channels of all groups side by side, D encoder width.
 """
@@ -25,24 +25,24 @@ from harness.networks.vector_quantizer import Codebooks
 
 @dataclass(frozen=True, kw_only=True)
 class Hvq:
-    """Hyperparameters. Codebooks and output layers are per category."""
+    """Hyperparameters of HVQ-Trans. Every category has its own codebooks and output layer."""
 
     width: int = 256
     """Encoder width D; the decoder is twice as wide."""
     depth: int = 4
-    """Encoder layers, and decoder layers; one level of codes more."""
+    """Number of encoder layers, and of decoder layers; there is one more level of codes."""
     heads: int = 8
-    """Attention heads; divides `width`."""
+    """Number of attention heads; must divide `width`."""
     hidden: int = 1024
-    """Width between the two linear layers of a transformer layer."""
+    """Hidden width between the two linear layers of a transformer layer."""
     codes: int = 512
-    """Codes per category and level."""
+    """Number of codes per category and level."""
     decay: float = 0.99
-    """What is left of a code's past after one image."""
+    """Decay of a code's moving average per image."""
     commitment: float = 0.25
     """Weight of the distance between features and their codes."""
     dropout: float = 0.1
-    """Dropout of the transformer layers."""
+    """Dropout rate of the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
     scores_are_unbounded = True
@@ -58,9 +58,9 @@ class Hvq:
 
 
 class HvqNetwork(nn.Module):
-    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+    """Network that rebuilds cached target groups; see `harness.networks.Network`."""
 
-    low_precision = False  # which code is nearest would change
+    low_precision = False  # rounding would change which code is nearest
 
     def __init__(self, settings: Hvq, inputs: FeatureShapes) -> None:
         super().__init__()
@@ -83,9 +83,11 @@ class HvqNetwork(nn.Module):
         self.leave = nn.ModuleList(nn.Linear(2 * width, channels) for _ in range(inputs.categories))
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild all groups side by side; the penalty is the distance to the codes, summed over levels."""
+        """Rebuild the concatenated groups; the penalty is the distance to the codes, summed over levels."""
         if batch.category_B is None:
-            raise InputError("HVQ-Trans keeps codes per category: it needs every image's category.")
+            raise InputError(
+                "HVQ-Trans has codes per category: set the batch's category_B for every image."
+            )
         target_BPC = side_by_side(batch.targets)
         position_PD = self.position()
         levels = [self.enter(target_BPC)]
@@ -111,15 +113,15 @@ class HvqNetwork(nn.Module):
         return Reconstruction((target_BPC,), (rebuilt_BPC,), penalty)
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
-        """Euclidean distance between features and their reconstruction; see `harness.networks.Network.score_map`."""
+        """Return the Euclidean reconstruction error of every patch; see `harness.networks.Network.score_map`."""
         return error_lengths(reconstruction)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Mean squared error plus the distance to the codes."""
+        """Return the mean squared error plus the weighted distance to the codes."""
         ((target_BPC,), (rebuilt_BPC,), _) = reconstruction
         error = (rebuilt_BPC - target_BPC).square().mean()
         return error + self.distillation_penalty(reconstruction)
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """The distance to the codes: without it features and codes would drift apart."""
+        """Return the weighted distance to the codes, which prevents features and codes from drifting apart."""
         return self.settings.commitment * reconstruction.penalty

@@ -1,4 +1,4 @@
-"""INP-Former: every image is rebuilt from a few prototypes of normal patches that are found in the image itself.
+"""INP-Former: rebuilds every image from a few prototypes of normal patches, extracted from the same image.
 
 Luo et al., Exploring Intrinsic Normal Prototypes within a Single Image for Universal Anomaly Detection, CVPR 2025.
 
@@ -33,22 +33,22 @@ from harness.networks.projections import (
 
 @dataclass(frozen=True, kw_only=True)
 class InpFormer:
-    """Hyperparameters. See `harness.networks.projections` for encoders whose groups are not as wide as the decoder."""
+    """Hyperparameters of INP-Former; `harness.networks.projections` treats groups whose width is not the decoder's."""
 
     width: int = 768
     """Decoder width D."""
     depth: int = 8
-    """Decoder blocks, a multiple of the number of target groups."""
+    """Number of decoder blocks, a multiple of the number of target groups."""
     heads: int = 12
-    """Attention heads; divides `width`."""
+    """Number of attention heads; must divide `width`."""
     prototypes: int = 6
-    """Prototypes M that are extracted from every image."""
+    """Number M of prototypes extracted from every image."""
     sharpness: float = 3.0
-    """Exponent of the soft mining: the gradient of a patch is multiplied by (its distance / the mean)^sharpness."""
+    """Exponent of the soft mining: a patch's gradient is multiplied by (distance / mean distance)^sharpness."""
     coherence: float = 0.2
-    """Weight of the loss that pulls prototypes to the patches."""
+    """Weight of the coherence loss, which pulls prototypes to the patches."""
     distance: Distance = "cosine"
-    """Unit of the patch score: "cosine" (the release of MeDS) or "euclidean" between unit vectors (the paper)."""
+    """Distance of the patch score: "cosine" (the MeDS release) or "euclidean" between unit vectors (the paper)."""
 
     scores_are_unbounded = False
 
@@ -64,7 +64,7 @@ class InpFormer:
 
 
 class CrossAttention(nn.Module):
-    """Attention from one row of tokens to another, several heads: [B, S, D], [B, T, D] -> [B, S, D]."""
+    """Multi-head attention from one token sequence to another: [B, S, D], [B, T, D] -> [B, S, D]."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x_BSD: Tensor, source_BTD: Tensor) -> Tensor:
-        """Mix the source's tokens for every token of x."""
+        """Compute a mixture of the source tokens for every token of x."""
         query_BHSd = self._split(self.query(x_BSD))
         key_BHTd, value_BHTd = map(self._split, self.key_value(source_BTD).chunk(2, dim=-1))
         mixed_BHSd = self._mix(query_BHSd, key_BHTd, value_BHTd)
@@ -88,7 +88,7 @@ class CrossAttention(nn.Module):
 
 
 class RectifiedAttention(CrossAttention):
-    """Weights are rectified cosines times a learned factor per head; they may all be zero."""
+    """Attention whose weights are rectified cosines times a learned factor per head; all weights may be zero."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__(width, heads)
@@ -101,7 +101,7 @@ class RectifiedAttention(CrossAttention):
 
 
 class Extractor(nn.Module):
-    """Prototypes [B, M, D] of every image: learned queries that attend to its tokens [B, P, D]."""
+    """Extractor of prototypes [B, M, D]: learned queries that attend to the tokens [B, P, D] of an image."""
 
     def __init__(self, width: int, heads: int, prototypes: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Extractor(nn.Module):
         self.mlp = mlp(width)
 
     def forward(self, tokens_BPD: Tensor) -> Tensor:
-        """Extract them."""
+        """Extract the prototypes of every image."""
         queries_BMD = self.queries_MD.expand(len(tokens_BPD), -1, -1)
         norm = self.attention_norm
         prototypes_BMD = queries_BMD + self.attention(norm(queries_BMD), norm(tokens_BPD))
@@ -120,7 +120,7 @@ class Extractor(nn.Module):
 
 
 class GuidedBlock(nn.Module):
-    """Tokens become mixtures of the prototypes; nothing passes beside the attention, so no anomaly is copied."""
+    """Block that replaces tokens by mixtures of the prototypes; without a residual path, no anomaly is copied."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -130,14 +130,14 @@ class GuidedBlock(nn.Module):
         self.mlp = mlp(width)
 
     def forward(self, x_BPD: Tensor, prototypes_BMD: Tensor) -> Tensor:
-        """[B, P, D] -> [B, P, D]."""
+        """Transform tokens: [B, P, D] -> [B, P, D]."""
         norm = self.attention_norm
         x_BPD = self.attention(norm(x_BPD), norm(prototypes_BMD))
         return x_BPD + self.mlp(self.mlp_norm(x_BPD))
 
 
 class InpFormerNetwork(nn.Module):
-    """The trainable part: cached target groups in, their reconstruction out. See `harness.networks.Network`."""
+    """Network that rebuilds cached target groups; see `harness.networks.Network`."""
 
     low_precision = True
 
@@ -153,7 +153,7 @@ class InpFormerNetwork(nn.Module):
         self.apply(initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild target groups; prefix tokens are left out. The penalty is the coherence of the prototypes."""
+        """Rebuild the target groups without prefix tokens; the penalty is the coherence of the prototypes."""
         tokens_BPD = enter(self.enter, batch.targets)
         prototypes_BMD = self.extractor(tokens_BPD)
         x_BPD, outputs = self.bottleneck(tokens_BPD), []
@@ -168,7 +168,10 @@ class InpFormerNetwork(nn.Module):
         return group_distances(reconstruction, self.settings.distance)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Mean over groups of 1 - cos between whole images, hard patches pulled harder, plus the coherence."""
+        """Compute the mean over groups of 1 - cos between whole images, plus the weighted coherence.
+
+        Hard patches have larger gradients.
+        """
         losses = []
         for target, rebuilt in zip(reconstruction.targets, reconstruction.rebuilt, strict=True):
             distances_BP = cosine_distances(target, rebuilt.detach()).clamp(min=0)
@@ -179,12 +182,12 @@ class InpFormerNetwork(nn.Module):
         return torch.stack(losses).mean() + self.settings.coherence * reconstruction.penalty
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
-        """Nothing: the release teaches the score alone."""
+        """Return 0, because the MeDS release distils only the score."""
         return torch.zeros(())
 
 
 def coherence(tokens_BPD: Tensor, prototypes_BMD: Tensor) -> Tensor:
-    """Mean over patches of 1 - cos to the nearest prototype, in [0, 2]; its gradient reaches the prototypes only."""
+    """Return the mean of 1 - cos between patches and nearest prototypes, in [0, 2]; only prototypes get a gradient."""
     with full_precision(tokens_BPD.device):
         tokens = functional.normalize(tokens_BPD.detach().float(), dim=-1)
         prototypes = functional.normalize(prototypes_BMD.float(), dim=-1)

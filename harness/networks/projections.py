@@ -1,8 +1,8 @@
-"""What Dinomaly and INP-Former share: groups of frozen features enter as one row of tokens and leave as groups again.
+"""Layers shared by Dinomaly and INP-Former: target groups become one token sequence and then groups again.
 
-On a ViT whose groups are as wide as the decoder nothing is added to the published networks. On other encoders (groups
-of unequal width, as the stages of a CNN) the groups enter side by side through one linear layer and leave through one
-linear layer each.
+For a ViT whose groups are as wide as the decoder, nothing is added to the published networks. Other encoders, such as
+CNNs, have groups of other or unequal widths. One linear layer then projects the concatenated groups to the decoder's
+width, and one linear layer per group projects the decoder's output back.
 
 Legend: B images in a batch, P patches, D decoder width, C_g channels of target group g, G groups.
 """
@@ -18,39 +18,39 @@ from harness.networks import Reconstruction, cosine_distances
 
 
 def check_sizes(*, width: int, heads: int) -> None:
-    """Refuse heads that do not share the width evenly.
+    """Check that the attention heads divide the width evenly.
 
     Raises:
-        InputError: they do not.
+        InputError: `heads` does not divide `width`.
     """
     if width % heads:
         raise InputError(f"heads must divide width, got width={width} and heads={heads}.")
 
 
 def check_depth(depth: int, groups: int) -> None:
-    """Refuse a number of decoder blocks that the groups cannot share evenly.
+    """Check that the decoder blocks can be divided evenly among the groups.
 
     Raises:
-        InputError: they cannot.
+        InputError: `depth` is not a multiple of `groups`.
     """
     if depth % groups:
         raise InputError(f"depth must be a multiple of the {groups} target groups, got {depth}.")
 
 
 def input_projection(channels: tuple[int, ...], width: int) -> nn.Module:
-    """Layer from the groups side by side to the decoder's width; nothing where the groups have that width."""
+    """Return the layer from concatenated groups to the decoder's width; the identity if all groups have that width."""
     wide = all(count == width for count in channels)
     return nn.Identity() if wide else nn.Linear(sum(channels), width)
 
 
 def output_projections(channels: tuple[int, ...], width: int) -> nn.ModuleList:
-    """Layer from the decoder's width to each group's; nothing where the groups have that width."""
+    """Return one layer per group from the decoder's width to the group's; identities if all groups have that width."""
     wide = all(count == width for count in channels)
     return nn.ModuleList(nn.Identity() if wide else nn.Linear(width, count) for count in channels)
 
 
 def enter(input_projection: nn.Module, targets: tuple[Tensor, ...]) -> Tensor:
-    """Tokens [B, P, D] of the groups: their mean, or what the entrance makes of them."""
+    """Return tokens [B, P, D]: the mean of the groups, or the projection of the concatenated groups."""
     if isinstance(input_projection, nn.Identity):
         return torch.stack(targets).mean(dim=0)
     return input_projection(torch.cat(targets, dim=-1))
@@ -59,7 +59,7 @@ def enter(input_projection: nn.Module, targets: tuple[Tensor, ...]) -> Tensor:
 def leave(
     output_projections: nn.ModuleList, outputs: list[Tensor], *, prefix: int
 ) -> tuple[Tensor, ...]:
-    """Groups [B, P, C_g] of the blocks' outputs, without the first `prefix` tokens.
+    """Return groups [B, P, C_g] from the blocks' outputs, without the first `prefix` tokens.
 
     The last block rebuilds the shallowest group, as in a U-Net.
     """
@@ -70,41 +70,41 @@ def leave(
         for group in range(len(output_projections))
     ]
     rebuilt = [layer(mean) for layer, mean in zip(output_projections, means, strict=True)]
-    # What was multiplied in low precision is compared in single precision.
+    # Distances are computed in single precision, even after low-precision products.
     return tuple(group.to(torch.promote_types(group.dtype, torch.float32)) for group in rebuilt)
 
 
 def mlp(width: int) -> nn.Sequential:
-    """Two linear layers, four times as wide between them."""
+    """Return two linear layers with a hidden width of 4 * `width`."""
     return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw the weights of a linear layer from a narrow normal distribution, cut at three deviations."""
+    """Initialise a linear layer from a narrow normal distribution, truncated at three standard deviations."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.01, a=-0.03, b=0.03)
         nn.init.zeros_(module.bias)
 
 
 def gate(weight_BP: Tensor, rebuilt_BPC: Tensor) -> Tensor:
-    """The same values, with the gradient of every patch multiplied by its weight."""
+    """Return the same values, with the gradient of every patch multiplied by the patch's weight."""
     weight_BP1 = weight_BP.unsqueeze(-1)
     return weight_BP1 * rebuilt_BPC + (1 - weight_BP1) * rebuilt_BPC.detach()
 
 
 def image_distance(target_BPC: Tensor, rebuilt_BPC: Tensor) -> Tensor:
-    """1 - cos between whole images, all patches and channels as one vector; mean over the batch."""
+    """Return the batch mean of 1 - cos between whole images, each flattened to one vector."""
     return cosine_distances(target_BPC.flatten(1), rebuilt_BPC.flatten(1)).mean()
 
 
 def group_distances(reconstruction: Reconstruction, distance: Distance) -> Tensor:
-    """Patch scores [B, P] in [0, 2] (MeDS, Eq. 3): the mean over groups of 1 - cos, or of |a/|a| - b/|b||."""
+    """Return patch scores [B, P] in [0, 2] (MeDS, Eq. 3): the mean over groups of 1 - cos, or of |a/|a| - b/|b||."""
     distances_GBP = torch.stack(
         [
             cosine_distances(target, rebuilt)
             for target, rebuilt in zip(reconstruction.targets, reconstruction.rebuilt, strict=True)
         ]
     )
-    if distance == "euclidean":  # the root has no gradient at 0
+    if distance == "euclidean":  # the square root has no gradient at 0
         distances_GBP = (2 * distances_GBP.clamp(min=0) + 1e-12).sqrt()
     return distances_GBP.mean(dim=0)

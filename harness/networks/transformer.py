@@ -1,6 +1,6 @@
-"""What HVQ-Trans and UniAD share: groups side by side, a post-norm transformer over a square grid, Euclidean errors.
+"""Layers shared by HVQ-Trans and UniAD: concatenated groups, a post-norm transformer layer, Euclidean errors.
 
-Legend: B images in a batch, P patches of a grid of S x S, C channels of all groups side by side, D width.
+Legend: B images in a batch, P patches of an S x S grid, C channels of the concatenated groups, D width.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from harness.networks import Reconstruction
 
 
 class PositionEmbedding(nn.Module):
-    """A learned vector per patch [P, D]: one half for its row, one for its column."""
+    """Learned vector per patch [P, D]: one half depends on the patch's row, the other on its column."""
 
     def __init__(self, side: int, width: int) -> None:
         super().__init__()
@@ -20,14 +20,14 @@ class PositionEmbedding(nn.Module):
         self.column_SD = nn.Parameter(torch.rand(side, width - width // 2))
 
     def forward(self) -> Tensor:
-        """All patches, row by row."""
+        """Return the vectors of all patches, row by row."""
         side = len(self.row_SD)
         rows = self.row_SD.repeat_interleave(side, dim=0)
         return torch.cat([self.column_SD.repeat(side, 1), rows], dim=-1)
 
 
 class Layer(nn.Module):
-    """Post-norm transformer layer, an attention for each of its sources; positions are added to queries and keys."""
+    """Post-norm transformer layer with one attention per source; positions are added to queries and keys."""
 
     def __init__(
         self, width: int, *, heads: int, hidden: int, dropout: float, sources: int = 1
@@ -45,9 +45,10 @@ class Layer(nn.Module):
     def forward(
         self, x_BPD: Tensor, position_PD: Tensor, *sources: Tensor, hidden_PP: Tensor | None = None
     ) -> Tensor:
-        """[B, P, D] -> [B, P, D]; attends to the sources [B, P, D] one after the other, x itself if it is among them.
+        """Transform x: [B, P, D] -> [B, P, D], attending to each of the sources [B, P, D] in turn.
 
-        No patch sees those of the sources that are true in its row of `hidden_PP`.
+        Self-attention needs x itself as a source. A patch does not attend to the source patches that are True in the
+        patch's row of `hidden_PP`.
         """
         for attention, norm, source in zip(self.attentions, self.norms[:-1], sources, strict=True):
             mixed, _ = attention(
@@ -62,11 +63,14 @@ class Layer(nn.Module):
 
 
 def side_by_side(targets: tuple[Tensor, ...]) -> Tensor:
-    """Groups [B, P, C_g] as one [B, P, C], of unit length where the groups are: a CNN's memory features."""
+    """Concatenate groups [B, P, C_g] to [B, P, C]; unit-length groups give unit-length results.
+
+    For a CNN, the results are the memory features.
+    """
     return torch.cat(targets, dim=-1) / len(targets) ** 0.5
 
 
 def error_lengths(reconstruction: Reconstruction) -> Tensor:
-    """Euclidean distance [B, P] between the features and their reconstruction, both one group."""
+    """Return the Euclidean distance [B, P] between features and their reconstruction, each a single group."""
     ((target_BPC,), (rebuilt_BPC,), _) = reconstruction
     return ((rebuilt_BPC - target_BPC).square().sum(dim=-1) + 1e-12).sqrt()

@@ -1,4 +1,4 @@
-"""Codebooks that learn by moving averages, one per category: the bottleneck of HVQ-Trans.
+"""Codebooks of HVQ-Trans, one per category, updated by moving averages.
 
 van den Oord et al., Neural Discrete Representation Learning, NeurIPS 2017, appendix A.1.
 
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 EPSILON = 1e-5
-"""Weight that every code has before anything is assigned to it."""
+"""Weight of every code before any patch is assigned to the code."""
 
 
 class Codebooks(nn.Module):
     """Replace every patch by the nearest code of its image's category.
 
-    Codes are buffers and follow the patches assigned to them, in training mode only. They start as patches of the first
-    images of their category: drawn at random instead, most would never be near any patch.
+    Codes are buffers. In training mode only, each code follows the patches assigned to the code. Codes start as patches
+    of the first images of their category; most codes drawn at random would never be near any patch.
     """
 
     codes_KMD: Tensor
@@ -38,7 +38,7 @@ class Codebooks(nn.Module):
         self.register_buffer("started_K", torch.zeros(categories, dtype=torch.bool))
 
     def forward(self, x_BPD: Tensor, category_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Nearest codes [B, P, D], whose gradient goes straight through to x; and x's mean squared distance to them."""
+        """Return the nearest codes [B, P, D], with straight-through gradient to x, and the mean squared error to x."""
         codes_BPD = torch.empty_like(x_BPD)
         for category in category_B.unique().tolist():
             mine_B = category_B == category
@@ -62,7 +62,7 @@ class Codebooks(nn.Module):
         self.started_K[category] = True
 
     def _follow(self, category: int, patches_nD: Tensor, nearest_n: Tensor, *, images: int) -> None:
-        """Move codes to the mean of what was assigned to them; `images` images count as one update each."""
+        """Move every code to the mean of its assigned patches; each of the `images` images counts as one update."""
         kept = self.decay**images
         counts_M, sums_MD = self.counts_KM[category], self.sums_KMD[category]
         share = (1 - kept) / images
@@ -76,7 +76,7 @@ class Codebooks(nn.Module):
 
 @contextmanager
 def in_one_order() -> Iterator[None]:
-    """Make a GPU add up in one order what it would add in any, with another sum each time."""
+    """Fix the order of additions on a GPU inside the block; otherwise, sums differ from run to run."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

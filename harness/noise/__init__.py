@@ -1,4 +1,4 @@
-"""Contamination of the training set."""
+"""Contamination of the training set with anomalous images."""
 
 from harness.noise.contamination import LIST, Noise, NoisySplit, contaminate
 

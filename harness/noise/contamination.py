@@ -1,8 +1,9 @@
-"""Contamination: which defective test images are put, unlabelled, among the normal training images.
+"""Contamination: selection of the defective test images that are injected, unlabelled, into the training set.
 
-"Noise 40 %" means different things in different code; a protocol names one of them. `meds` is the default and follows
-the lists that the authors of MeDS published, which differ from their paper's text: per category, 40 injected images for
-100 normal ones (28.6 % of the training set), fewer where the test set has no more, all of them still tested.
+"Noise 40 %" means different things in different code; each protocol here is one of these meanings. The default protocol
+`meds` follows the lists that the authors of MeDS published, which differ from the text of their paper. At noise 40 %,
+these lists inject 40 images per 100 normal images of a category (28.6 % of the training set). If a category's test set
+has fewer defective images, all of them are injected. Injected images stay in the test set.
 
 Legend: n normal training images of a category, A its defective test images, r the nominal ratio, m injected images.
 """
@@ -29,21 +30,21 @@ from harness.noise.published_lists import published_injections
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """The arithmetic of a contamination."""
+    """Rules for the number and the choice of injected images."""
 
     base: Literal["normals", "total"] = "normals"
-    """Whether r counts injected per normal image (m = r n), or per image of the result (m = r n / (1 - r))."""
+    """Reference of r: the normal images (m = r n), or all images of the training set (m = r n / (1 - r))."""
     rounding: Literal["half_even", "floor"] = "half_even"
-    """How m becomes a whole number; exact in decimal."""
+    """Rounding of m to a whole number; m is computed exactly, in decimal."""
     shortage: Literal["cap", "error", "three_quarters"] = "cap"
-    """When A is too small: take all, refuse, or never take more than 3/4 of A."""
+    """Rule for m > A: inject all A (cap), raise an error, or never inject more than 3/4 of A (three_quarters)."""
     stratified: bool = False
-    """Whether every kind of defect is injected in proportion to its number."""
+    """True if each kind of defect is injected in proportion to its number of images."""
     overlap: bool = True
-    """Whether injected images stay in the test set."""
+    """True if injected images stay in the test set."""
 
     def wanted(self, normals: int, ratio: float) -> int:
-        """Images to inject before any shortage.
+        """Return the number of images to inject, before any shortage is considered.
 
         >>> [Protocol().wanted(n, r) for n, r in [(209, 0.1), (245, 0.1), (450, 0.05), (100, 0.29)]]
         [21, 24, 22, 29]
@@ -55,7 +56,7 @@ class Protocol:
         return round(exact) if self.rounding == "half_even" else math.floor(exact)
 
     def available(self, anomalies: int) -> int:
-        """Defective images that may be injected out of `anomalies`."""
+        """Return how many of `anomalies` defective images may be injected."""
         return anomalies * 3 // 4 if self.shortage == "three_quarters" else anomalies
 
 
@@ -67,39 +68,39 @@ PROTOCOLS = {
     "imiad": Protocol(rounding="floor", shortage="three_quarters", overlap=False),
 }
 LIST = "list"
-"""The protocol that has its training images from a file of the user's."""
+"""Name of the protocol that reads the training images from a file of the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """How much contamination, drawn how."""
+    """Amount of contamination, and how the injected images are drawn."""
 
     ratio: float = 0.0
-    """Nominal ratio r, in [0, 1); below 0.5 for a protocol that counts it in the total."""
+    """Nominal ratio r in [0, 1); below 0.5 for a protocol whose ratio refers to all training images."""
     seed: int = 0
-    """Seed of the draw. With `meds`, seeds 0, 10, 20 and 30 are the authors' own lists where they published one."""
+    """Seed of the draw. With `meds`, seeds 0, 10, 20 and 30 use the lists published by the authors, where available."""
     protocol: str = "meds"
-    """meds, meds_paper, softpatch, softpatch_overlap, imiad, or list."""
+    """Name of the protocol: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list."""
     nested: bool = False
-    """Whether the images of a smaller ratio are among those of a larger one: fewer differences between ratios."""
+    """True if a larger ratio injects all images of a smaller ratio too, so that fewer images differ between ratios."""
     listed: FileRef | None = added_field(None)
-    """Of the protocol list, a CSV file whose column `filename` names the training images, relative to the data root."""
+    """CSV file for the protocol list; its column `filename` has the training images, relative to the data root."""
 
     def __post_init__(self) -> None:
         if self.protocol not in (*PROTOCOLS, LIST):
             raise InputError(
                 f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, and {LIST} with a "
-                f"file: --protocol {LIST}:FILE."
+                f"file (--protocol {LIST}:FILE)."
             )
         if (self.protocol == LIST) != (self.listed is not None):
             raise InputError(
-                f"The protocol {LIST}, and no other, goes with a file of training images: --protocol {LIST}:FILE, or "
-                f'Noise(protocol="{LIST}", listed=named_file(FILE)).'
+                f"The protocol {LIST} needs a file of training images, and no other protocol accepts one. Use "
+                f'--protocol {LIST}:FILE, or Noise(protocol="{LIST}", listed=file_ref(FILE)).'
             )
         if not 0 <= self.ratio < 1:
             raise InputError(
-                f"noise ratio must lie in [0, 1), got {self.ratio}: it counts injected anomalies per normal training "
-                "image. The paper's values are 0, 0.1, 0.2 and 0.4."
+                f"noise ratio must lie in [0, 1), got {self.ratio}: the ratio counts injected anomalies per normal "
+                "training image. The paper's values are 0, 0.1, 0.2 and 0.4."
             )
         if self.rule.base == "total" and self.ratio >= 0.5:
             raise InputError(
@@ -109,65 +110,63 @@ class Noise:
 
     @property
     def rule(self) -> Protocol:
-        """The arithmetic; that of `meds` for a list, of which only the overlap matters."""
+        """Rules of the protocol. The protocol list uses the rules of `meds`, of which only the overlap matters."""
         return PROTOCOLS.get(self.protocol, PROTOCOLS["meds"])
 
 
 @dataclass(frozen=True)
 class NoisySplit:
-    """A contaminated dataset: who is trained on and who is tested."""
+    """A contaminated dataset: the training set and the test set."""
 
     train: pd.DataFrame
-    """Rows of the sample table in the training set, normal and injected."""
+    """Rows of the sample table in the training set, both normal and injected images."""
     test: pd.DataFrame
     """Rows of the sample table in the test set."""
     injected_N: np.ndarray
-    """True where a training row is anomalous. Evaluation only: no detector sees it."""
+    """True where a training row is anomalous. For evaluation only; detectors never receive this array."""
     counts: pd.DataFrame
-    """Per category: normals n, anomalies A, wanted, injected m, contamination m / (n + m), unseen anomalies."""
+    """Counts by category: normals n, anomalies A, wanted, injected m, contamination m / (n + m), unseen anomalies."""
 
     @property
     def seen_N(self) -> np.ndarray:
-        """True where a test row is in the training set, too."""
+        """True where a test row is also in the training set."""
         return self.test["image"].isin(self.train["image"]).to_numpy()
 
 
 def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
     """Draw the contaminated training set of a sample table.
 
-    Every category has a generator of its own, seeded by a digest of seed, dataset, category, protocol and ratio, so
-    that no list depends on another category or on the order of the table. A dataset that brings anomalies in its
-    training split (Real-IAD's official noisy lists) keeps them, whatever the ratio.
+    Each category has a separate generator, seeded by a digest of seed, dataset, category, protocol and ratio. The
+    injected images of a category therefore depend neither on other categories nor on the order of the table. Anomalies
+    that are already in the training split (Real-IAD's official noisy lists) stay there at any ratio.
 
     Args:
         samples: Table with the columns of `harness.datasets`.
         noise: Ratio, seed and protocol.
 
     Raises:
-        InputError: a category has too few anomalies for a protocol that does not allow it, a draw would leave none to
-            test, or a list does not fit the dataset.
+        InputError: a category has too few anomalies for the protocol, a draw would leave no anomaly to test, or a list
+            does not fit the dataset.
     """
     train = samples[samples["split"] == "train"]
     test = samples[samples["split"] == "test"]
     injected = _listed(train, test, noise.listed) if noise.listed else _drawn(train, test, noise)
-    merge_single_category = samples[
-        samples.index.isin(train.index) | samples["image"].isin(injected)
-    ]
+    contaminated = samples[samples.index.isin(train.index) | samples["image"].isin(injected)]
     if noise.listed:
-        merge_single_category = merge_single_category[merge_single_category["image"].isin(injected)]
+        contaminated = contaminated[contaminated["image"].isin(injected)]
     if not noise.rule.overlap:
         test = test[~test["image"].isin(injected)]
-    injected_N = (merge_single_category["defect"] != "good").to_numpy()
+    injected_N = (contaminated["defect"] != "good").to_numpy()
     return NoisySplit(
-        merge_single_category,
+        contaminated,
         test,
         injected_N,
-        _counts(merge_single_category, test, train, samples, noise),
+        _counts(contaminated, test, train, samples, noise),
     )
 
 
 def _drawn(train: pd.DataFrame, test: pd.DataFrame, noise: Noise) -> set[str]:
-    """Images to inject, over all categories."""
+    """Return the paths of the images to inject, over all categories."""
     injected: set[str] = set()
     dataset = str(train["dataset"].iloc[0]) if "dataset" in train and len(train) else ""
     published = published_injections(dataset, noise.ratio, noise.seed)
@@ -199,17 +198,23 @@ def _check_supply(category: str, noise: Noise, wanted: int, count: int, anomalie
     if count < wanted and noise.rule.shortage == "error":
         raise InputError(
             f"Noise ratio {noise.ratio} under {noise.protocol} needs {wanted} anomalous images of {category!r} but the "
-            f"test split has {anomalies}. Lower the ratio, or take the protocol meds, which injects what there is."
+            f"test split has {anomalies}. Lower the ratio, or use the protocol meds, which then injects "
+            "all of them."
         )
     if count == anomalies and count and not noise.rule.overlap:
         raise InputError(
             f"Noise ratio {noise.ratio} under {noise.protocol} would inject all {anomalies} anomalous images of "
-            f"{category!r} and leave none to test. Lower the ratio, or take a protocol with overlap."
+            f"{category!r} and leave none to test. Lower the ratio, or use a protocol that keeps injected "
+            "images in the test set."
         )
 
 
 def _stratified(candidates: pd.DataFrame, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of `count` images, every defect in proportion: floors, then largest remainders (ties: larger, name)."""
+    """Draw the positions of `count` images, with each kind of defect in proportion to its number of images.
+
+    Quotas are rounded down; the remaining images go to the largest remainders. Ties go to the defect with more images,
+    then to the first name.
+    """
     sizes = candidates.groupby("defect").size()
     exact = {defect: Fraction(count * int(size), len(candidates)) for defect, size in sizes.items()}
     quotas = {defect: math.floor(share) for defect, share in exact.items()}
@@ -224,46 +229,52 @@ def _stratified(candidates: pd.DataFrame, count: int, rng: np.random.Generator) 
 
 
 def _generator(noise: Noise, dataset: str, category: str) -> np.random.Generator:
-    """Generator of one category; nested draws share it over all ratios, and so take prefixes of one permutation."""
+    """Return the generator of one category.
+
+    Nested draws use the same generator at all ratios, so they take prefixes of the same permutation.
+    """
     ratio = "" if noise.nested else repr(noise.ratio)
     text = f"{noise.seed}|{dataset}|{category}|{noise.protocol}|{ratio}"
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()))
 
 
 def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str) -> list[str]:
-    """Images whose last two parts, without suffix, are listed (`crack/003`; original VisA: `003` of Anomaly)."""
+    """Return the images that a published list names by the last two parts of their path, without suffix.
+
+    An example is `crack/003`. For the original VisA archive, the folder `Anomaly` counts as `bad`.
+    """
     by_stem = {"/".join([*Path(image).with_suffix("").parts[-2:]]): image for image in images}
     renamed = {stem.replace("Anomaly/", "bad/"): image for stem, image in by_stem.items()}
     if missing := [stem for stem in stems if stem not in renamed]:
         raise InputError(
             f"The published list of {dataset}, category {category!r}, names {missing[0]} and {len(missing) - 1} more "
-            "images that are not in the test split. Restore the dataset, or take another seed to draw a list."
+            "images that are not in the test split. Restore the dataset, or use a seed without a published list."
         )
     return [renamed[stem] for stem in stems]
 
 
 def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: FileRef) -> set[str]:
-    """Images named by a CSV of the user: the whole training set, normal and injected."""
+    """Read the images named in a CSV file of the user: the complete training set, both normal and injected."""
     file = listed.checked()
     names = set(read_image_list(file, "filename"))
     known = set(train["image"]) | set(test.loc[test["defect"] != "good", "image"])
     if unknown := sorted(names - known):
         raise InputError(
             f"{file} names {unknown[0]} and {len(unknown) - 1} more images that are neither in the training split nor "
-            "anomalous test images. Paths are relative to the data root, with forward slashes."
+            "anomalous test images. Write paths relative to the data root, with forward slashes."
         )
     return names
 
 
 def _counts(
-    merge_single_category: pd.DataFrame,
+    contaminated: pd.DataFrame,
     test: pd.DataFrame,
     train: pd.DataFrame,
     samples: pd.DataFrame,
     noise: Noise,
 ) -> pd.DataFrame:
     rows = []
-    for category, group in merge_single_category.groupby("category"):
+    for category, group in contaminated.groupby("category"):
         normals = int((group["defect"] == "good").sum())
         injected = len(group) - normals
         of_category = samples[(samples["category"] == category) & (samples["split"] == "test")]
@@ -276,7 +287,7 @@ def _counts(
                 "wanted": noise.rule.wanted(normals, noise.ratio),
                 "injected": injected,
                 "contamination": injected / len(group),
-                "unseen": int((~tested["image"].isin(merge_single_category["image"])).sum()),
+                "unseen": int((~tested["image"].isin(contaminated["image"])).sum()),
             }
         )
     return pd.DataFrame(rows)

@@ -1,8 +1,8 @@
-"""The injected images of the training lists that the authors of MeDS published (MIT), for MVTec AD and VisA.
+"""Injected images of the training lists that the authors of MeDS published (MIT licence), for MVTec AD and VisA.
 
-Shipped as names alone: ratio -> seed -> category -> defect -> image numbers. The other images of a list are all the
-normal training images. Seed 0 is the one of the paper's tables; its hazelnut lists at 10 and 20 % deviate from the
-rule that all others follow (48 and 55 images instead of 39 and 70).
+The JSON files contain only names: ratio -> seed -> category -> defect -> image numbers. The other images of a list are
+all normal training images. Seed 0 is the seed of the paper's tables. Its hazelnut lists at 10 and 20 % deviate from the
+rule of all other lists (48 and 55 images instead of 39 and 70).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _lists(dataset: str) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
 
 
 def published_injections(dataset: str, ratio: float, seed: int) -> dict[str, list[str]] | None:
-    """Injected images per category as `defect/number`; None where no list was published.
+    """Return the injected images by category, as `defect/number`; None if no list was published.
 
     >>> len(published_injections("mvtec_ad", 0.1, 0)["hazelnut"])
     48

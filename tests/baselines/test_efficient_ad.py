@@ -241,10 +241,10 @@ def test_what_cannot_work_is_refused(small, tmp_path):
     text = file_ref(tmp_path / "text.pt")
     with pytest.raises(InputError, match="cannot be used as a teacher"):
         EfficientAD(teacher=text).fit(images, seed=0, compute=InProcess())
-    with pytest.raises(InputError, match="has no images in it"):
+    with pytest.raises(InputError, match="contains no images"):
         replace(SHORT, penalty=str(small.cache)).fit(images, seed=0, compute=InProcess())
     blind = CategoryImages(CategoryFeatures(tmp_path), np.arange(2))
-    with pytest.raises(InputError, match="set its pixels=True"):
+    with pytest.raises(InputError, match="Set pixels=True on the encoder"):
         SHORT.fit(ImageSet((blind,)), seed=0, compute=InProcess())
 
 

@@ -166,7 +166,7 @@ def test_any_number_of_threads_gives_the_same_bits(small, detector):
 def test_categories_that_were_not_fitted_are_refused(small, detector):
     images = small.train_images
     alone = ImageSet(images.categories[:1])
-    with pytest.raises(InputError, match="fitted to 1 categories and is asked about images of 3"):
+    with pytest.raises(InputError, match="fitted to 1 categories, but the images to score have 3"):
         detector.fit(alone, seed=0, compute=InProcess()).score(images)
 
 

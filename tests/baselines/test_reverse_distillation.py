@@ -175,7 +175,7 @@ def test_a_memory_on_another_grid_does_not_teach_it():
     network = build(FOLDED, (5 * 16, 6 * 4, 7), 4)
     reconstruction = network(features((5 * 16, 6 * 4, 7), 4))
     objective = DistillationLoss(np.zeros((2, 16), np.float32))
-    with pytest.raises(InputError, match="256 patch scores an image, the memory 16"):
+    with pytest.raises(InputError, match="256 patch scores per image, the memory 16"):
         objective.loss(network, reconstruction, np.arange(2), 0)
 
 

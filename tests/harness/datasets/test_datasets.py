@@ -73,7 +73,7 @@ def test_mvtec_layout_becomes_a_table(tmp_path):
 def test_mvtec_categories_can_be_chosen(tmp_path):
     root = trees.mvtec_ad(tmp_path)
     assert set(MVTecAD(categories=("cable",)).samples(root)["category"]) == {"cable"}
-    with pytest.raises(InputError, match=r"No categories zipper .* There: bottle, cable"):
+    with pytest.raises(InputError, match=r"No categories zipper .* Found: bottle, cable"):
         MVTecAD(categories=("zipper",)).samples(root)
 
 
@@ -274,5 +274,5 @@ def test_a_folder_may_bring_its_own_test_images_and_choose_defects(tmp_path):
         "dent/b.png",
         "fine/x.png",
     ]
-    with pytest.raises(InputError, match=r"No categories scratch .* There: dent"):
+    with pytest.raises(InputError, match=r"No categories scratch .* Found: dent"):
         Folder(test_normal="fine", defects=("scratch",)).samples(root)

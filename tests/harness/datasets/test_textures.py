@@ -37,7 +37,7 @@ def test_textures_are_the_same_every_time_and_other_with_another_seed(small, tmp
 
 
 def test_a_texture_folder_with_other_settings_is_refused(small):
-    with pytest.raises(InputError, match="holds something else than Textures"):
+    with pytest.raises(InputError, match="does not contain the images of Textures"):
         Textures(train=9, good=4, defective=10).samples(small.data)
 
 

@@ -55,7 +55,7 @@ def test_counts_that_differ_from_the_published_ones_are_a_warning_that_lists_the
     inspection = validate(MVTecAD(), root, index)
     texts = [f.text for f in inspection.findings if f.kind.startswith("counts differ")]
     assert texts[0].startswith(
-        "Category 'bottle' has 2 training, 1 normal test and 1 defective test images; 209, 20"
+        "Category 'bottle' has 2 training, 1 normal test and 1 defective test images; the published counts are 209, 20"
     )
     assert "categories left out" in kinds(inspection)
 
@@ -76,7 +76,7 @@ def test_an_empty_category_is_named(root, index):
     for path in (root / "cable" / "train" / "good").iterdir():
         path.unlink()
     assert "Category 'cable'" in refused(root, index)
-    assert "has no normal training images. Add some" in refused(root, index)
+    assert "has no normal training images. Add images" in refused(root, index)
 
 
 @pytest.mark.parametrize("content", [b"", b"this is text, not a picture", b"\x89PNG\r\n\x1a\n123"])
@@ -92,7 +92,7 @@ def test_all_unreadable_files_are_found_at_once(root, index, content):
     assert sorted(finding.files) == sorted(broken)
     text = refused(root, index)
     assert sum(str(root / name) in text for name in broken) == 3
-    assert "1 more files have such a fault" in text
+    assert "1 more files cannot be read" in text
 
 
 def test_a_truncated_image_is_named(root, index):

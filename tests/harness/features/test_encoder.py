@@ -129,7 +129,7 @@ def test_what_cannot_be_loaded_says_what_can(tmp_path):
     with pytest.raises(InputError, match="No package ships weights of resnet18; packaged: tf_eff"):
         load_model(Encoder(name="resnet18"))
     with pytest.raises(
-        InputError, match=r"cannot be 'missing\.pth': they are package, hub, random, or a file"
+        InputError, match=r"cannot be 'missing\.pth'\. Allowed are package, hub, random, or a file"
     ):
         load_model(Encoder(weights="missing.pth"))
     torch.save({"a": torch.ones(2)}, tmp_path / "other.pth")

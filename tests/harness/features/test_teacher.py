@@ -98,7 +98,7 @@ def test_distillation_goes_on_from_a_checkpoint_to_the_same_weights(folder, tmp_
 
 
 def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
-    """Of drawn textures, for EfficientAD and AD2 alike; a detector by itself wants a file."""
+    """Of drawn textures, for EfficientAD and AD2 alike; a detector used outside an experiment needs a file."""
     teacher = Teacher(
         encoder=LOCAL, width=8, image_size=SIZE, steps=2, batch_size=2, measured=2, seed=1
     )
@@ -117,7 +117,7 @@ def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
         assert result.milliseconds > 0
     assert seen[0] == seen[1]
     assert list((tmp_path / "teachers").glob("*.pt")) == [file]
-    with pytest.raises(InputError, match="a detector by itself wants a file"):
+    with pytest.raises(InputError, match="a detector used outside an experiment needs a file"):
         student.teacher_weights()
 
 
@@ -145,6 +145,6 @@ def test_the_command_makes_a_teacher_that_efficient_ad_takes(folder, tmp_path, c
 def test_the_command_refuses_a_folder_without_images(tmp_path):
     answer = command("harness", "pretrain-teacher", str(tmp_path))
     assert answer.returncode == 1
-    assert "has no images in it" in " ".join(answer.stderr.split())
-    with pytest.raises(UsageError, match="in a folder that there is"):
+    assert "contains no images" in " ".join(answer.stderr.split())
+    with pytest.raises(UsageError, match="in an existing folder"):
         PretrainTeacher(folder=tmp_path, out=tmp_path / "nowhere" / "teacher.pt").run()
