@@ -138,7 +138,9 @@ def test_check_knows_its_datasets(tmp_path):
     answer = command("harness", "check", "mvtec", "--data", str(tmp_path))
     assert answer.returncode == 2
     text = " ".join(answer.stderr.split())
-    assert "There is no dataset 'mvtec'. Datasets: btad, folder, magnetic_tile, mpdd, mvtec_ad" in text
+    assert (
+        "There is no dataset 'mvtec'. Datasets: btad, folder, magnetic_tile, mpdd, mvtec_ad" in text
+    )
     answer = command("harness", "check", "mvtec_ad", "--data", str(tmp_path / "nowhere"))
     assert answer.returncode == 1
     assert "there is no such folder" in " ".join(answer.stderr.split())
