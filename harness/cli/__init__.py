@@ -1,1 +1,1 @@
-"""What `python -m harness` can do: a file per command, a frozen dataclass whose fields are its options."""
+"""Commands of `python -m harness`: one file per command, one frozen dataclass whose fields are the options."""

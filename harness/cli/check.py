@@ -1,4 +1,4 @@
-"""Read every file of a dataset and say what is odd.   python -m harness check magnetic_tile --data folder"""
+"""Command `check`: validate every file of a dataset.   python -m harness check magnetic_tile --data folder"""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from harness.images import ImageIndex
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Read every file of a dataset and say what is missing, broken or odd; exit code 1 if a run would fail."""
+    """Read every file of a dataset and report missing, broken or unusual files.
+
+    The exit code is 1 if a run on the dataset would fail.
+    """
 
     dataset: Annotated[str, tyro.conf.Positional]
-    """Its name, e.g. mvtec_ad, visa, real_iad, mvtec_loco, btad, mpdd, magnetic_tile, textures, folder."""
+    """Name of the dataset, e.g. mvtec_ad, visa, real_iad, mvtec_loco, btad, mpdd, magnetic_tile, textures, folder."""
     data: Path
     """Root folder of the dataset."""
     json: bool = False
-    """Print JSON for machines instead of tables."""
+    """Whether to print JSON instead of tables."""
     cache: Path = Path("cache")
-    """Folder that remembers which files were read."""
+    """Cache folder; it stores which files were already read."""
 
     def run(self) -> int:
-        """Check; return the exit code."""
+        """Check the dataset; return the exit code."""
         dataset = dataset_named(self.dataset)
         inspection = validate(dataset, self.data, ImageIndex(self.cache / "images.json"))
         print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
@@ -38,7 +41,7 @@ class Check:
 
 
 def as_text(dataset: Dataset, inspection: ValidationReport) -> str:
-    """Counts and sizes as a table, findings as paragraphs."""
+    """Format counts and image sizes as a table, and findings as paragraphs."""
     counts = count_images(inspection.samples)
     counts["size"] = [_size_text(inspection.sizes.get(str(category))) for category in counts.index]
     counts = counts.loc[:, (counts != 0).any()]
@@ -51,7 +54,7 @@ def as_text(dataset: Dataset, inspection: ValidationReport) -> str:
 
 
 def as_json(dataset: Dataset, inspection: ValidationReport) -> str:
-    """Everything that was found, with all file names."""
+    """Format all counts, sizes and findings as JSON, with all file names."""
     return json.dumps(
         {
             "dataset": dataset.name,

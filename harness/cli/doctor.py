@@ -1,4 +1,4 @@
-"""Look for what would stand in the way of a study.   python -m harness doctor"""
+"""Command `doctor`: check machine, storage and cluster before a study.   python -m harness doctor"""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ from harness.runtime.environment import prepare_environment
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Look for what would stand in the way of a study, and say how to mend it; exit code 1 if there is anything."""
+    """Look for faults that would prevent a study, and print how to fix each fault.
+
+    The exit code is 1 if there is a fault.
+    """
 
     dataset: str | None = None
-    """Check this dataset, too, e.g. mvtec_ad (see `check`)."""
+    """Name of a dataset to check as well, e.g. mvtec_ad (see `check`)."""
     data: Path | None = None
-    """Its root folder."""
+    """Root folder of the dataset."""
     where: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
 
     def run(self) -> int:
-        """Examine; return the exit code."""
+        """Run all checks and print their results; return the exit code."""
         prepare_environment(self.where.address)
-        with ExitStack() as lasting:
-            answers = doctor.examine(self._checks(lasting))
+        with ExitStack() as exit_stack:
+            answers = doctor.examine(self._checks(exit_stack))
         for answer in answers:
             mark = "ok   " if answer.sound else "FAULT"
             print(
@@ -43,10 +46,10 @@ class Doctor:
                 )
             )
         faults = sum(not answer.sound for answer in answers)
-        print(f"{faults} faults." if faults else "Nothing stands in the way.")
+        print(f"{faults} faults." if faults else "No faults found.")
         return int(bool(faults))
 
-    def _checks(self, lasting: ExitStack) -> Iterator[tuple[str, Callable[[], str]]]:
+    def _checks(self, exit_stack: ExitStack) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "python", doctor.python
         yield "encoder", doctor.encoder
         yield "gpu", doctor.gpu
@@ -55,7 +58,7 @@ class Doctor:
             yield "storage", lambda: doctor.storage(url)
         yield "limits", doctor.limits
         yield "tracking", self._tracking
-        yield "ray", lambda: self._ray(lasting)
+        yield "ray", lambda: self._ray(exit_stack)
         yield from self._cluster()
         if self.dataset or self.data:
             yield "data", self._data
@@ -70,31 +73,33 @@ class Doctor:
 
         tracker = Tracker(default_uri(self.where.results), "doctor")
         answer = tracker.reach()
-        if self.where.url and tracker.file:  # a server keeps artifacts itself
+        if self.where.url and tracker.file:  # a tracking server stores artifacts itself
             check_artifact_store(f"{self.where.url}/artifacts")
         return answer
 
-    def _ray(self, lasting: ExitStack) -> str:
+    def _ray(self, exit_stack: ExitStack) -> str:
         from harness.cluster.health import check_tasks
         from harness.cluster.session import session
 
-        lasting.enter_context(session(self.where.address))
+        exit_stack.enter_context(session(self.where.address))
         return check_tasks(self.where.address)
 
     def _cluster(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """What can be asked of a cluster once there is a session."""
+        """Yield the checks of a cluster; they need a Ray session."""
         from harness.cluster import health
         from harness.cluster.session import connected
 
         if connected():
             yield "dashboard", health.dashboard_answers
-            yield "seats", lambda: health.check_capacity(self.where.sharing)
+            yield "capacity", lambda: health.check_capacity(self.where.sharing)
             yield "folders", lambda: health.check_shared_folders(self._folders)
 
     def _data(self) -> str:
         dataset = dataset_named(self.dataset)
         if self.data is None:
-            raise InputError(f"Give the folder of {dataset.name} with --data. {dataset.source}")
+            raise InputError(
+                f"--data is missing. Give the folder of {dataset.name} with --data. {dataset.source}"
+            )
         samples = validate_or_raise(
             dataset, self.data, ImageIndex(self.where.cached / "images.json")
         ).samples

@@ -1,4 +1,4 @@
-"""Results outside MLflow: export and merge.   python -m harness export rho --out folder"""
+"""Commands `export` and `merge`: results as files, without MLflow.   python -m harness export rho --out folder"""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from harness.runtime.environment import prepare_environment
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a study's results into a folder that can be carried and read without MLflow."""
+    """Write a study's results into a portable folder that can be read without MLflow."""
 
     study: Annotated[str, tyro.conf.Positional]
-    """Which study."""
+    """Name of the study."""
     out: Path
-    """The folder; it must not exist yet."""
+    """Folder for the exported results; it must not exist yet."""
     profile: str = "laptop"
-    """The profile it ran on."""
+    """Profile with which the study ran."""
     runs: Path = Path("runs")
-    """Folder for results."""
+    """Folder of the results to export."""
 
     def run(self) -> int:
-        """Export; return the exit code."""
+        """Export the results; return the exit code."""
         prepare_environment()
         from harness.tracking import Tracker
         from harness.tracking import export as portable
@@ -37,25 +37,27 @@ class Export:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """Put exported folders of one study on the same data together."""
+    """Merge exported folders of one study on the same data."""
 
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The exported folders."""
+    """Exported folders to merge."""
     out: Path
-    """The folder for all; it must not exist yet."""
+    """Folder for the merged results; it must not exist yet."""
     keep: Literal["first"] | None = None
-    """Of an experiment with other numbers in one folder than in another, keep those of the folder named first, as for
-    networks that were trained on processors of several kinds; by default such folders are refused."""
+    """Folder whose numbers are kept if an experiment has different numbers in several folders: the first one given.
+    Such differences occur, e.g., for networks trained on different kinds of processor. By default, folders with
+    different numbers are refused."""
 
     def run(self) -> int:
-        """Merge; return the exit code."""
+        """Merge the folders; return the exit code."""
         prepare_environment()
         from harness.tracking import export as portable
 
         merged = portable.merge(self.folders, self.out, self.keep)
         if merged.differing:
             print(
-                f"{merged.differing} experiments differ, by {merged.largest:.3g} at most: the folder named first counts"
+                f"{merged.differing} experiments differ, by {merged.largest:.3g} at most. "
+                "The numbers of the folder given first were kept."
             )
         print(merged.folder)
         return 0

@@ -1,4 +1,4 @@
-"""What stands in the way of a study on this machine: each fault with its fix, before anything long is started."""
+"""Checks of this machine before a long study; every fault is reported with its fix."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ from harness.errors import InputError
 from harness.runtime.remote import RemoteStore, absolute
 
 LEAST_DISK = 5e9
-"""Bytes that studies on a laptop may take."""
+"""Minimum free disk space in bytes; a study on a laptop may need this much."""
 LEAST_FILES = 1024
-"""Files that a process must be allowed to have open: Ray opens many."""
+"""Minimum limit on open files per process, because Ray opens many files."""
 LEAST_SHARED = 1e9
-"""Bytes of shared memory below which Ray's object store moves to disk and everything is slow."""
+"""Minimum shared memory in bytes; with less, Ray's object store moves to disk and becomes slow."""
 SHARED = Path("/dev/shm")
+"""Mount point of the shared memory."""
 NVIDIA = Path("/proc/driver/nvidia/version")
-"""There where the driver of an NVIDIA GPU is loaded."""
+"""File that exists if the driver of an NVIDIA GPU is loaded."""
 PACKAGES = ("torch", "ray", "mlflow", "scipy", "skimage", "faiss")
+"""Packages that must be importable."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one check found."""
+    """Result of one check."""
 
     what: str
+    """Name of the check."""
     sound: bool
+    """True if the check found no fault."""
     text: str
-    """What was found; of a fault also what to do."""
+    """Description of the result; for a fault, also the fix."""
 
 
 def examine(checks: Iterable[tuple[str, Callable[[], str]]]) -> list[Answer]:
-    """Run checks; one that raises an InputError has found a fault."""
+    """Run all checks; a check reports a fault by raising an InputError."""
     answers = []
     for what, check in checks:
         try:
@@ -49,19 +53,19 @@ def examine(checks: Iterable[tuple[str, Callable[[], str]]]) -> list[Answer]:
 
 
 def python() -> str:
-    """Version of Python, and that all packages can be imported."""
+    """Check that all packages can be imported; return the Python version."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)
         except (ImportError, OSError) as error:
             raise InputError(
-                f"Package {name} cannot be imported ({error}). Make the environment anew: rm -r .venv && make install."
+                f"Package {name} cannot be imported ({error}). Recreate the environment: rm -r .venv && make install."
             ) from error
     return f"{sys.version.split()[0]}, all packages import"
 
 
 def encoder() -> str:
-    """That the shipped encoder loads with its weights."""
+    """Check that the shipped encoder loads with its weights; return its name and number of weights."""
     from harness.features.backbone import load_model
     from harness.features.encoder import Encoder
 
@@ -71,7 +75,7 @@ def encoder() -> str:
 
 
 def gpu() -> str:
-    """GPUs, and that torch can use those that are there."""
+    """Check that torch can use the GPUs of this machine; return their names."""
     import torch
 
     if torch.cuda.is_available():
@@ -79,36 +83,36 @@ def gpu() -> str:
         return f"{len(names)}: {', '.join(names)}"
     if NVIDIA.exists():
         raise InputError(
-            f"There is an NVIDIA GPU, but torch {torch.__version__} cannot use it: it is a CPU build, or the "
-            "driver is too old. Make the environment anew with the extra `gpu`: make install EXTRA=gpu."
+            f"This machine has an NVIDIA GPU, but torch {torch.__version__} cannot use the GPU: torch is a CPU build, "
+            "or the driver is too old. Reinstall the environment with the extra `gpu`: make install EXTRA=gpu."
         )
-    return f"none; everything runs on {os.cpu_count()} cores"
+    return f"no GPU; computations use {os.cpu_count()} CPU cores"
 
 
 def disk(folders: Iterable[Path]) -> str:
-    """Free space where results and cache go, and that they can be written."""
+    """Check that the folders have enough free space and are writable; return the free space."""
     texts = []
     for folder in folders:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(there).free
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(existing).free
         if free < LEAST_DISK:
             raise InputError(
-                f"{folder} has {free / 1e9:.1f} GB free and a study may take {LEAST_DISK / 1e9:.0f}. Make room, or "
-                "name another place with --cache and --runs."
+                f"{folder} has {free / 1e9:.1f} GB free and a study may take {LEAST_DISK / 1e9:.0f} GB. Free some "
+                "space, or choose other folders with --cache and --runs."
             )
         try:
-            with tempfile.TemporaryFile(dir=there):
+            with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
             raise InputError(
-                f"{there} cannot be written ({error.strerror}). Name another place with --cache and --runs."
+                f"{existing} cannot be written ({error.strerror}). Choose other folders with --cache and --runs."
             ) from error
         texts.append(f"{folder}: {free / 1e9:.0f} GB free")
     return ", ".join(texts)
 
 
 def storage(url: str) -> str:
-    """That a file can be written at an address, read there and removed."""
+    """Check that a file can be written to a storage URL, read from there and removed."""
     with tempfile.TemporaryDirectory() as folder:
         remote = RemoteStore(Path(folder), absolute(url))
         file = Path(folder, f"doctor-{secrets.token_hex(8)}")
@@ -117,27 +121,27 @@ def storage(url: str) -> str:
         remote.save(file)
         if not remote.fetch(file, back) or back.read_text() != file.name:
             raise InputError(
-                f"The storage {url} does not give back what was just written there. Name one that does at once, or a "
-                "folder that all machines see."
+                f"The storage {url} did not return the file that was just written there. Choose a storage from which "
+                "new files can be read immediately, or a folder that all machines share."
             )
         remote.remove(file)
     return f"{url}: can be written, read and cleared"
 
 
 def limits() -> str:
-    """Open files and shared memory."""
+    """Check the limits on open files and shared memory; return both limits."""
     import resource
 
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < LEAST_FILES:
         raise InputError(
-            f"A process may open {files} files only, and Ray needs more: ulimit -n {min(65536, most)} in the shell "
-            "that starts the study."
+            f"A process may open {files} files only, but Ray needs at least {LEAST_FILES}. Run ulimit -n "
+            f"{min(65536, most)} in the shell that starts the study."
         )
     shared = shutil.disk_usage(SHARED).total if SHARED.exists() else 0
     if SHARED.exists() and shared < LEAST_SHARED:
         raise InputError(
-            f"{SHARED} has {shared / 1e6:.0f} MB, too little for Ray's object store, which then lies on disk and is "
-            "slow. In a container: docker run --shm-size=4g."
+            f"{SHARED} has {shared / 1e6:.0f} MB, but Ray's object store needs at least {LEAST_SHARED / 1e6:.0f} MB. "
+            "With less, the object store is kept on disk and is slow. In a container: docker run --shm-size=4g."
         )
     return f"{files} open files, {shared / 1e9:.0f} GB of shared memory"

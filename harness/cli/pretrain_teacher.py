@@ -1,4 +1,4 @@
-"""Make a teacher for EfficientAD and AD2.   python -m harness pretrain-teacher folder/of/images"""
+"""Command `pretrain-teacher`: teacher for EfficientAD and AD2.   python -m harness pretrain-teacher folder/of/images"""
 
 from __future__ import annotations
 
@@ -18,45 +18,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainTeacher:
-    """Distil a timm encoder into a small network, EfficientAD's teacher; stopped, the same command goes on.
+    """Distil a timm encoder into a small network, the teacher of EfficientAD.
 
-    As published: --encoder wide_resnet101_2.tv_in1k --weights hub --modules layer2 layer3, on ImageNet's images. For a
-    laptop: --width 32 --channels 48 --image-size 128 --encoder-size 256 --steps 1000.
+    If the command is interrupted, the same command resumes from the last checkpoint.
+
+    Published settings: --encoder wide_resnet101_2.tv_in1k --weights hub --modules layer2 layer3, on the images of
+    ImageNet. Settings for a laptop: --width 32 --channels 48 --image-size 128 --encoder-size 256 --steps 1000.
     """
 
     folder: Annotated[Path | None, tyro.conf.Positional] = None
-    """Folder with images of anything, in subfolders or not; by default the training images of the drawn textures."""
+    """Folder with arbitrary images, also in subfolders; the default is the training images of the drawn textures."""
     out: Path = Path("teacher.pt")
-    """File for the weights."""
+    """File for the teacher's weights, in an existing folder."""
     encoder: str = "tf_efficientnet_lite0"
     """Name of a timm model."""
     weights: str = "package"
-    """Its weights: `package` (shipped), `hub` (timm's, downloaded once), or a file."""
+    """Weights of the encoder: `package` (shipped), `hub` (from timm, downloaded once), or a file."""
     modules: tuple[str, ...] = ("blocks.2", "blocks.4")
-    """Its modules whose maps are put together, finest first; none for the encoder's own features (transformers)."""
+    """Encoder modules with combined feature maps, finest first; if empty, the encoder's own features (transformers)."""
     encoder_size: int = 512
-    """Side, in pixels, of the images that the encoder sees."""
+    """Side of the encoder's input images, in pixels."""
     channels: int = 384
-    """Channels that the modules' maps are averaged to; without modules they are the encoder's own."""
+    """Number of channels to which the modules' feature maps are averaged; without modules, the encoder's own number."""
     width: int = 256
-    """Channels of the teacher's first convolution."""
+    """Number of channels of the teacher's first convolution."""
     image_size: int = 256
-    """Side, in pixels, of the images that the teacher sees."""
+    """Side of the teacher's input images, in pixels."""
     steps: int = 60_000
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     batch_size: int = 16
-    """Images per step."""
+    """Number of images per step."""
     seed: int = 0
-    """Of initialisation, order and colours."""
+    """Seed of the initialisation, of the order of the images, and of the choice of grey images."""
     every: int = 500
-    """Steps between two checkpoints."""
+    """Number of steps between two checkpoints."""
     cache: Path = Path("cache")
-    """Folder for what can be computed again."""
+    """Cache folder for recomputable data: textures and checkpoints."""
 
     def run(self) -> int:
-        """Distil; return the exit code."""
+        """Distil the encoder into the teacher; return the exit code."""
         if self.out.is_dir() or not self.out.absolute().parent.is_dir():
-            raise UsageError(f"--out is a file in a folder that there is, got {self.out}.")
+            raise UsageError(f"--out must be a file in an existing folder, got {self.out}.")
         files = images_below(self.folder) if self.folder else None
         from harness.features.teacher import (
             Distillation,

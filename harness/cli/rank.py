@@ -1,4 +1,4 @@
-"""Rank images of a folder, most suspect first.   python -m harness rank folder"""
+"""Command `rank`: rank the images of a folder, most suspicious first.   python -m harness rank folder"""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from harness.runtime.environment import prepare_environment
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """Rank the images of a folder, most suspect first, without labels; or make a folder without what was ticked."""
+    """Rank the images of a folder without labels, most suspicious first.
+
+    With --apply, make a folder without the images that were ticked on the page.
+    """
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """Folder with training images, in subfolders or not."""
+    """Folder with training images, also in subfolders."""
     out: Path = Path("ranking")
-    """Folder for ranking.csv and the page ranking.html."""
+    """Output folder for ranking.csv and the page ranking.html."""
     apply: Path | None = None
-    """A list saved from the page: link all other images into --cleaned instead of ranking."""
+    """List of images saved from the page; instead of ranking, all other images are linked into --cleaned."""
     cleaned: Path = Path("cleaned")
     """Folder for the cleaned images; it must not exist yet."""
     copy: bool = False
-    """Copy the images instead of linking to them."""
+    """Whether to copy the images instead of linking to them."""
     known: Path | None = None
-    """CSV file whose column `image` lists images known to be contaminated: print how early the ranking finds them."""
+    """CSV file whose column `image` lists known contaminated images; prints how early the ranking finds them."""
     steps: int = 2000
-    """Training steps, a quarter of them for distillation."""
+    """Number of training steps, at least 4; a quarter of the steps is distillation."""
     seed: int = 0
     """Seed of the training."""
     cache: Path = Path("cache")
-    """Folder for what can be computed again."""
+    """Cache folder for recomputable data."""
 
     def run(self) -> int:
-        """Rank or apply; return the exit code."""
+        """Rank the images, or apply a saved list; return the exit code."""
         from harness.images import read_image_list
         from harness.ranking import label_correction
         from harness.ranking import page as ranking_page
@@ -47,11 +50,11 @@ class Rank:
             left = label_correction.clean(self.folder, removed, self.cleaned, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
             print(
-                f"{how} {left} images into {self.cleaned}, without the {len(set(removed))} listed ones."
+                f"{how} {left} images into {self.cleaned}, without the {len(set(removed))} listed images."
             )
             return 0
         if self.steps < 4:
-            raise UsageError(f"--steps is a number from 4 on, got {self.steps}.")
+            raise UsageError(f"--steps must be at least 4, got {self.steps}.")
         known = read_image_list(self.known) if self.known else []
         label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
         prepare_environment()
@@ -66,7 +69,8 @@ class Rank:
         if quality is not None:
             print(f"\n{quality.to_markdown(index=False, floatfmt='.3f')}")
         print(
-            f"\nAll {len(ranking.images)}: {self.out}/ranking.html (tick, save the list) and ranking.csv. Then: "
+            f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
+            "images to remove on the page and save the list. Then run: "
             f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --apply remove.csv"
         )
         return 0

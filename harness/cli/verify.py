@@ -1,4 +1,4 @@
-"""A stored experiment run again and compared.   python -m harness verify RUN --data folder"""
+"""Command `verify`: run a stored experiment again and compare.   python -m harness verify RUN --data folder"""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ import tyro
 from harness.runtime.environment import prepare_environment
 
 SHOWN = 10
-"""Differences that are printed."""
+"""Maximum number of printed differences."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verify:
-    """Run a stored experiment again and print how far its numbers are from the stored ones; exit code 1 if any is."""
+    """Run a stored experiment again and print the differences from the stored numbers.
+
+    The exit code is 1 if a number differs.
+    """
 
     run_id: Annotated[str, tyro.conf.Positional]
     """Id of the run, as in MLflow and in runs.csv of an exported study."""
     data: Path
-    """Root folder of its dataset."""
+    """Root folder of the experiment's dataset."""
     runs: Path = Path("runs")
-    """Folder for results."""
+    """Folder of the stored results."""
     cache: Path = Path("cache")
-    """Folder with room for what is computed meanwhile: nothing that lies there is read, and nothing stays."""
+    """Scratch folder; existing cache entries are ignored and everything written is deleted."""
 
     def run(self) -> int:
-        """Verify; return the exit code."""
+        """Run and compare the experiment; return the exit code."""
         prepare_environment()
         from harness.cluster.ray_compute import RayCompute, start_pool
         from harness.cluster.session import session
@@ -39,14 +42,14 @@ class Verify:
 
         tracker = Tracker(default_uri(self.runs), "verify")
         before = tracker.run(self.run_id)
-        before.record()  # refused before Ray starts
+        before.record()  # raises for unreadable runs before Ray starts
         self.cache.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(dir=self.cache) as scratch,
             session(),
-            start_pool() as crew,
+            start_pool() as pool,
         ):
-            compute = RayCompute(Path(scratch), crew=crew)
+            compute = RayCompute(Path(scratch), crew=pool)
             found = verify(before, data=self.data, cache=self.cache, compute=compute)
         off = found.values[found.values["difference"] != 0]
         counts = f"{len(found.values)} numbers, {len(off)} differ, by {found.largest:.3g} at most"
@@ -55,5 +58,5 @@ class Verify:
             order = off["difference"].abs().sort_values(ascending=False).index
             print(off.loc[order].head(SHOWN).to_markdown(index=False, floatfmt=".6f"))
             for name, (then, now) in found.environment_changes.items():
-                print(f"{name} was {then}, is {now}")
+                print(f"{name} was {then}, is now {now}")
         return int(bool(len(off)))

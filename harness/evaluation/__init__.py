@@ -1,4 +1,4 @@
-"""From patch scores to metrics: the only package that reads masks."""
+"""Computation of all metrics from patch scores; the only package that reads masks."""
 
 from harness.evaluation.readouts import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
 

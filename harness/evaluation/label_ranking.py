@@ -1,6 +1,7 @@
-"""Label correction: how early a detector's ranking of training images shows the contaminated ones (MeDS, section 5.5).
+"""Metrics of label correction: how early a ranking of the training images finds contaminated images.
 
-An image is ranked by the mean of its highest patch scores, the score by which MeDS selects at its end (Eq. 11, t = T).
+The task is that of MeDS, section 5.5. Images are ranked by the mean of their highest patch scores. MeDS selects images
+by the same score at the end of training (Eq. 11, t = T).
 
 Legend: N training images, P patches.
 """
@@ -21,7 +22,7 @@ AUPRC, DEPTH = "label_auprc", "inspection_depth"
 
 
 def ranking_metrics(injected_N: np.ndarray, suspicion_N: np.ndarray) -> dict[str, float]:
-    """Average precision and inspection depth of a ranking; NaN where nothing is contaminated."""
+    """Compute average precision and inspection depth of a ranking; NaN if no image is contaminated."""
     return {
         AUPRC: image_sweep(injected_N, suspicion_N).average_precision(),
         DEPTH: inspection_depth(injected_N, suspicion_N),
@@ -31,15 +32,15 @@ def ranking_metrics(injected_N: np.ndarray, suspicion_N: np.ndarray) -> dict[str
 def ranking_quality(
     scores_NP: np.ndarray, injected_N: np.ndarray, categories: Sequence[str]
 ) -> pd.DataFrame:
-    """Quality of the ranking of every category's training images, where some of them are contaminated.
+    """Measure the ranking of the training images in every category that has contaminated images.
 
     Args:
         scores_NP: The detector's patch scores of the training images.
-        injected_N: Which of them are contaminated.
+        injected_N: True where a training image is contaminated.
         categories: Name of every image's category.
 
     Returns:
-        A table with columns readout ("training"), category, metric, value: rows per category and their means.
+        A table with columns readout ("training"), category, metric, value: rows per category, and their means.
     """
     suspicion_N, names_N = robust_max(scores_NP), np.array(categories)
     rows = [

@@ -1,4 +1,4 @@
-"""Whether a detector agrees with memories about which training images stand out: a number that needs no label.
+"""Agreement between a detector and memory ensembles on the ranking of the training images; needs no labels.
 
 Legend: N training images, P patches.
 """
@@ -26,13 +26,13 @@ def agreement(
     categories: Sequence[str],
     memories: Sequence[MemoryEnsemble],
 ) -> pd.DataFrame:
-    """Rank correlation of a detector's image scores with those of memories, mean over the memories.
+    """Compute the rank correlation between image scores of a detector and of memories, averaged over the memories.
 
     Args:
         scores_NP: The detector's patch scores of the training images.
         images: The training images.
         categories: Name of every image's category.
-        memories: Whose scores are compared with; each is of these images.
+        memories: Memory ensembles of these images, for the comparison.
 
     Returns:
         A table with columns readout, category, metric, value: a row per category and their mean.
@@ -44,7 +44,7 @@ def agreement(
             TRAINING,
             name,
             METRIC,
-            float(np.mean([_ranked(ours_N[own], each_N[own]) for each_N in theirs])),
+            float(np.mean([_rank_correlation(ours_N[own], each_N[own]) for each_N in theirs])),
         )
         for name in np.unique(names_N)
         for own in [names_N == name]
@@ -52,15 +52,15 @@ def agreement(
     return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
 
 
-def _ranked(one_N: np.ndarray, other_N: np.ndarray) -> float:
-    """Spearman's rank correlation; 0 where all of one are equal, since it then says nothing of the other.
+def _rank_correlation(one_N: np.ndarray, other_N: np.ndarray) -> float:
+    """Compute Spearman's rank correlation; 0 if all values of one vector are equal, where it is undefined.
 
-    >>> _ranked(np.array([1.0, 2.0, 9.0]), np.array([1.0, 4.0, 5.0]))
+    >>> _rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([1.0, 4.0, 5.0]))
     1.0
-    >>> _ranked(np.ones(3), np.arange(3.0))
+    >>> _rank_correlation(np.ones(3), np.arange(3.0))
     0.0
     """
-    # Not by scipy.stats, which takes longer to import than a small study to plan.
+    # scipy.stats is avoided: its import takes longer than the planning of a small study.
     one_N, other_N = (
         pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2 for values in (one_N, other_N)
     )

@@ -1,4 +1,4 @@
-"""Anomaly maps over images, to look at."""
+"""Overlays of anomaly maps on images, for visual inspection."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from matplotlib import colormaps
 from PIL import Image
 
 OPACITY = 0.55
-"""Of the hottest place of a map over its image."""
+"""Opacity of the overlay where the map is 1."""
 
 
 def overlay(image: Image.Image, anomaly_map_HW: np.ndarray) -> Image.Image:
-    """Lay a map in [0, 1] over an image of its size; where it is zero the image is as it was."""
+    """Blend a map with values in [0, 1] over an image of the same size; pixels with map value 0 stay unchanged."""
     colours = colormaps["inferno"](anomaly_map_HW)[..., :3]
     weight = OPACITY * anomaly_map_HW[..., None]
     blended = (1 - weight) * np.asarray(image) / 255 + weight * colours

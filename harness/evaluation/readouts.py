@@ -1,7 +1,8 @@
-"""From patch scores to every metric: the only room that looks at masks.
+"""Computation of all metrics from patch scores and masks; only this package reads masks.
 
-Two read-outs: `all` test images, and `unseen`, without the anomalies that were in the training set. Names of metrics
-that follow released code instead of the exact definition end in the code's name.
+The read-out of a metric names the images or the source behind the metric. `all` uses all test images. `unseen` excludes
+the anomalies that were in the training set. Some metrics follow released code instead of the exact definition. Their
+names end in the name of that code.
 
 Legend: N images, P patches, S evaluation size in pixels.
 """
@@ -38,28 +39,35 @@ from harness.metrics.threshold_sweep import Sort, sort_in_place
 from harness.runtime.compute import default_device, device_sort
 
 ALL, UNSEEN, MEAN = "all", "unseen", "mean"
+"""Two read-outs, and the category of the means over categories."""
 FIT = "fit"
-"""Read-out of what a detector tells of its own fit."""
+"""Read-out of the statistics that a detector reports about its own fit."""
 ORACLE = "oracle"
-"""Read-out of what was chosen by its metrics on the test set: what some releases report, and no result."""
+"""Read-out of the training snapshot with the best metrics on the test set.
+
+Some releases report these metrics. They are no valid result, because the test set selects the snapshot.
+"""
 SPRO_LIMIT = 0.05
 """False-positive rate up to which MVTec LOCO AD integrates its sPRO."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How maps and masks are brought together."""
+    """Settings for comparing anomaly maps with masks, and for optional measurements on the training images."""
 
     size: int = 256
-    """Side, in pixels, at which they are compared."""
+    """Side of maps and masks at the comparison, in pixels."""
     mask_rule: MaskRule = "half"
-    """When a pixel of a resized mask is defective."""
+    """Rule by which a pixel of a resized mask counts as defective."""
     maps: MapSettings | None = added_field(None)
-    """How maps and image scores are made; None for the way of the detector's authors."""
+    """Settings for maps and image scores; None for the settings of the detector's authors."""
     training: bool = False
-    """Measure how far the scores part the training patches, too (see `harness.evaluation.theorem`)."""
+    """True to also measure how well the scores separate the training patches (see `harness.evaluation.theorem`)."""
     agreement: tuple[MemoryEnsemble, ...] = added_field(())
-    """Memories that rank the training images, to compare with the detector (`harness.evaluation.memory_agreement`)."""
+    """Memories whose ranking of the training images is compared with the detector's ranking.
+
+    See `harness.evaluation.memory_agreement`.
+    """
     ranking: bool = added_field(False)
     """True to measure how early a ranking of the training images finds the injected ones.
 
@@ -81,13 +89,13 @@ def evaluate(
     """Compute all metrics per category, and their unweighted means over categories.
 
     Args:
-        evaluation: Size and mask rule.
-        dataset: Tells how to read its masks.
-        encoder: Tells how masks are resized and cropped like the images.
-        test: Rows of the sample table that were scored.
+        evaluation: Evaluation size, mask rule and map settings.
+        dataset: Dataset of the test images; defines how its masks are read.
+        encoder: Encoder whose resize and crop are applied to the masks as to the images.
+        test: Rows of the sample table for the scored test images.
         seen_N: True where a test image was in the training set.
         scores_NP: Patch scores of the test images.
-        rule: How maps are made of them, unless the evaluation says it.
+        rule: Settings for maps and image scores, used if `evaluation.maps` is None.
         data: Root of the dataset.
 
     Returns:
@@ -120,14 +128,14 @@ def evaluate(
 
 
 def with_means(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of all categories, and after them every metric's unweighted mean over categories."""
+    """Return the rows of all categories, followed by the unweighted mean of every metric over categories."""
     means = metrics.groupby(["readout", "metric"], sort=False)["value"].mean().reset_index()
     return pd.concat([metrics, means.assign(category=MEAN)], ignore_index=True)
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Scores and truth of one category's test images."""
+    """Scores, maps and masks of one category's test images."""
 
     dataset: Dataset
     data: Path
@@ -137,7 +145,7 @@ class _Measured:
     maps_NSS: np.ndarray
 
     def metrics(self, kept_N: np.ndarray) -> Iterator[tuple[str, float]]:
-        """Exact metrics over the kept images."""
+        """Yield the exact metrics over the kept images."""
         labels_N = (self.group["defect"] != GOOD).to_numpy()
         if isinstance(self.dataset, MVTecLOCO):
             yield from self._loco_metrics(kept_N, labels_N)
@@ -153,7 +161,7 @@ class _Measured:
                 yield metric.replace("image", "object"), measure(objects)
 
     def published_metrics(self) -> Iterator[tuple[str, float]]:
-        """Metrics as released code computes them, over all images."""
+        """Yield metrics over all images as released code computes them."""
         yield "pixel_aupro_dinomaly200", dinomaly200_aupro(self.masks_NSS, self.maps_NSS)
         for metric, value in adeval200(self.masks_NSS, self.maps_NSS).items():
             yield f"{metric}_adeval200", value
@@ -161,7 +169,10 @@ class _Measured:
     def _loco_metrics(
         self, kept_N: np.ndarray, labels_N: np.ndarray
     ) -> Iterator[tuple[str, float]]:
-        """Image metrics and sPRO against logical and structural anomalies apart, then averaged (LOCO's protocol)."""
+        """Yield image metrics and sPRO, averaged over logical and structural anomalies (protocol of MVTec LOCO AD).
+
+        Each kind of anomaly is first measured alone against the normal images.
+        """
         kinds_N = self.group["defect"].to_numpy()
         kinds = sorted(set(kinds_N[labels_N]))
         parts = [kept_N & (~labels_N | (kinds_N == kind)) for kind in kinds]
@@ -175,7 +186,7 @@ class _Measured:
         yield f"pixel_auspro_{SPRO_LIMIT:g}", float(np.mean(spro))
 
     def _channels(self, kept_N: np.ndarray) -> Any:
-        """Sweep of the annotated channels of some images, at their original size."""
+        """Return the threshold sweep over the annotated channels of the kept images, at the original image size."""
         assert isinstance(self.dataset, MVTecLOCO)
         group = self.group[kept_N]
         channels = [
@@ -190,7 +201,7 @@ class _Measured:
 
 @dataclass(frozen=True)
 class _Resized(Sequence[np.ndarray]):
-    """Maps at the size of the original images, made when they are asked for."""
+    """Maps at the size of the original images; each map is resized on access."""
 
     maps_NSS: np.ndarray
     height: int
@@ -212,7 +223,7 @@ def _sort() -> Sort:
 def read_masks(
     masks: tuple[Path | None, ...], above: int, encoder: Encoder, evaluation: Evaluation
 ) -> np.ndarray:
-    """Masks of test images as booleans [N, S, S], seen through the encoder's resize and crop; read once per process."""
+    """Read masks as booleans [N, S, S], resized and cropped like the encoder's input; cached per process."""
     size, rule = evaluation.size, evaluation.mask_rule
     masks_NSS = np.zeros((len(masks), size, size), dtype=bool)
     for i, mask in enumerate(masks):

@@ -1,6 +1,6 @@
-"""A sheet of anomaly maps over a few test images, to look at beside the numbers.
+"""Sheet of anomaly maps over a few test images, for visual inspection next to the metrics.
 
-The images are the same for every detector: their labels and digests choose them, never a score.
+The images are the same for every detector, because they are chosen by labels and digests, never by scores.
 
 Legend: N images, P patches, T side of a tile in pixels.
 """
@@ -24,22 +24,25 @@ from harness.features.encoder import Encoder
 TILE = 112
 """Side of an image on the sheet, in pixels."""
 ANOMALOUS = 3
-"""Images of a category besides a normal one."""
+"""Maximum number of anomalous images per category on the sheet."""
 OUTLINE = (0, 230, 230)
+"""RGB colour of the outline of a mask."""
 
 
 def choose(test: pd.DataFrame) -> list[int]:
-    """Positions of a category's images: a normal one, then anomalous ones, of different defects as far as there are.
+    """Return positions of a category's sample images: one normal image, then anomalous images.
+
+    The anomalous images show as many different defects as possible.
 
     Args:
-        test: Rows of the sample table, with digest.
+        test: Rows of one category in the sample table, with the column `digest`.
     """
     ordered = test.reset_index(drop=True).sort_values("digest")
     normal = ordered[ordered["defect"] == GOOD]
     anomalous = ordered[ordered["defect"] != GOOD]
     turns = anomalous.groupby(
         "defect"
-    ).cumcount()  # the first of every defect before the second of any
+    ).cumcount()  # all defects' first images precede any second image
     anomalous = anomalous.assign(turn=turns).sort_values(["turn", "defect"], kind="stable")
     return [*normal.index[:1], *anomalous.index[:ANOMALOUS]]
 
@@ -54,10 +57,10 @@ def sheet(
     rule: MapSettings,
     data: Path,
 ) -> Image.Image:
-    """A row per category: each chosen image with its mask's outline, and beside it its map over it.
+    """Draw the sheet, one row per category: each chosen image with its mask outlined, then with its map overlaid.
 
-    Heat goes from the median to the 99.9th percentile of the category's patch scores. Arguments as of
-    `harness.evaluation.evaluate`.
+    The colours of the maps range from the median to the 99.9th percentile of the category's patch scores. The arguments
+    are those of `harness.evaluation.evaluate`.
     """
     rows = []
     for category in sorted(test["category"].unique()):
@@ -68,15 +71,15 @@ def sheet(
         maps_NTT = maps.anomaly_maps(
             own_NP[picks], input_size=encoder.input_size, size=TILE, rule=evaluation.maps or rule
         )
-        heat_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
+        intensity_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
         masks = tuple(data / m if isinstance(m, str) else None for m in group["mask"].iloc[picks])
         masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
         files = [data / image for image in group["image"].iloc[picks]]
         images = [_tile(encoder.read(file)) for file in files]
         tiles = [
             tile
-            for image, mask_SS, heat_TT in zip(images, masks_NSS, heat_NTT, strict=True)
-            for tile in (_outlined(image, mask_SS), np.asarray(overlay(image, heat_TT)))
+            for image, mask_SS, intensity_TT in zip(images, masks_NSS, intensity_NTT, strict=True)
+            for tile in (_outlined(image, mask_SS), np.asarray(overlay(image, intensity_TT)))
         ]
         blank = [np.full((TILE, TILE, 3), 255, np.uint8)] * (2 * (1 + ANOMALOUS) - len(tiles))
         rows.append(np.hstack([*tiles, *blank]))

@@ -1,10 +1,11 @@
-"""How far the scores of training patches part the anomalous from the normal: Theorem 1 of MeDS, measured.
+"""Separation of anomalous from normal training patches by their scores: Theorem 1 of MeDS, measured.
 
-For a query q let pi_q(r) be the share of training images that have a patch within r of it. A bank of m images drawn
-with replacement leaves q at a distance above r with probability (1 - pi_q(r))^m, so the gap between an anomalous and a
-normal query is Delta(m) = int (1 - pi_a)^m - (1 - pi_n)^m dr. With delta = pi_n - pi_a and
-omega(m, r) = m (1 - pi_n)^(m-1) its first order is Delta_0(m) = int delta omega dr; the remainder is never negative.
-All three are means over every pair of an anomalous and a normal patch (paper, section 3.2, appendix A, Fig. 3).
+For a query patch q, pi_q(r) is the fraction of training images that have a patch within distance r of q. A memory bank
+of m images is drawn with replacement. The distance from q to the bank exceeds r with probability (1 - pi_q(r))^m. The
+gap between an anomalous query a and a normal query n is Delta(m) = int (1 - pi_a)^m - (1 - pi_n)^m dr. With
+delta = pi_n - pi_a and omega(m, r) = m (1 - pi_n)^(m-1), the first-order term is Delta_0(m) = int delta omega dr.
+The remainder Delta(m) - Delta_0(m) is never negative. All three values are means over all pairs of an anomalous and a
+normal patch (paper, section 3.2, appendix A, Fig. 3).
 
 Legend: M = N training images, P patches of each, Q normal and A anomalous patches, m draws, R radii, G cells.
 """
@@ -30,29 +31,32 @@ from harness.memory.distance_tables import distances_among
 from harness.metrics import image_sweep
 
 RADII = 1024
-"""Steps of the integral over the radius."""
+"""Number of steps of the integral over the radius."""
 CELLS = 30
-"""Cells of the histogram of scores."""
+"""Number of cells of the score histogram."""
 TRAINING = "training"
-"""Name of the read-out."""
+"""Name of the read-out for metrics of the training images."""
 GRID_MASK_RULE: MaskRule = "any"
-"""A training patch is anomalous if any of its pixels is."""
+"""Mask rule of training patches: a patch is anomalous if any of its pixels is anomalous."""
 
 
 @dataclass(frozen=True)
 class ScoreGap:
-    """Theorem 1 for one number of draws; in the units of the distance."""
+    """Terms of Theorem 1 for one number of draws, in the units of the distance (`best_draws` is a count)."""
 
     total: float
-    """Delta(m): expected distance of an anomalous patch to the memory less that of a normal one. Exact."""
+    """Delta(m): expected distance to the memory of an anomalous patch minus that of a normal patch; exact."""
     first_order: float
-    """Delta_0(m), integrated over `RADII` steps."""
+    """Delta_0(m): first-order term, integrated numerically over `RADII` steps."""
     best_draws: float
-    """m* = -1 / ln(1 - pi_n(r)), where omega peaks, at the radius at which delta is largest; NaN if pi_n is 0 or 1."""
+    """m* = -1 / ln(1 - pi_n(r)): number of draws at which omega peaks, at the radius r with the largest delta.
+
+    NaN if pi_n(r) is 0 or 1.
+    """
 
     @property
     def remainder(self) -> float:
-        """epsilon_0(m) = Delta(m) - Delta_0(m)."""
+        """Remainder epsilon_0(m) = Delta(m) - Delta_0(m)."""
         return self.total - self.first_order
 
 
@@ -60,21 +64,25 @@ def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> ScoreGap
     """Decompose the gap between anomalous and normal patches (Theorem 1).
 
     Args:
-        normal_QM: Distance of every normal patch to its nearest patch of every training image.
-        anomalous_AM: The same of every anomalous patch.
-        draws: Images per bank, m, drawn with replacement.
+        normal_QM: Distance of every normal patch to the nearest patch of every training image.
+        anomalous_AM: Distance of every anomalous patch to the nearest patch of every training image.
+        draws: Number m of images per memory bank, drawn with replacement.
 
     Raises:
-        InputError: one of the groups is empty, or see `harness.memory.banks.minimum_weights`.
+        InputError: there are no normal or no anomalous patches, or `draws` is less than 1
+            (see `harness.memory.banks.minimum_weights`).
     """
     if not len(normal_QM) or not len(anomalous_AM):
-        raise InputError("The gap of Theorem 1 needs normal and anomalous training patches.")
+        raise InputError(
+            f"The gap of Theorem 1 needs normal and anomalous training patches, got {len(normal_QM)} normal and "
+            f"{len(anomalous_AM)} anomalous patches. Give training images that contain both."
+        )
     near, far = (expected_scores(group[None], draws)[0] for group in (normal_QM, anomalous_AM))
     images = normal_QM.shape[1]
     largest = float(max(normal_QM.max(), anomalous_AM.max()))
     step = largest / RADII
     radii_R = (np.arange(RADII) + 0.5) * step
-    missed = 1 - np.arange(images + 1) / images  # 1 - pi, by the number of images within r
+    missed = 1 - np.arange(images + 1) / images  # 1 - pi for 0, 1, ..., M images within distance r
     omega = draws * missed ** (draws - 1)
     normal_RK = _shares(normal_QM, radii_R)
     anomalous_R = _shares(anomalous_AM, radii_R) @ (1 - missed)
@@ -86,7 +94,7 @@ def gap(normal_QM: np.ndarray, anomalous_AM: np.ndarray, draws: int) -> ScoreGap
 
 
 def _shares(distances_QM: np.ndarray, radii_R: np.ndarray) -> np.ndarray:
-    """Share of the patches [R, M + 1] that have 0, 1, ..., M images within each radius."""
+    """Compute the fraction of patches [R, M + 1] that have 0, 1, ..., M images within each radius."""
     patches, images = distances_QM.shape
     counts_RK = np.zeros((len(radii_R), images + 1))
     for sorted_M in np.sort(distances_QM, axis=1):
@@ -96,7 +104,10 @@ def _shares(distances_QM: np.ndarray, radii_R: np.ndarray) -> np.ndarray:
 
 
 def histogram(normal_Q: np.ndarray, anomalous_A: np.ndarray) -> Iterator[tuple[str, float]]:
-    """Shares of the patches of both groups in `CELLS` cells of equal width from 0 to the largest score."""
+    """Yield the largest score, and the fraction of each group's patches in every histogram cell.
+
+    The histogram has `CELLS` cells of equal width from 0 to the largest score.
+    """
     largest = float(max(normal_Q.max(), anomalous_A.max())) or 1.0
     yield "largest_score", largest
     for name, scores in (("normal", normal_Q), ("anomalous", anomalous_A)):
@@ -108,7 +119,7 @@ def histogram(normal_Q: np.ndarray, anomalous_A: np.ndarray) -> Iterator[tuple[s
 
 
 def patch_auroc(normal_Q: np.ndarray, anomalous_A: np.ndarray) -> float:
-    """Probability that an anomalous patch scores above a normal one, ties counting half."""
+    """Compute the probability that an anomalous patch scores above a normal patch; ties count half."""
     labels = np.repeat([False, True], [len(normal_Q), len(anomalous_A)])
     return image_sweep(labels, np.concatenate([normal_Q, anomalous_A])).auroc()
 
@@ -123,15 +134,15 @@ def separation(
     memory: MemoryEnsemble | None,
     data: Path,
 ) -> pd.DataFrame:
-    """Measure how far training patches are parted, per category that has injected images.
+    """Measure the separation of normal and anomalous training patches, per category with injected images.
 
     Args:
-        scores_NP: The detector's scores of the training images.
-        dataset: Tells how to read its masks.
-        encoder: Tells how masks are resized and cropped like the images.
-        train: Rows of the sample table that were trained on.
-        images: Their features.
-        memory: The detector's memory ensemble, if it has one: only then the gap is decomposed.
+        scores_NP: The detector's patch scores of the training images.
+        dataset: Dataset of the training images; defines how its masks are read.
+        encoder: Encoder whose resize and crop are applied to the masks as to the images.
+        train: Rows of the sample table for the training images.
+        images: Features of the training images.
+        memory: Memory ensemble of the detector; the gap is decomposed only if this is not None.
         data: Root of the dataset.
 
     Returns:

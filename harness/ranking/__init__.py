@@ -1,1 +1,1 @@
-"""Ranking of the images of an unlabelled folder, the most suspect first."""
+"""Ranking of the images in an unlabelled folder, most suspicious first."""

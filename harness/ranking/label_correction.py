@@ -1,7 +1,7 @@
-"""Label correction: a user's training images, most suspect first, to look at and to clean (MeDS, section 5.5).
+"""Label correction: rank a user's training images, most suspicious first, and remove listed ones (MeDS, section 5.5).
 
-No label is needed. MeDS is trained on all images as they are; what ranks an image is the score by which it would be
-selected at the end, the mean of its highest patch scores (Eq. 11 with t = T).
+No label is needed. MeDS is trained on all images, including contaminated ones. Images are ranked by the mean of their
+highest patch scores. MeDS selects images by the same score at the end of training (Eq. 11 with t = T).
 
 Legend: N images, P patches, S pixels of a thumbnail.
 """
@@ -30,42 +30,42 @@ from harness.runtime.compute import Compute
 from harness.selection import robust_max
 
 LEAST = 8
-"""Images that it takes to say what is usual among them."""
+"""Minimum number of images in a ranked folder; fewer images do not show what is normal."""
 THUMBNAIL = 128
 """Side of the anomaly maps in pixels."""
 COLUMN = "image"
-"""Column of a list of images."""
+"""Column of CSV files that list images."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Images of a folder, most suspect first."""
+    """Images of a folder with scores and anomaly maps, most suspicious first."""
 
     folder: Path
     images: tuple[str, ...]
     """Paths relative to the folder, with forward slashes."""
     scores_N: np.ndarray
-    """Descending."""
+    """Image scores in descending order."""
     maps_NSS: np.ndarray
-    """Anomaly maps."""
+    """Anomaly maps of the images."""
 
     def table(self) -> pd.DataFrame:
-        """Columns rank (from 1), image, score."""
+        """Return a table with columns rank (from 1), image, score."""
         ranks = np.arange(1, len(self.images) + 1)
         return pd.DataFrame({"rank": ranks, COLUMN: self.images, "score": self.scores_N})
 
 
 def find_images(folder: Path) -> list[str]:
-    """All images below a folder, relative to it, in natural order.
+    """Return the paths of all images in a folder and its subfolders, relative to the folder, in natural order.
 
     Raises:
-        InputError: there is no such folder, or it has too few images.
+        InputError: the folder does not exist, or it contains fewer than `LEAST` images.
     """
     found = [file.relative_to(folder).as_posix() for file in images_below(folder)]
     if len(found) < LEAST:
         raise InputError(
-            f"{folder.absolute()} has {len(found)} images ({', '.join(IMAGE_SUFFIXES)}), and it takes at least {LEAST} "
-            "to say what is usual among them. Give the folder with your training images."
+            f"{folder.absolute()} has {len(found)} images ({', '.join(IMAGE_SUFFIXES)}), but a ranking needs at least "
+            f"{LEAST} images to learn what is normal. Give the folder with your training images."
         )
     return found
 
@@ -73,10 +73,10 @@ def find_images(folder: Path) -> list[str]:
 def rank(
     folder: Path, *, detector: MeDS, encoder: Encoder, cache: Path, seed: int, compute: Compute
 ) -> Ranking:
-    """Rank all images below a folder.
+    """Rank all images in a folder and its subfolders.
 
     Raises:
-        InputError: the folder cannot be used, or an image cannot be read; the text names it.
+        InputError: the folder has too few images, or an image cannot be read; the message names the folder or image.
     """
     names = find_images(folder)
     digests = _digests(folder, names, ImageIndex(cache / "images.json"))
@@ -105,9 +105,9 @@ def _digests(folder: Path, names: Sequence[str], index: ImageIndex) -> list[str]
 
 
 def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
-    """How well the ranking finds known contaminated images: columns metric, value, floor.
+    """Measure how well the ranking finds known contaminated images; return columns metric, value, floor.
 
-    AUPRC is the average precision, its floor their share; the floor of the inspection depth is their share, too.
+    AUPRC is the average precision. The floor of AUPRC and inspection depth is the fraction of contaminated images.
 
     Raises:
         InputError: a listed image is not in the folder.
@@ -121,25 +121,32 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
 
 
 def check_listed(listed: Sequence[str], there: Sequence[str], folder: Path) -> None:
-    """Refuse a list that names what is not there.
+    """Raise an error if a listed image is not in the folder.
+
+    Args:
+        listed: Listed images.
+        there: All images of the folder, relative to the folder.
+        folder: The folder, for the message.
 
     Raises:
-        InputError: a listed image is not one of the folder's.
+        InputError: a listed image is not in the folder.
     """
-    if strange := sorted(set(listed) - set(there)):
+    if unknown := sorted(set(listed) - set(there)):
         raise InputError(
-            f"{strange[0]} is listed, but is not an image of {folder.absolute()}: was the list made for another "
-            "folder? Its paths are relative to the folder, with forward slashes."
+            f"{unknown[0]} is listed, but is not an image of {folder.absolute()}. Check whether the list was made for "
+            "another folder. Paths in the list must be relative to the folder, with forward slashes."
         )
 
 
 def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = False) -> int:
-    """Make a folder of all images but the listed ones; return how many it has. Nothing is deleted or changed.
+    """Make a folder of all images except the listed ones; return the number of images in the new folder.
+
+    The original folder is not changed.
 
     Args:
-        folder: The images.
+        folder: Folder with the images.
         removed: Images to leave out, relative to the folder.
-        target: A folder that does not exist yet.
+        target: New folder; it must not exist yet.
         copy: Copy the images instead of linking to them.
 
     Raises:
@@ -147,7 +154,9 @@ def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = Fa
     """
     names = find_images(folder)
     if target.exists():
-        raise InputError(f"{target.absolute()} exists already. Name a folder that does not.")
+        raise InputError(
+            f"{target.absolute()} exists already. Choose a folder that does not exist yet."
+        )
     check_listed(removed, names, folder)
     kept = [name for name in names if name not in set(removed)]
     draft = target.with_name(f"{target.name}.{os.getpid()}")
@@ -161,6 +170,6 @@ def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = Fa
                 place.symlink_to((folder / name).absolute())
         draft.rename(target)
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)  # of links it removes the links
+        shutil.rmtree(draft, ignore_errors=True)  # removes the links, not the linked images
         raise
     return len(kept)

@@ -1,4 +1,7 @@
-"""The page of a ranking: thumbnails with anomaly maps, most suspect first, to tick what shall go. Needs no network."""
+"""HTML page of a ranking: thumbnails and anomaly maps, most suspicious first, with a tick box per image to remove.
+
+The page needs no network.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from harness.ranking.label_correction import THUMBNAIL, Ranking
 
 
 def render(ranking: Ranking) -> str:
-    """Fill the page's template."""
+    """Return the HTML page of a ranking."""
     environment = Environment(
         loader=PackageLoader("harness.ranking"), autoescape=select_autoescape()
     )
@@ -23,14 +26,14 @@ def render(ranking: Ranking) -> str:
     cards = []
     for place, (name, score) in enumerate(zip(ranking.images, ranking.scores_N, strict=True)):
         image = read_rgb(ranking.folder / name).resize((THUMBNAIL, THUMBNAIL))
-        heat_SS = np.clip((ranking.maps_NSS[place] - low) / max(high - low, 1e-12), 0, 1)
+        intensity_SS = np.clip((ranking.maps_NSS[place] - low) / max(high - low, 1e-12), 0, 1)
         cards.append(
             {
                 "rank": place + 1,
                 "name": name,
                 "score": f"{score:.4f}",
                 "image": _data_address(image),
-                "map": _data_address(overlay(image, heat_SS)),
+                "map": _data_address(overlay(image, intensity_SS)),
             }
         )
     return environment.get_template("ranking.html").render(folder=ranking.folder.name, cards=cards)

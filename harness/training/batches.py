@@ -1,4 +1,4 @@
-"""Batches of stored features, read one ahead of the step that wants them.
+"""Batches of stored features; the next batch is read in a thread during the current training step.
 
 Legend: B images in a batch, P patches, T prefix tokens, C channels.
 """
@@ -16,28 +16,33 @@ from harness.networks import Batch
 
 
 class BatchReader:
-    """Reads batches in the order in which they are asked for, each while the network works on the one before."""
+    """Reader of batches that reads the next batch in a thread while the network processes the current one."""
 
     def __init__(self, images: ImageSet, device: torch.device) -> None:
         self._images, self._device = images, device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._coming: tuple[np.ndarray, Future[Batch]] | None = None
+        self._next: tuple[np.ndarray, Future[Batch]] | None = None
 
     def read(self, rows_B: np.ndarray, *, then_B: np.ndarray | None) -> Batch:
-        """Features of the images at these positions of the set; begin to read those that will be wanted next."""
-        if self._coming and np.array_equal(self._coming[0], rows_B):
-            batch = self._coming[1].result()
+        """Return the features of a batch, and start to read the next batch.
+
+        Args:
+            rows_B: Positions of the batch's images in the image set.
+            then_B: Positions of the next batch's images; None if no batch follows.
+        """
+        if self._next and np.array_equal(self._next[0], rows_B):
+            batch = self._next[1].result()
         else:
             batch = read_batch(self._images, rows_B, self._device)
-        self._coming = None
+        self._next = None
         if then_B is not None:
             reading = self._thread.submit(read_batch, self._images, then_B, self._device)
-            self._coming = then_B, reading
+            self._next = then_B, reading
         return batch
 
 
 def read_batch(images: ImageSet, rows_B: np.ndarray, device: torch.device) -> Batch:
-    """Features of the images at these positions of the set."""
+    """Return the features of the images at these positions of the image set."""
     category_B = images.category_N[rows_B]
     first_row = np.searchsorted(images.category_N, category_B)
     stored = [
@@ -58,4 +63,5 @@ def read_batch(images: ImageSet, rows_B: np.ndarray, device: torch.device) -> Ba
 
 
 def _stack(arrays: list[np.ndarray], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device).float()  # half precision travels
+    # Conversion to float32 comes last, because half precision is faster to transfer.
+    return torch.from_numpy(np.stack(arrays)).to(device).float()

@@ -1,9 +1,9 @@
-"""A network's forward pass compiled for the device, where that pays.
+"""Compilation of a network's forward pass with `torch.compile`, on GPUs only.
 
-On a GPU many small kernels become few. They are compiled for the very shapes that come: kernels for any shape would
-replace them where a process has seen another shape before, and results would depend on what it ran. On a CPU core a
-step is mostly matrix products, which compiling leaves as they are (`make bench ARGS=training` measures it), and results
-would depend on whether a machine has a C++ compiler.
+On a GPU, compilation fuses many small kernels into few. Kernels are compiled separately for each batch shape. By
+default, torch compiles kernels for arbitrary shapes once a process has met a second shape. Results would then depend on
+what the process ran before. On a CPU core, a training step is mostly matrix products, which compilation does not change
+(`make bench ARGS=training` measures this). Results would also depend on whether a machine has a C++ compiler.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from torch import nn
 
 LOG = logging.getLogger(__name__)
 SHAPES = 64
-"""Shapes that are compiled for; torch stops at 8 by itself, and runs what comes then uncompiled."""
+"""Maximum number of compiled shapes; the default of torch is 8, and further shapes run uncompiled."""
 
 
 def compiled(module: nn.Module, device: torch.device) -> Callable[[Any], Any]:
-    """The module's forward pass, compiled on a GPU and as it is elsewhere."""
+    """Return the module's forward pass, compiled if the device is a GPU and unchanged otherwise."""
     return CompiledForward(module) if device.type == "cuda" else module
 
 
 class CompiledForward:
-    """A forward pass that is compiled at its first call, or left as it is, with a line in the log, if it cannot be."""
+    """Forward pass that is compiled at its first call; if compilation fails, it logs a warning and runs uncompiled."""
 
     def __init__(self, module: nn.Module, **options: Any) -> None:
-        """Take a module and options of `torch.compile`."""
+        """Wrap a module; `options` are passed to `torch.compile`."""
         self._module = module
         self._forward: Callable[[Any], Any] = torch.compile(module, dynamic=False, **options)
-        # The compiler's advice to round products of single precision, which is not ours to take.
+        # The compiler advises TensorFloat32 products, which would round float32 results.
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
 
     def __call__(self, batch: Any) -> Any:
         """Apply the module."""
-        # Here, since it loads the whole compiler, which takes a second in every process.
+        # Imported here because the import loads the whole compiler, which takes a second per process.
         from torch._dynamo import config
         from torch._dynamo.exc import TorchDynamoException
 
@@ -50,6 +50,6 @@ class CompiledForward:
             if self._forward is self._module:
                 raise
             reason = " ".join(str(error).split("\n\n")[0].split())
-            LOG.warning("Training goes on without torch.compile, which failed: %s", reason)
+            LOG.warning("Training continues without torch.compile, which failed: %s", reason)
             self._forward = self._module
             return self._module(batch)

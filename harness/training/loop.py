@@ -1,4 +1,4 @@
-"""The one training loop (MeDS, Algorithm 1): what a phase does is its objective and its selector.
+"""Training loop of all phases (MeDS, Algorithm 1); the objective and the selector of a phase define what it trains.
 
 Legend: N training images, B images in a batch, P patches.
 """
@@ -26,27 +26,28 @@ from harness.training.optimizer import learning_rate, make_optimizer
 from harness.training.phases import Phase, State
 
 TOGETHER = 16
-"""Images that are scored at a time."""
+"""Number of images scored in one forward pass."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a phase leaves."""
+    """Weights, losses and selections of a finished phase."""
 
     state: State
+    """Weights of the trained network."""
     losses_T: np.ndarray
     """Loss of every step."""
     selections: list[tuple[int, Selection]] = field(default_factory=list)
-    """(first step, decision) of every pass, for a selecting phase."""
+    """First step and selection of every pass; empty if the phase trains on all images."""
 
 
 def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
-    """Train a network for the phase's number of steps, from its last checkpoint if there is one.
+    """Train a network for the phase's number of steps, from the phase's last checkpoint if one exists.
 
     Raises:
         InputError: the loss is not finite.
     """
-    # A GPU adds up a convolution's gradient in an order that varies, unless it is told not to.
+    # By default, a GPU sums a convolution's gradient in a varying order, which changes the result.
     with torch.random.fork_rng(), exact_convolutions():
         run = _Run(world, phase)
         while run.step < phase.training.steps:
@@ -56,7 +57,7 @@ def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
 
 
 class _Run:
-    """A phase under way: everything that the next step depends on."""
+    """State of a running phase: everything on which the next step depends."""
 
     def __init__(self, world: DistributedContext, phase: Phase) -> None:
         self.world, self.phase = world, phase
@@ -69,19 +70,19 @@ class _Run:
         self.selections: list[tuple[int, Selection]] = []
         self.order = np.random.default_rng([phase.seed, 1])
         self.batches: list[np.ndarray] = []
-        """What is left of this pass."""
-        if world.rank:  # each process has dropout of its own, the first the same as one alone
+        """Remaining batches of the current pass."""
+        if world.rank:  # ranks differ in dropout; rank 0 matches single-process training
             torch.manual_seed(hash((phase.seed, world.rank)))
         if world.checkpoints and (saved := world.checkpoints.load(phase)):
             self._restore(saved)
 
     @property
     def step(self) -> int:
-        """Steps taken."""
+        """Number of completed steps."""
         return len(self.losses)
 
     def take_step(self) -> None:
-        """Train on the next batch; where a pass is over, select images for the next."""
+        """Train on the next batch; at the end of a pass, first select the images of the next pass."""
         if not self.batches:
             self.batches = self._next_pass()
         self.losses.append(self._train(self.batches.pop(0)))
@@ -92,7 +93,10 @@ class _Run:
                 checkpoints.save(self.phase, state)
 
     def _next_pass(self) -> list[np.ndarray]:
-        """Shuffled full batches of what is selected; what is left over is dropped, unless there is no full batch."""
+        """Return shuffled full batches of the selected images.
+
+        The images of an incomplete last batch are dropped, unless the selected images fill no batch at all.
+        """
         phase = self.phase
         selection = phase.selector.select(
             functools.partial(patch_scores, self.network, phase.images, world=self.world),
@@ -133,16 +137,17 @@ class _Run:
         return value
 
     def _share(self, rows_B: np.ndarray) -> tuple[np.ndarray, float]:
-        """This process's images of a batch, and what its loss counts.
+        """Return this process's images of a batch, and the weight of this process's loss.
 
-        Gradients are averaged over processes: each counts as its share of the batch, one without images as nothing.
+        Gradients are averaged over processes, so the weight is the process's share of the batch times the number of
+        processes. A process without images gets the first image of the batch with weight 0.
         """
         mine = rows_B[self.world.rank :: self.world.size]
         weight = len(mine) * self.world.size / len(rows_B)
         return (mine, weight) if len(mine) else (rows_B[:1], weight)
 
     def _state(self) -> dict[str, Any]:
-        """What `_restore` takes; equal in all processes but for the generators, of which it has all."""
+        """Return the checkpoint that `_restore` reads, including the random generator states of all processes."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -175,14 +180,14 @@ def _set_generator_state(states: list[Tensor], device: torch.device) -> None:
 
 
 def forward_precision(network: nn.Module) -> torch.autocast:
-    """Context for a network's forward pass: bfloat16 products on a GPU if it bears them, else single precision."""
+    """Return the autocast context of a forward pass: bfloat16 on a GPU if `low_precision` allows it, else float32."""
     device = next(network.parameters()).device
     low = device.type == "cuda" and cast(Network, network).low_precision
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
 def build(settings: NetworkSettings, images: ImageSet, state: State | None = None) -> nn.Module:
-    """Build a network for the features of an image set, with these weights or initialised at random."""
+    """Build a network for the features of an image set, with the weights `state` or a random initialisation."""
     targets = images.categories[0].features.targets
     network = settings.build(
         FeatureShapes(
@@ -197,7 +202,7 @@ def build(settings: NetworkSettings, images: ImageSet, state: State | None = Non
 
 
 def state_of(network: nn.Module) -> State:
-    """Copy the weights of a network."""
+    """Return a copy of the weights of a network."""
     return {
         name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
     }
@@ -207,9 +212,10 @@ def state_of(network: nn.Module) -> State:
 def patch_scores(
     network: nn.Module, images: ImageSet, *, world: DistributedContext | None = None
 ) -> np.ndarray:
-    """Patch scores s_theta float32 [N, P] of a set of images, in evaluation mode; draws no random number.
+    """Compute the patch scores s_theta, float32 [N, P], of an image set in evaluation mode, without random numbers.
 
-    Processes that train together share the work; the chunks, and so the bits, are the same for any number of them.
+    Processes that train together share the work. The chunks do not depend on the number of processes, so the scores are
+    the same bit for bit.
     """
     network.eval()
     device = next(network.parameters()).device

@@ -1,4 +1,4 @@
-"""How weights are updated: length, optimizer and learning rates of a phase; StableAdamW as Dinomaly trains with it."""
+"""Training length, optimizer and learning rate schedule of a phase; StableAdamW with the settings of Dinomaly."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from harness.config.fingerprint import added_field
 from harness.errors import InputError
 
 WARMUP_STEPS = 100
-"""Steps over which the learning rate rises."""
+"""Number of steps over which the learning rate rises from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Length and optimizer of one phase; distillation and fine-tuning have the same (MeDS, appendix B.2)."""
+    """Length and optimizer of one phase; distillation and fine-tuning use equal settings (MeDS, appendix B.2)."""
 
     steps: int = 10_000
-    """Optimizer steps T."""
+    """Number of optimizer steps T."""
     batch_size: int = 16
-    """Images per step."""
+    """Number of images per step."""
     learning_rate: float = 2e-3
-    """Rate after the warm-up."""
+    """Learning rate after the warm-up."""
     final_learning_rate: float = 2e-4
-    """Rate at the end."""
+    """Learning rate at the end of training."""
     clip_norm: float | None = 0.1
-    """Largest norm of the gradient of all weights together; None for any."""
+    """Maximum norm of the gradient over all weights together; None disables clipping."""
     optimizer: Literal["stable_adamw", "adamw"] = "stable_adamw"
-    """StableAdamW (Dinomaly, INP-Former) or torch's AdamW (HVQ-Trans, UniAD; Adam where `weight_decay` is 0)."""
+    """Optimizer: StableAdamW (Dinomaly, INP-Former), or AdamW of torch (HVQ-Trans, UniAD).
+
+    AdamW with `weight_decay` 0 is Adam.
+    """
     schedule: Literal["cosine", "step"] = "cosine"
-    """How the rate falls, see `learning_rate`."""
+    """Shape of the learning rate's decay; see the function `learning_rate`."""
     weight_decay: float = 1e-4
-    """Share of every weight that a step of rate 1 would take away."""
+    """Fraction of every weight that a step with learning rate 1 would subtract."""
     eps: float = 1e-10
-    """What StableAdamW adds to its denominator (Dinomaly's single-category scripts: 1e-8)."""
+    """Constant added to the denominator of StableAdamW (single-category scripts of Dinomaly: 1e-8)."""
     betas: tuple[float, float] = added_field((0.9, 0.999))
-    """What is left, after a step, of the means of the gradient and of its square (reverse distillation: 0.5, 0.999)."""
+    """Decay rates of the running means of the gradient and of its square (reverse distillation: 0.5, 0.999)."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1:
@@ -50,11 +53,11 @@ class TrainingConfig:
 
 
 class StableAdamW(torch.optim.Optimizer):
-    """AdamW (amsgrad) whose step shrinks when the update is larger than its running estimate expects.
+    """AdamW (amsgrad) with smaller steps where the gradient is large relative to its running estimate.
 
-    Per tensor: step = lr / max(1, RMS(gradient / denominator) / clip_threshold), the RMS over the
-    raw gradient (Wortsman et al., Stable and low-precision training, NeurIPS 2023, with Dinomaly's
-    settings as defaults). Weight decay is decoupled and acts on every parameter.
+    Per tensor: step = lr / max(1, RMS(gradient / denominator) / clip_threshold). The RMS is taken over the raw gradient
+    (Wortsman et al., Stable and low-precision training, NeurIPS 2023). The defaults are the settings of Dinomaly.
+    Weight decay is decoupled and applies to every parameter.
     """
 
     def __init__(
@@ -106,18 +109,18 @@ class StableAdamW(torch.optim.Optimizer):
         torch.maximum(state["largest"], state["square"], out=state["largest"])
         correction = math.sqrt(1 - beta2 ** state["step"])
         denominator = (state["largest"].sqrt() / correction).add_(group["eps"])
-        surprise = float((gradient / denominator).norm() / math.sqrt(gradient.numel()))
+        relative_rms = float((gradient / denominator).norm() / math.sqrt(gradient.numel()))
         size = (
             group["lr"]
             / (1 - beta1 ** state["step"])
-            / max(1.0, surprise / group["clip_threshold"])
+            / max(1.0, relative_rms / group["clip_threshold"])
         )
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.addcdiv_(state["mean"], denominator, value=-size)
 
 
 def make_optimizer(parameters: Iterable[Tensor], training: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimizer that these settings name."""
+    """Return the optimizer of a training configuration."""
     if training.optimizer == "adamw":
         return torch.optim.AdamW(
             parameters,
@@ -135,11 +138,12 @@ def make_optimizer(parameters: Iterable[Tensor], training: TrainingConfig) -> to
 
 
 def learning_rate(step: int, training: TrainingConfig) -> float:
-    """Learning rate of a step in 0..steps-1.
+    """Return the learning rate of a step in 0..steps-1.
 
-    "cosine": linear from 0 over 100 steps, or a tenth of a short run, then a cosine down to the final rate. The first
-    step has rate 0, so it changes nothing. "step": the final rate from four fifths of the steps on, so one rate where
-    the two are equal.
+    * "cosine": the rate rises linearly from 0 over 100 steps, or over a tenth of the steps if that is fewer. The rate
+      then falls along a cosine to the final rate. The first step has rate 0, so it changes no weight.
+    * "step": the initial rate for the first four fifths of the steps, then the final rate. If both rates are equal, the
+      rate is constant.
 
     >>> settings = TrainingConfig(steps=1000, learning_rate=2e-3, final_learning_rate=2e-4)
     >>> [round(learning_rate(t, settings), 6) for t in (0, 99, 100, 999)]

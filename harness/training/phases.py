@@ -1,6 +1,7 @@
-"""What the training loop is told: a phase, complete. Plain training, distillation and fine-tuning are values of it.
+"""Complete description of one training phase: objective, selector, optimiser settings.
 
-Plain training is fine-tuning on everything, bit for bit (MeDS, Eqs. 4, 9, 10).
+Plain training, distillation and fine-tuning are three such phases. Plain training equals fine-tuning on all images, bit
+for bit (MeDS, Eqs. 4, 9, 10).
 
 Legend: N training images, B images in a batch, P patches.
 """
@@ -24,20 +25,21 @@ from harness.training.optimizer import TrainingConfig
 State = dict[str, np.ndarray]
 """Weights of a network by name."""
 Discrepancy = Literal["mse", "l2norm", "l1"]
+"""Distance between two sets of patch scores; see `DistillationLoss.discrepancy`."""
 
 
 class Objective(Protocol):
-    """What a step minimises."""
+    """Loss that a training step minimises."""
 
     def loss(
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
     ) -> Tensor:
-        """Loss of a batch, a scalar; `rows_B` are the positions of its images in the training set."""
+        """Return the scalar loss of a batch; `rows_B` are the positions of the batch's images in the training set."""
 
 
 @dataclass(frozen=True)
 class NetworkLoss:
-    """The loss of the network's authors."""
+    """Loss of the network's authors."""
 
     def loss(
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
@@ -48,7 +50,7 @@ class NetworkLoss:
 
 @dataclass(frozen=True)
 class MeanScoreLoss:
-    """The mean patch score of what is selected (MeDS, Eq. 10 to the letter; the release takes the native loss)."""
+    """Mean patch score of the selected images (MeDS, Eq. 10 as printed; the release uses `NetworkLoss` instead)."""
 
     def loss(
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
@@ -60,14 +62,18 @@ class MeanScoreLoss:
 
 @dataclass(frozen=True)
 class DistillationLoss:
-    """Difference between the network's patch scores and the memory's (MeDS, Eq. 9)."""
+    """Difference between the patch scores of the network and of the memory (MeDS, Eq. 9)."""
 
     memory_scores_NP: np.ndarray
-    """Memory score of every training patch."""
+    """Memory scores of all training patches."""
     unit: float = 1.0
-    """What both scores are measured in."""
+    """Divisor of both scores before they are compared."""
     discrepancy: Discrepancy = "mse"
-    """10 x mean square (the release), mean over images of the vector's length (the paper), or 10 x mean absolute."""
+    """Distance between network scores and memory scores.
+
+    mse: 10 x mean squared difference (the release); l2norm: L2 norm per image, averaged over images (the paper);
+    l1: 10 x mean absolute difference.
+    """
 
     def loss(
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
@@ -75,38 +81,44 @@ class DistillationLoss:
         """See `Objective.loss`.
 
         Raises:
-            InputError: the network and the memory score other grids.
+            InputError: the network and the memory have different numbers of patches per image.
         """
         scores_BP = network.score_map(reconstruction)
-        patches, taught = scores_BP.shape[1], self.memory_scores_NP.shape[1]
-        if patches != taught:
+        patches, memory_patches = scores_BP.shape[1], self.memory_scores_NP.shape[1]
+        if patches != memory_patches:
             raise InputError(
-                f"The network gives {patches} patch scores an image, the memory {taught}, so it cannot teach them: "
-                "choose an encoder that gives both one grid."
+                f"The network has {patches} patch scores per image, the memory {memory_patches}, so the memory scores "
+                "cannot be distilled into the network. Choose an encoder that gives both the same patch grid."
             )
-        taught_BP = torch.from_numpy(self.memory_scores_NP[rows_B]).to(scores_BP)
-        off_BP = (scores_BP - taught_BP) / self.unit
+        target_BP = torch.from_numpy(self.memory_scores_NP[rows_B]).to(scores_BP)
+        error_BP = (scores_BP - target_BP) / self.unit
         if self.discrepancy == "mse":
-            difference = 10 * off_BP.square().mean()
+            difference = 10 * error_BP.square().mean()
         elif self.discrepancy == "l1":
-            difference = 10 * off_BP.abs().mean()
-        else:  # the root has no gradient at 0
-            difference = (off_BP.square().sum(dim=1) + 1e-12).sqrt().mean()
+            difference = 10 * error_BP.abs().mean()
+        else:  # 1e-12: the square root has no finite gradient at 0
+            difference = (error_BP.square().sum(dim=1) + 1e-12).sqrt().mean()
         return difference + network.distillation_penalty(reconstruction)
 
 
 class Selector(Protocol):
-    """Which images the next pass trains on."""
+    """Choice of the images for the next pass over the training set."""
 
     def select(
         self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
     ) -> Selection | None:
-        """Decide at the start of a pass; None for all images. `current_NP` scores the training images anew."""
+        """Select the images of the pass that starts now; return None to train on all images.
+
+        Args:
+            current_NP: Function that computes the network's current patch scores of the training images.
+            category_N: Category of every training image.
+            progress: Fraction of the training steps already done.
+        """
 
 
 @dataclass(frozen=True)
 class AllImages:
-    """Train on all images."""
+    """Selector that trains on all images."""
 
     def select(
         self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
@@ -117,29 +129,30 @@ class AllImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressiveSelection:
-    """How fast the selection opens (Eqs. 11-13)."""
+    """Settings of progressive selection, which accepts more images as training proceeds (Eqs. 11-13)."""
 
     critical_value: float = 1.0
-    """Width k of the acceptance band at the end of training."""
+    """Width k of the acceptance band at the end of training, in median absolute deviations."""
     top_percent: float = 1.0
-    """Share of patches, in per cent, whose mean is the score of an image."""
+    """Percentage of an image's patches, the highest-scoring ones, whose mean score is the image score."""
     rounding: Rounding = "up"
-    """How the number of these patches is rounded: up (the paper), or down (its release)."""
+    """Rounding of the number of these patches: up (the paper), or down (the release)."""
     first_pass: Literal["selected", "all"] = "selected"
-    """What the first pass trains on: half of every category (Eqs. 12, 13; the release), or all (Algorithm 1)."""
+    """Images of the first pass: half of every category (Eqs. 12, 13; the release), or all (Algorithm 1)."""
 
     def score(self, scores_NP: np.ndarray) -> np.ndarray:
-        """Image scores [N] of patch scores."""
+        """Compute image scores [N] from patch scores [N, P]."""
         return robust_max(scores_NP, top_percent=self.top_percent, rounding=self.rounding)
 
 
 @dataclass(frozen=True)
 class Normal:
-    """Train on the images that look normal, ever more of them."""
+    """Selector of the images that look normal; the number of selected images grows during training."""
 
     reference_NP: np.ndarray
-    """Scores of the training patches that decide at first; the network's own take over."""
+    """Patch scores of the training images for the first pass; the network's own scores gradually replace them."""
     rule: ProgressiveSelection = ProgressiveSelection()
+    """Settings of progressive selection."""
 
     def select(
         self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
@@ -160,16 +173,16 @@ class Normal:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A run of the loop, complete: equal phases give equal weights."""
+    """Complete description of one training phase; equal phases give equal weights."""
 
     name: str = "training"
-    """What it is called where its progress is shown."""
+    """Name of the phase in the progress display."""
     network: NetworkSettings
     images: ImageSet
     training: TrainingConfig
     objective: Objective
     selector: Selector = AllImages()
     initial: State | None = None
-    """Weights to start from; None for a random initialisation."""
+    """Initial weights of the network; None for a random initialisation."""
     seed: int = 0
-    """Seed of the initialisation, of dropout and of the order of images."""
+    """Seed of the initialisation, of dropout and of the order of the images."""

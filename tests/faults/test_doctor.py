@@ -103,7 +103,7 @@ def test_a_cluster_without_a_dashboard_and_a_folder_that_one_machine_does_not_se
     text = examined(given, given.unshared)
     assert "ok ray Ray" in text
     assert "2 machines, authentication token" in text
-    assert "ok seats 1 experiments at once" in text
+    assert "ok capacity 1 experiments at once" in text
     assert "FAULT dashboard The cluster has no dashboard that answers" in text
     assert "pip install 'ray[default]'" in text
     assert "--include-dashboard=true" in text

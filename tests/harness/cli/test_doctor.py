@@ -79,7 +79,7 @@ def test_a_storage_that_works_and_those_that_do_not(tmp_path):
     with pytest.raises(InputError, match="may read and write it"):
         doctor.storage("file:///proc/self/remote")
     fsspec.register_implementation("forgetful", Forgetful)
-    with pytest.raises(InputError, match="does not give back what was just written"):
+    with pytest.raises(InputError, match="did not return the file that was just written"):
         doctor.storage("forgetful://remote")
 
 
@@ -112,7 +112,7 @@ def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
     answer = command("harness", "doctor", "--workers", many, "--storage", unknown, *places)
     assert answer.returncode == 1
     text = " ".join(answer.stdout.split())
-    assert f"FAULT seats {many} workers per training were asked for" in text
+    assert f"FAULT capacity {many} workers per training were asked for" in text
     assert "ok dashboard answers on the head" in text
     assert "ok folders 1 machines see" in text
     assert "ok storage memory:" in text
