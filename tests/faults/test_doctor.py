@@ -115,8 +115,8 @@ def test_a_cluster_without_a_dashboard_and_a_folder_that_one_machine_does_not_se
 
 def test_folders_that_all_machines_see_are_no_fault_even_before_they_are_made(given):
     looking = (
-        "from harness.cluster.health import folders_are_shared",
-        f"print(folders_are_shared([Path({str(given.shared / 'cache')!r})]))",
+        "from harness.cluster.health import check_shared_folders",
+        f"print(check_shared_folders([Path({str(given.shared / 'cache')!r})]))",
     )
     user = as_a_user(**GUARDED)
     program = session_of(given.address, *looking)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from reports import main_table
+from reports import mvtec_ad as main_table
 from reports.pages.captions import full_caption, short_caption
 from reports.tables.categories import merge_single_category
 from sweeps.profiles.local import SMOKE
