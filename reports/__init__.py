@@ -1,1 +1,1 @@
-"""Figures, tables and pages of studies, from tracked results alone; stems as in `sweeps`."""
+"""Figures, tables and pages of studies, from tracked results alone. A module has the name of its study in `sweeps`."""

@@ -29,19 +29,19 @@ NUMBERED = (*FIGURES, *TABLES)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Draw a report from tracked results, or all reports that have results; nothing is computed."""
+    """Draw one report, or every report that has results. Reports read tracked results and run no experiment."""
 
     report: Annotated[str | None, tyro.conf.Positional] = None
-    """A study (the name of a file in reports/), or a number of the paper's: figure-2 to figure-8, table-1 to table-30;
-    everything if none is named."""
+    """Report to draw: a study (a module in reports/), a figure of the paper (figure-2 to figure-8), or a table
+    (table-1 to table-30). Without a name, every report is drawn."""
     profile: str | None = None
-    """The profile it ran on; by default the study's own, else laptop."""
+    """Profile that the study ran on. The default is the study's own profile if it has one, otherwise laptop."""
     runs: Path = Path("runs")
-    """Folder for results."""
+    """Folder that holds the tracked results and receives the reports."""
 
 
 def main(options: Options) -> int:
-    """Draw; return the exit code."""
+    """Draw the requested reports and return the exit code."""
     prepare_environment()
     if options.report is None:
         draw_all(options)
@@ -51,18 +51,18 @@ def main(options: Options) -> int:
         name = name.removeprefix("figure-").removeprefix("table-")
     if name not in (*STUDIES, *NUMBERED):
         raise UsageError(
-            f"There is no report of {options.report!r}. Reports: {', '.join(STUDIES)}; by the paper's numbers: "
-            f"{', '.join(NUMBERED)}."
+            f"There is no report {options.report!r}. Reports by study: {', '.join(STUDIES)}. Reports by the paper's "
+            f"numbers: {', '.join(NUMBERED)}."
         )
     print(f"Report: {Drawing(options).draw(FIGURES.get(name, name))}")
     return 0
 
 
 def draw_all(options: Options) -> None:
-    """Draw whatever has results, and say of everything else which command makes its results.
+    """Draw every report that has results; for each other report, print the command that produces its results.
 
     Raises:
-        InputError: nothing has.
+        InputError: No report has results.
     """
     drawing = Drawing(options)
     drawn: dict[str, str] = {}
@@ -82,29 +82,32 @@ def draw_all(options: Options) -> None:
         profile = options.profile or "laptop"
         raise InputError(
             f"No study has results on profile {profile!r} in {default_uri(options.runs)}. Run one, for example "
-            f"make sweep-rho PROFILE={profile}, or name the profile or the folder that has them."
+            f"make sweep-rho PROFILE={profile}, or pass the profile or the folder that has results."
         )
 
 
 def _own_command(name: str, profile: str) -> str | None:
-    """On a profile of the paper's, which has a study of its name, what makes the results of a study of another."""
+    """Return the sweep command of a study that has a default profile, if `profile` is one of the paper's; else None.
+
+    Each profile of the paper has the name of a study.
+    """
     study = TABLES[name].studies[0] if name in TABLES else name
     own = getattr(importlib.import_module(f"reports.{study}"), "PROFILE", None)
     return f"make sweep-{study}" if profile in STUDIES and own else None
 
 
 class Drawing:
-    """Draws reports; what several of them show is read once."""
+    """Draws reports and caches results that several of them share."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.load = functools.cache(self._load)
 
     def draw(self, name: str) -> str:
-        """Write the report of a study or a numbered table; return what was written.
+        """Write the report of a study or a numbered table; return a summary of the files and runs.
 
         Raises:
-            NoResultError: there is nothing to draw.
+            NoResultError: The store has no result to draw.
         """
         profile = self.profile_of(name)
         if name in TABLES:
@@ -115,11 +118,11 @@ class Drawing:
             document = make(module, self._tracker(name), profile)
         path = self.options.runs / name / profile
         page, *others = write(document, path)
-        also = f" (also {', '.join(others)})" if others else ", failures alone"
+        also = f" (also {', '.join(others)})" if others else ", lists failed runs only"
         return f"{path}{page}{also}, {len(document.provenance.runs)} runs"
 
     def profile_of(self, name: str) -> str:
-        """The profile that was asked for, else the own one of the study, or of the first study of a table."""
+        """Return the requested profile, else the own profile of the study or of a table's first study."""
         study = TABLES[name].studies[0] if name in TABLES else name
         return self.options.profile or own_profile(study)
 

@@ -1,4 +1,4 @@
-"""Every stage of MeDS, alone and together, over training seeds (Table 4).   make figure-ablation"""
+"""Ablation of the stages of MeDS, alone and together, over training seeds (Table 4).   make figure-ablation"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from reports.tables.labels import tidy
 
 TITLE = "What each stage of MeDS does"
 CAPTION = (
-    f"{OVER_SEEDS} Baseline: the plain network with the steps of both stages; p is the share of easy patches whose "
-    "gradient is damped. Random init fine-tune and MeDS select by the distilled network, fine-tuned with memory by "
-    "the memory."
+    f"{OVER_SEEDS} Baseline: the plain network, trained for the steps of both stages; p is the share of easy "
+    "patches whose gradient is damped. Random init fine-tune and MeDS select images with the distilled network; "
+    "fine-tuned with memory selects images with the memory ensemble."
 )
 BASELINE = "baseline"
-"""Row of a plain network that has no share p."""
+"""Row name of a plain network that has no share p."""
 ROWS = (
     "baseline, p 0.9",
     "baseline, p 0.5",
@@ -31,7 +31,7 @@ ROWS = (
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results whose method is the row of the paper's table, in its order."""
+    """Return tidy results whose method is a row of the paper's table, in the order of the table."""
     rows = tidy(results)
 
     def has(column: str, value: str) -> pd.Series:
@@ -61,10 +61,10 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """The paper's metrics of every row, a block per noise ratio and read-out."""
+    """Return the paper's metrics of every row, one block per noise ratio and read-out."""
     return summarise(named(results))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over training seeds per row and noise ratio, mean over categories."""
+    """Return mean and standard deviation over training seeds, per row and noise ratio, of category means."""
     return over_seeds(named(results), ["method", "noise"])

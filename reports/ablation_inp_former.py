@@ -1,4 +1,4 @@
-"""Every stage of MeDS on INP-Former, over training seeds (Table 5).   make figure-ablation_inp_former"""
+"""Ablation of the stages of MeDS on INP-Former, over training seeds (Table 5).   make figure-ablation_inp_former"""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from reports.plots.seeds import CAPTION as OVER_SEEDS
 
 TITLE = "What each stage of MeDS does on INP-Former"
 CAPTION = (
-    f"{OVER_SEEDS} Baseline: the plain network as its authors train it. Random init fine-tune and MeDS select by the "
-    "distilled network, fine-tuned with memory by the memory."
+    f"{OVER_SEEDS} Baseline: the plain network, trained as its authors do. Random init fine-tune and MeDS select "
+    "images with the distilled network; fine-tuned with memory selects images with the memory ensemble."
 )
 
 __all__ = ["CAPTION", "TITLE", "draw", "summary", "table"]

@@ -1,4 +1,4 @@
-"""Baselines beside the plain network and MeDS (Table 1).   make figure-baselines"""
+"""Comparison of the baselines with the plain network and MeDS (Table 1).   make figure-baselines"""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from reports.tables.labels import METRICS, headline, tidy, wide
 
 TITLE = "Methods under contamination"
 CAPTION = (
-    "Figure: all test images, and only those anomalies that were not trained on. Every method makes maps and image "
-    "scores as its authors do. MeDS and the plain network have one network for all categories; the others learn each "
-    "category apart, unless their name says all categories. FUN-AD is trained shorter than published."
+    "Figure: one panel for all test images, one without the anomalies that were in the training images. Every method "
+    "computes maps and image scores as its authors do. MeDS and the plain network train one network for all "
+    'categories. The other methods train one model per category, unless their name contains "all categories". '
+    "FUN-AD is trained shorter than published."
 )
 READOUT = "all and unseen"
 METRIC = "image_auroc"
@@ -22,7 +23,7 @@ PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results in which a method's name says whether it has one memory for all categories."""
+    """Return tidy results; the name of a method with one memory for all categories ends in "all categories"."""
     rows = tidy(results)
     name = rows["method"].astype(str)
     for_all = rows.get("detector.scope", pd.Series("", index=rows.index)) == "all"
@@ -30,17 +31,17 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 of MeDS: its metrics of every method, a block per noise ratio and read-out."""
+    """Return Table 1 of MeDS: its metrics of every method, one block per noise ratio and read-out."""
     return summarise(named(results).sort_values("order", kind="stable"))
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a curve per method over the noise ratios, for both read-outs."""
+    """Draw one curve per method over the noise ratios, for both read-outs."""
     return curves(named(results))
 
 
 def curves(rows: pd.DataFrame) -> Figure:
-    """The same of results whose methods are named, in their `order`."""
+    """Draw the curves of results from `named`, with the methods sorted by the column `order`."""
     figure = Figure(figsize=(12.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     means = rows[(rows["metric"] == METRIC) & (rows["category"] == "mean")]
@@ -56,12 +57,12 @@ def curves(rows: pd.DataFrame) -> Figure:
         axes.set_xticks(sorted(means["noise"].unique()))
         axes.xaxis.set_major_formatter("{x:.0%}")
     panels[0].set_ylabel(METRICS[METRIC])
-    # Beside the panels: many methods would hide their own curves.
+    # Outside the panels, because the legend of many methods would hide their curves.
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", fontsize=9)
     return figure
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per noise ratio, method, read-out and category; one column per metric."""
+    """Return one row per noise ratio, method, read-out and category, with one column per metric."""
     return wide(named(results), by=["noise", "method"])

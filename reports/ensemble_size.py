@@ -1,4 +1,4 @@
-"""Number of memories B (MeDS, Fig. 4).   make figure-ensemble_size"""
+"""Sweep of the number of memory banks B in the ensemble (MeDS, Fig. 4).   make figure-ensemble_size"""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reports.tables.labels import tidy
 
 TITLE = "Metrics against the number of memories in the ensemble"
 CAPTION = (
-    f"{CURVES} Above: the memory ensemble; below: MeDS, which learns from it. Infinity is the closed form; seeds of "
-    "finite ensembles are those of the memories' draw, with MeDS one."
+    f"{CURVES} Above: the memory ensemble; below: MeDS, which is distilled from the ensemble. Infinity is the closed "
+    "form. The seeds of finite ensembles are the seeds that draw the memory banks; MeDS has one such seed."
 )
 SETTING, LABEL = "detector.memory.size", "memories B"
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a curve per noise ratio."""
+    """Draw one curve per noise ratio."""
     return draw_curves(tidy(results), SETTING, LABEL, log=True)
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per value and noise ratio."""
+    """Return one row per method, value of the setting and noise ratio."""
     return table_of(tidy(results), SETTING, LABEL)

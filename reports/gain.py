@@ -1,4 +1,4 @@
-"""MeDS against the plain network at one budget, over training seeds.   make figure-gain"""
+"""Gain of MeDS over the plain network at the same number of steps, over training seeds.   make figure-gain"""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from reports.plots.seeds import draw_groups, over_seeds
 from reports.tables.comparison import summarise
 from reports.tables.labels import tidy
 
-TITLE = "MeDS against the plain network, the same number of steps"
+TITLE = "MeDS against the plain network at the same number of steps"
 CAPTION = (
-    f"{OVER_SEEDS} Discard is the share of easy patches whose gradient is damped: 0.9 is the published setting of the "
-    "plain network, 0.5 the one that MeDS fine-tunes with."
+    f"{OVER_SEEDS} Discard is the share of easy patches whose gradient is damped. The published setting of the plain "
+    "network is 0.9; MeDS fine-tunes with 0.5."
 )
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results in which the plain network's name says its discard rate."""
+    """Return tidy results; the name of the plain network includes its discard rate."""
     rows = tidy(results)
     discard = rows["detector.network.discard"].astype(str)
     plain = rows["method"] == "plain network"
@@ -33,10 +33,10 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """The paper's metrics of every row, a block per noise ratio and read-out."""
+    """Return the paper's metrics of every method, one block per noise ratio and read-out."""
     return summarise(named(results))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over training seeds per method and noise ratio, mean over categories."""
+    """Return mean and standard deviation over training seeds, per method and noise ratio, of category means."""
     return over_seeds(named(results), ["method", "noise"])

@@ -12,23 +12,23 @@ from reports.tables.labels import tidy
 
 TITLE = "How early a ranking of the training images shows the contaminated ones"
 CAPTION = (
-    "Training images of each category, most suspect first, by the mean of their highest patch scores. Left: average "
-    "precision (higher is better); right: the share of images to look at until every contaminated one is found (lower "
-    "is better). Bars: mean over categories and seeds; lines: standard deviation over categories; dashes: the "
-    "contamination, which a ranking by chance reaches on the left and no ranking goes below on the right."
+    "Training images of each category are ranked by the mean of their highest patch scores, most suspect first. Left: "
+    "average precision (higher is better). Right: share of the ranking to inspect until every contaminated image is "
+    "found (lower is better). Bars: mean over categories and seeds; lines: standard deviation over categories; dashes: "
+    "contamination. A random ranking reaches the dashes on the left; no ranking falls below them on the right."
 )
 READOUT = "training images"
 COLUMNS = {"label_auprc": "AUPRC", "inspection_depth": "inspection depth"}
 
 
 def ranked(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy rows of the training images' ranking."""
+    """Return the tidy rows of the ranking of the training images."""
     rows = tidy(results)
     return rows[(rows["readout"] == "training") & rows["metric"].isin(COLUMNS)]
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a panel per metric, a group of bars per noise ratio."""
+    """Draw one panel per metric, with one group of bars per noise ratio."""
     rows = ranked(results)
     of_categories = rows[rows["category"] != "mean"]
     noises = sorted(rows["noise"].unique())
@@ -55,14 +55,14 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def _floors(results: pd.DataFrame) -> pd.Series:
-    """Contamination by noise ratio, mean over categories."""
+    """Return the contamination by noise ratio, averaged over categories."""
     rows = tidy(results)
     counts = rows[(rows["readout"] == "data") & (rows["metric"] == "contamination")]
     return counts[counts["category"] != "mean"].groupby("noise")["value"].mean()
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per noise ratio, method and category; mean over seeds."""
+    """Return one row per noise ratio, method and category, averaged over seeds."""
     rows = ranked(results)
     keys = ["noise", "method", "category"]
     groups = rows.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()

@@ -1,4 +1,4 @@
-"""AD2 beside EfficientAD-M: noise, modules, batches, latency (Tables 1 to 4 of AD2).   make figure-loco"""
+"""Comparison of AD2 with EfficientAD-M: noise, modules, batch size, latency (AD2, Tables 1 to 4).   make figure-loco"""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, headline, tidy
 
 PROFILE = "loco"
-"""Where it is drawn unless it is told otherwise."""
+"""Default profile of the report."""
 TITLE = "AD2 and EfficientAD-M under contamination"
 CAPTION = (
-    "Figure: all test images; a band is a standard deviation on either side of the mean over training seeds. Neither "
-    "module: EfficientAD-M with the batches and length of AD2. Latency: wall time of scoring a test image, beside "
-    "whatever else the machine did, so compare what was run alone (make bench ARGS=latency for that); patches of "
-    "PatchCore, SoftPatch and InReaCh are encoded before."
+    "Figure: all test images. A band extends one standard deviation on either side of the mean over training seeds. "
+    "Neither module: EfficientAD-M with the batch size and training length of AD2. Latency: wall time of scoring one "
+    "test image. Other work on the machine increases the latency, so compare only methods that ran alone "
+    "(make bench ARGS=latency). The latency of PatchCore, SoftPatch and InReaCh excludes the encoding of the patches."
 )
 METRIC = "image_auroc"
 MODULES = {
@@ -31,7 +31,7 @@ BATCH = "detector.student.batch_size"
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results whose method names the modules of AD2, and its batches where they are not the usual ones."""
+    """Return tidy results whose method names the modules of AD2, and the batch size if it is not the usual one."""
     rows = tidy(results)
     ad2 = rows["detector"] == "AD2"
     if not ad2.any():
@@ -47,7 +47,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw both over the noise ratios, and AD2 over its batch sizes."""
+    """Draw both methods over the noise ratios, and AD2 over its batch sizes."""
     rows = headline(named(results), METRIC)
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -75,12 +75,15 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """The paper's metrics of every method, a block per noise ratio and read-out."""
+    """Return the paper's metrics of every method, one block per noise ratio and read-out."""
     return summarise(named(results))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and deviation over training seeds per method, category and noise ratio, with milliseconds per image."""
+    """Return mean and standard deviation over training seeds per method, category and noise ratio.
+
+    A further column has the milliseconds per image.
+    """
     rows = named(results)
     parts = []
     for category, group in rows[rows["readout"].isin(["all", "unseen"])].groupby("category"):

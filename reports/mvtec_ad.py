@@ -1,6 +1,6 @@
-"""The main table of MeDS on MVTec AD (Table 1).   make figure-mvtec_ad
+"""Main table of MeDS on MVTec AD (Table 1).   make figure-mvtec_ad
 
-The studies visa and real_iad are drawn by the same functions.
+The studies visa and real_iad use the same functions.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from reports import baselines
 from reports.tables.comparison import summarise
 from reports.tables.labels import METHODS, wide
 
-TITLE = "Methods under contamination: the table of MVTec AD"
+TITLE = "Methods under contamination on MVTec AD"
 PROFILE = "mvtec_ad"
 NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ-Trans"}
 CAPTION = (
-    "Figure: all test images, and only those anomalies that were not trained on. Baselines are as their authors "
-    "released them on the profiles of the paper, and on the profile's features on others. The paper's pixel AUPRO "
-    "is the release's approximation (pixel AUPRO, Dinomaly, in the last table)."
+    "Figure: one panel for all test images, one without the anomalies that were in the training images. On the "
+    "profiles of the paper, baselines run as their authors released them. On other profiles, baselines use the "
+    "profile's features. The pixel AUPRO of the paper is the release's approximation; the last table lists this "
+    'metric as "pixel AUPRO (Dinomaly, 200 thresholds)".'
 )
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Results whose method is a baseline's name, a network's, or a network's with MeDS."""
+    """Return results whose method is the name of a baseline, of a network, or of a network with MeDS."""
     network = results.get("detector.network", pd.Series(index=results.index, dtype=object))
     known = network.map(NETWORKS)
     kind = results["detector"].map(METHODS)
@@ -35,15 +36,15 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """The paper's metrics of every method, a block per noise ratio and read-out."""
+    """Return the paper's metrics of every method, one block per noise ratio and read-out."""
     return summarise(named(results).sort_values("order", kind="stable"))
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a curve per method over the noise ratios, for both read-outs."""
+    """Draw one curve per method over the noise ratios, for both read-outs."""
     return baselines.curves(named(results))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per noise ratio, method, read-out and category; one column per metric."""
+    """Return one row per noise ratio, method, read-out and category, with one column per metric."""
     return wide(named(results), by=["noise", "method"])

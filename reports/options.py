@@ -1,4 +1,4 @@
-"""What the paper of MeDS leaves open, one choice at a time, over training seeds.   make figure-options"""
+"""Choices that the MeDS paper leaves open, varied one at a time over training seeds.   make figure-options"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reports.plots.seeds import draw_groups, over_seeds
 from reports.tables.labels import tidy
 
 TITLE = "Choices that the paper leaves open"
-CAPTION = f"{OVER_SEEDS} One choice is changed at a time; what is not named is as in the first."
+CAPTION = f"{OVER_SEEDS} One choice is changed at a time. All other settings are those of the first method."
 AS_IS = "the profile's MeDS"
 CHOICES = {
     "detector.memory.distance": {"cosine": "cosine distance", "euclidean": "Euclidean distance"},
@@ -26,16 +26,16 @@ CHOICES = {
     "detector.selection.rounding": {"down": "top patches rounded down"},
     "detector.selection.first_pass": {"all": "first pass on all"},
 }
-"""How a setting that is not the profile's is called."""
+"""Method names by setting and value, for values that differ from the profile's."""
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results whose method is the choice, the profile's own first."""
+    """Return tidy results whose method is the choice; the profile's own settings come first."""
     rows = tidy(results)
     name = pd.Series(AS_IS, index=rows.index)
     for setting, names in CHOICES.items():
         value = rows[setting].astype(str)
-        usual = value.mode().iloc[0]  # the profile's own: all but one or two choices have it
+        usual = value.mode().iloc[0]  # the profile's own: most choices keep it
         name = value.where(value != usual).map(names).fillna(name)
     order = [AS_IS, *(text for names in CHOICES.values() for text in names.values())]
     there = [text for text in order if (name == text).any()]
@@ -49,5 +49,5 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over training seeds per choice, mean over categories."""
+    """Return mean and standard deviation over training seeds per choice; values are means over categories."""
     return over_seeds(named(results), ["method", "noise"])

@@ -1,4 +1,4 @@
-"""The baselines with and without the errors of their releases.   make figure-releases"""
+"""Comparison of the baselines with and without the errors of their releases.   make figure-releases"""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from matplotlib.figure import Figure
 from reports.plots.seeds import draw_groups
 from reports.tables.labels import tidy, wide
 
-TITLE = "Baselines as they are here, and as released"
+TITLE = "Baselines as corrected here and as released"
 CAPTION = (
-    "As released: PatchCore scores squared distances; SoftPatch looks at 5 neighbours, bounds no weight and may pick "
-    "an odd patch first; InReaCh takes the first images as seeds and swaps the columns of its associations; FUN-AD "
-    "smooths scores of disturbed patches. Figure: all test images."
+    "As released, PatchCore scores squared distances. SoftPatch uses 5 neighbours, bounds no weight and may pick an "
+    "outlier patch first. InReaCh takes the first images as seeds and swaps the columns of its associations. FUN-AD "
+    "smooths the scores of perturbed patches. Figure: all test images."
 )
 SETTINGS = ("squared", "compat_index_swap", "ms_on_noised")
-"""Settings that are true in a release alone, of its own detector; SoftPatch has squares of its own."""
+"""Settings that are true only in the released version of a detector.
+
+SoftPatch is an exception: its own `squared` is true in both versions.
+"""
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results whose method's name says whether it is the released one."""
+    """Return tidy results; the name of a released version ends in "released"."""
     rows = tidy(results)
     released = rows.get("detector.lof_k", pd.Series("", index=rows.index)).astype(str) == "5"
     for setting in SETTINGS:
@@ -30,10 +33,10 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw both kinds of every method at both noise ratios."""
+    """Draw both versions of every method at both noise ratios."""
     return draw_groups(named(results), "image_auroc")
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per method, noise ratio, read-out and category; one column per metric."""
+    """Return one row per method, noise ratio, read-out and category, with one column per metric."""
     return wide(named(results), by=["method", "noise"])

@@ -1,4 +1,4 @@
-"""Subsampling ratio rho x noise ratio (MeDS, Fig. 2).   make figure-rho"""
+"""Sweep of the subsampling ratio rho and the noise ratio (MeDS, Fig. 2).   make figure-rho"""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from reports.plots.style import MARKERS, shades
 from reports.tables.comparison import summarise
 from reports.tables.labels import FIGURE_METRICS, METRICS, headline, tidy, wide
 
-TITLE = "Memory and MeDS against the memory's subsampling ratio"
+TITLE = "Memory ensemble and MeDS against the memory's subsampling ratio"
 PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}
 CAPTION = (
-    "Left: the memory ensemble alone; right: MeDS after fine-tuning, with the plain network as a dotted line per "
-    "noise ratio. Above: detection, by image; below: localisation, by pixel. Mean over categories, all test images."
+    "Left: the memory ensemble alone; right: MeDS after fine-tuning. Dotted lines: the plain network, one per noise "
+    "ratio. Above: detection by image; below: localisation by pixel. Mean over categories; all test images."
 )
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
+    """Draw one row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
     rows = tidy(results)
     figure = Figure(figsize=(11, 7.8), layout="constrained")
     lines = figure.subplots(len(FIGURE_METRICS), len(PANELS), sharex=True, sharey="row")
@@ -54,16 +54,16 @@ def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """The paper's metrics of every method and ratio, a block per noise ratio and read-out."""
+    """Return the paper's metrics of every method and subsampling ratio, one block per noise ratio and read-out."""
     rows = tidy(results).sort_values(["method", "rho"], kind="stable")
     ratio = rows["rho"].map(", rho {:g}".format).where(rows["rho"].notna(), "")
     return summarise(rows.assign(method=rows["method"].astype(str) + ratio))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per method, noise ratio, rho, read-out and category; one column per metric.
+    """Return one row per method, noise ratio, rho, read-out and category, with one column per metric.
 
-    The last columns are the achieved contamination and how many test anomalies were not trained on.
+    The last columns are the achieved contamination and the number of test anomalies not used for training.
     """
     named = tidy(results)
     counts = named[named["metric"].isin(["contamination", "unseen"])]

@@ -1,4 +1,4 @@
-"""What a search for MeDS' settings tried and found.   make figure-search"""
+"""Settings of MeDS that a search tried, with their results.   make figure-search"""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from reports.tables.labels import METRICS, tidy, wide
 
 TITLE = "Search for the settings of MeDS"
 CAPTION = (
-    "Every setting that was tried, an experiment of its own; a third of each round went on and trained three times as "
-    "long. Agreement is the rank correlation of the network's scores of the training images with those of sparse "
-    "memories, and uses no label; unless categories were declared whose labels may be looked at, it alone decided. "
-    "Figure: what it is worth, beside the image AUROC on all test images, which decides nothing without these."
+    "Every setting that was tried is one experiment. The best third of each round advanced and trained three times as "
+    "long. Agreement is the rank correlation between the scores of the network and of sparse memories on the training "
+    "images; it uses no label. Agreement alone selects the settings, unless the search declares categories whose "
+    "labels may be used. Figure: agreement against the image AUROC on all test images. The AUROC selects nothing "
+    "unless such categories are declared."
 )
 AGREEMENT = "memory_agreement"
 RATE = "1,000 x learning rate"
@@ -28,7 +29,7 @@ TESTED = "tested on"
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy results with a column per setting that is searched."""
+    """Return tidy results with one column per searched setting."""
     rows = tidy(results)
     numbers = {name: rows[setting].astype(float) for setting, name in SETTINGS.items()}
     numbers[RATE] = (1000 * numbers[RATE]).round(6)
@@ -37,7 +38,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tried(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per setting, the longest trained and the most agreeing first."""
+    """Return one row per setting, sorted by training length and then by agreement, highest first."""
     rows = named(results)
     means = rows[(rows["category"] == "mean") & (rows["readout"] != "unseen")]
     chosen = means[means["metric"].isin([AGREEMENT, *METRICS])]
@@ -48,7 +49,7 @@ def _tried(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Every setting with its agreement and its image AUROC."""
+    """Return every setting with its agreement and its image AUROC."""
     table = _tried(results)
     columns = [*SETTINGS.values(), TESTED, AGREEMENT, "image_auroc"]
     shown = (
@@ -58,7 +59,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw a point per setting, a colour per round."""
+    """Draw one point per setting and one colour per round."""
     table = _tried(results)
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -74,5 +75,5 @@ def draw(results: pd.DataFrame) -> Figure:
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per setting, read-out and category; one column per metric."""
+    """Return one row per setting, read-out and category, with one column per metric."""
     return wide(named(results), by=[*SETTINGS.values(), TESTED])

@@ -1,4 +1,4 @@
-"""Every system that the papers compare, in one table.   make figure-systems"""
+"""Table of every system that the papers compare.   make figure-systems"""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from reports.baselines import draw, summary, table
 
 TITLE = "Every system under contamination"
 CAPTION = (
-    "Figure: all test images, and only those anomalies that were not trained on; a band is a standard deviation on "
-    "either side of the mean over training seeds. Reverse distillation, UniAD, MeDS and the plain network have one "
-    "network for all categories; the others learn each category apart, unless their name says all categories. On the "
-    "profiles laptop, smoke and mtd all are smaller than published, and trained shorter."
+    "Figure: one panel for all test images, one without the anomalies that were in the training images. A band extends "
+    "one standard deviation on either side of the mean over training seeds. Reverse distillation, UniAD, MeDS and the "
+    "plain network train one network for all categories. The other methods train one model per category, unless their "
+    'name contains "all categories". On the profiles laptop, smoke and mtd, all systems are smaller than published '
+    "and trained shorter."
 )
 READOUT = "all and unseen"
 

@@ -1,4 +1,4 @@
-"""Theorem 1, measured: gap, first order and separation of training patches against rho (MeDS, Fig. 3).
+"""Measurement of Theorem 1: gap, first order and separation of training patches against rho (MeDS, Fig. 3).
 
 make figure-theorem
 """
@@ -13,16 +13,16 @@ from matplotlib.figure import Figure, SubFigure
 from reports.plots.style import MARKERS, shades
 from reports.tables.labels import tidy
 
-TITLE = "How far a sparse memory parts anomalous from normal training patches"
+TITLE = "How well a sparse memory separates anomalous from normal training patches"
 CAPTION = (
-    "Above: the gap of Theorem 1 between the expected memory distances of anomalous and normal training "
-    "patches (solid: measured exactly, Delta; dashed: its first order, Delta_0; units of the distance), and "
-    "the AUROC of single training patches, against the memory's subsampling ratio; mean over categories. "
-    "Below: one category's training patches by score, a panel per noise ratio: at every subsampling ratio histograms "
-    "of normal patches to the left and of anomalous ones to the right, each as wide as its fullest cell; through them "
-    "their means (of the histograms), and, on the axis at the right, their AUROC. The memory is exact, B = infinity. "
-    "m* is the number of draws at which the theorem's weight omega peaks, at the radius at which normal and anomalous "
-    "patches differ most."
+    "Above: results against the memory's subsampling ratio; mean over categories. Left: the gap of Theorem 1 between "
+    "the expected memory distances of anomalous and normal training patches, in units of the distance. Solid lines: "
+    "exact measurement, Delta; dashed lines: first order, Delta_0. Right: the AUROC of single training patches. "
+    "Below: the scores of one category's training patches, one panel per noise ratio. At every subsampling ratio, "
+    "a histogram of normal patches is on the left and one of anomalous patches on the right. Each histogram is scaled "
+    "to its fullest bin. Lines connect the means of the histograms; the axis at the right shows the AUROC. "
+    "The memory is exact, B = infinity. m* is the number of draws at which the theorem's weight omega peaks, at the "
+    "radius where normal and anomalous patches differ most."
 )
 READOUT = "training patches"
 COLUMNS = {
@@ -34,19 +34,19 @@ COLUMNS = {
     "patch_auroc": "training-patch AUROC",
 }
 GROUPS = {"normal": (-1, "tab:blue", "o"), "anomalous": (1, "tab:red", "s")}
-"""Side of a histogram, colour and marker by the patches that it is of."""
+"""Side of the histogram, colour and marker, by group of patches."""
 HALF = 0.42
-"""Width of half a pair of histograms, of the distance from one subsampling ratio to the next."""
+"""Width of one histogram, as a fraction of the distance between neighbouring subsampling ratios."""
 
 
 def training_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """Tidy rows of the training read-out."""
+    """Return the tidy rows of the training read-out."""
     rows = tidy(results)
     return rows[rows["readout"] == "training"]
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw curves above histograms."""
+    """Draw the curves above the histograms."""
     rows = training_rows(results)
     is_mean = rows["category"] == "mean"
     first = rows.loc[~is_mean, "category"].min()
@@ -75,7 +75,7 @@ def _curves(figure: SubFigure, means: pd.DataFrame) -> None:
 
 
 def _histograms(figure: SubFigure, of_category: pd.DataFrame) -> None:
-    """Draw a panel per noise ratio: histograms, their means and the AUROC against the subsampling ratio."""
+    """Draw one panel per noise ratio: histograms, their means and the AUROC against the subsampling ratio."""
     noises = sorted(of_category["noise"].unique())
     panels = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
     aurocs = [axes.twinx() for axes in panels]
@@ -101,7 +101,7 @@ def _histograms(figure: SubFigure, of_category: pd.DataFrame) -> None:
 
 
 def _draw_group(axes: Axes, table: pd.DataFrame, group: str) -> None:
-    """Draw half a pair of histograms per row of the table, and a line through their means."""
+    """Draw the histogram of one group of patches per row of the table, and a line through their means."""
     side, colour, marker = GROUPS[group]
     cells = sorted(name for name in table if name.startswith(f"{group}_patches_"))
     means = []
@@ -124,7 +124,7 @@ def _draw_group(axes: Axes, table: pd.DataFrame, group: str) -> None:
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per noise ratio, rho and category; the read-out is the training patches."""
+    """Return one row per noise ratio, rho and category for the read-out of the training patches."""
     rows = training_rows(results)
     keys = ["noise", "rho", "readout", "category"]
     wide = rows[rows["metric"].isin(COLUMNS)].pivot_table(

@@ -1,1 +1,1 @@
-"""Studies: one file each, and the profiles that they run on."""
+"""Studies, one module each, and the profiles that the studies run on."""

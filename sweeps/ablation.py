@@ -1,8 +1,9 @@
 """Every stage of MeDS, alone and together (Table 4).   make sweep-ablation
 
-The rows of the paper's table, as values of one class, at every noise ratio of the profile over three training seeds;
-the plain network with the published discard rate and with the one that MeDS fine-tunes with, since part of the gain
-that the paper reports may come from it. Expect memory < distilled < MeDS under noise.
+The study runs the rows of the paper's table at every noise ratio of the profile, with three training seeds. Rows that
+train with MeDS are settings of one class. The plain network runs twice: with the published discard rate and with the
+discard rate of MeDS' fine-tuning. Part of the gain that the paper reports may come from the discard rate. Expect memory
+< distilled < MeDS under noise.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ SEEDS = (0, 1, 2)
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first."""
+    """Return all experiments of the study, cheap experiments first."""
     return stages(
         profile, NetworkPreset(plain=profile.plain, meds=profile.meds, encoder=profile.encoder)
     )
 
 
 def stages(profile: Profile, pair: NetworkPreset) -> list[Experiment]:
-    """Every stage on one network, at every noise ratio; the memory has nothing random and needs one seed."""
+    """Return every stage on one network at every noise ratio.
+
+    The memory ensemble contains nothing random, so the ensemble runs with one seed only.
+    """
     return [
         replace(profile.experiment(detector, ratio, seed=seed), encoder=pair.encoder)
         for detector in _rows(pair)

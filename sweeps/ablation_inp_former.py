@@ -1,7 +1,7 @@
 """Every stage of MeDS on INP-Former (Table 5).   make sweep-ablation_inp_former
 
-What the study `ablation` does with Dinomaly. INP-Former has one loss in all stages, so there is one baseline. Expect
-memory < distilled < MeDS under noise, and the network alone below them.
+The study repeats the study `ablation` with INP-Former in place of Dinomaly. INP-Former has one loss in all stages, so
+there is one baseline. Expect memory < distilled < MeDS under noise, and the network alone below all three.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study."""
+    """Return all experiments of the study."""
     return stages(profile, _pair(profile))
 
 
 def _pair(profile: Profile) -> NetworkPreset:
-    """The profile's INP-Former; where it has none, one as large and trained as long as its Dinomaly."""
+    """Return the profile's INP-Former, or one with the size and the training length of the profile's Dinomaly."""
     for pair in profile.others:
         if isinstance(pair.meds.network, InpFormer):
             return pair

@@ -1,9 +1,10 @@
 """Noise-robust baselines beside the plain network and MeDS (Table 1).   make sweep-baselines
 
-All on the profile's features, at every noise ratio: PatchCore, SoftPatch, InReaCh and FUN-AD without the errors of
-their releases (those are in `baselines.presets`), each with its authors' maps and image scores; PatchCore and SoftPatch
-with one memory for all categories, too, where there are several. Expect PatchCore ahead on clean data and far behind
-where injected images are tested, and FUN-AD worse without contamination than with some.
+All methods run on the profile's features at every noise ratio. The baselines are PatchCore, SoftPatch, InReaCh and
+FUN-AD without the errors of their releases (`baselines.presets` has these errors). Each baseline produces the maps and
+image scores of its authors. If there are several categories, PatchCore and SoftPatch also run with one memory bank for
+all categories. Expect PatchCore to lead on clean data and to fall far behind where injected images are tested. Expect
+FUN-AD to be worse without contamination than with some.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first."""
+    """Return all experiments of the study, cheap experiments first."""
     return [
         profile.experiment(detector, ratio)
         for detector in _detectors(profile)

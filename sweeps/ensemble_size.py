@@ -1,8 +1,9 @@
 """Number of memories B (MeDS, Fig. 4).   make sweep-ensemble_size
 
-Finite ensembles, drawn anew with three seeds, beside the infinite one in closed form, and MeDS taught by them, with the
-first draw. Expect of the memory a mean that hardly moves from B = 10 on and a spread over draws that falls with the
-square root of B, and of MeDS less yet. The networks take nearly all of the time: `--method memory` leaves them out.
+Finite ensembles are drawn with three seeds and compared with the infinite ensemble in closed form. MeDS is distilled
+from the infinite ensemble and from the first draw of each size. Expect the mean of the memory ensemble to change little
+from B = 10 on. Expect its spread over draws to fall with the square root of B. Expect MeDS to depend on B even less.
+Training the networks takes nearly all of the time; `--method memory` leaves the networks out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study; of the infinite ensemble there is one."""
+    """Return all experiments of the study, with a single infinite ensemble."""
     memory = profile.meds.memory
     draws = [replace(memory, size=size, seed=seed) for size in SIZES for seed in SEEDS]
     infinite = replace(memory, size=None)

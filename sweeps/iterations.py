@@ -1,8 +1,8 @@
 """Steps of distillation (MeDS, Fig. 5).   make sweep-iterations
 
-The distilled model after a part of the profile's steps, all of them, and a multiple, and MeDS that goes on from each.
-Expect the distilled model's image AUROC to settle early and its pixel AP to fall when distillation goes on for long,
-and MeDS to differ less.
+The study evaluates the distilled model after a part of the profile's steps, after all steps, and after a multiple of
+them. MeDS is fine-tuned from each distilled model. Expect the distilled model's image AUROC to settle early. Expect its
+pixel AP to fall if distillation continues for long. Expect MeDS to differ less.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from harness.experiment import Experiment
 from sweeps.profiles.contract import Profile
 
 FACTORS = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""Of the profile's number of distillation steps; in the paper 100 to 10,000 at T = 10,000."""
+"""Multiples of the profile's number of distillation steps; in the paper 100 to 10,000 steps at T = 10,000."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study.
+    """Return all experiments of the study.
 
     Raises:
-        InputError: the profile distils nothing.
+        InputError: the profile has no distillation.
     """
     training = profile.meds.distillation
     if training is None:
-        raise InputError(f"Profile {profile.name} has no distillation whose length could vary.")
+        raise InputError(
+            f"Profile {profile.name} has no distillation, so the study iterations has no steps to vary. Choose another "
+            "profile with --profile."
+        )
     lengths = [max(1, round(factor * training.steps)) for factor in FACTORS]
     return [
         profile.experiment(

@@ -1,7 +1,7 @@
-"""Label correction: how early the ranking of training images shows the contaminated ones (MeDS, Fig. 7, Table 30).
+"""Label correction: how early a ranking of training images finds the contaminated ones (MeDS, Fig. 7, Table 30).
 
-make sweep-label_correction. The plain network and MeDS at every noise ratio of the profile that injects anything.
-Expect MeDS to show all contaminated images after fewer others than the plain network does, at every ratio.
+make sweep-label_correction. The plain network and MeDS run at every noise ratio of the profile above zero. Expect MeDS
+to rank fewer clean images before the last contaminated image than the plain network does, at every ratio.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study."""
+    """Return all experiments of the study."""
     return [
         profile.experiment(detector, ratio, evaluation=Evaluation(ranking=True))
         for detector in (profile.plain, profile.meds)

@@ -1,8 +1,9 @@
-"""AD2 beside EfficientAD-M, logical and structural anomalies, its modules and batches.   make sweep-loco DATA=folder
+"""AD2 against EfficientAD-M, logical and structural anomalies, modules, batches.   make sweep-loco DATA=folder
 
-Tables 1 to 4 and Figure 3 of AD2: both at every noise ratio; at one of them PatchCore, SoftPatch and InReaCh, either
-module alone, none, and other batch sizes. None is EfficientAD-M with AD2's batches and length, since the paper's
-EfficientAD-M has others. Over three training seeds. Expect AD2 to lose less with noise, and by both of its modules.
+The study covers Tables 1 to 4 and Figure 3 of AD2. AD2 and EfficientAD-M run at every noise ratio with three training
+seeds. Further methods run at one noise ratio: PatchCore, SoftPatch and InReaCh, and AD2 with either module alone,
+without modules, and with other batch sizes. AD2 without modules is EfficientAD-M with AD2's batch size and length; the
+paper's EfficientAD-M has others. Expect AD2 to lose less with noise, and each of its modules to contribute.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from sweeps.ablation import SEEDS
 from sweeps.profiles.contract import Profile
 
 PROFILE = "loco"
-"""Where it runs unless it is told otherwise."""
+"""Default profile of the study."""
 NOISE = 0.1
-"""Ratio of the tables that have one, where the profile has it."""
+"""Noise ratio of the tables with a single ratio, if the profile has this ratio."""
 BATCHES = (1, 2, 4, 8, 16)
 MODULES = ((False, False), (True, False), (False, True))
-"""Whether there are NMFE and ATDR, besides both."""
+"""Pairs (NMFE, ATDR) of switched-on modules, besides AD2 with both modules."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first."""
+    """Return all experiments of the study, cheap experiments first."""
     noise = NOISE if NOISE in profile.noise_ratios else max(profile.noise_ratios)
     once = [profile.cell(method, noise) for method in profile.baselines]
     seeded = [

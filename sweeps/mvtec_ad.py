@@ -1,11 +1,13 @@
 """The main table of MeDS on MVTec AD (Table 1).   make sweep-mvtec_ad DATA=folder
 
-All categories of MVTec AD in one network, at 0, 10, 20 and 40 % noise: SoftPatch, InReaCh, FUN-AD, and HVQ-Trans,
-Dinomaly and INP-Former with and without MeDS. 36 experiments. Expect MeDS to lose little without contamination and to
-stay where it is with it, while the networks alone fall by 5 to 15 points of image AUROC at 40 %.
+One network learns all categories of MVTec AD, at 0, 10, 20 and 40 % noise. The methods are SoftPatch, InReaCh, FUN-AD,
+and HVQ-Trans, Dinomaly and INP-Former with and without MeDS. The study has 36 experiments. Expect MeDS to lose little
+without contamination and to keep its level with contamination. Expect the networks alone to fall by 5 to 15 points of
+image AUROC at 40 %.
 
-The studies visa and real_iad run the same methods. A profile of the paper has the baselines with their authors'
-encoders (`baselines.presets`); any other profile has them on its own features.
+The studies visa and real_iad run the methods of this study; the profile sets the baselines and networks. A profile of
+the paper has the baselines with their authors' encoders (`baselines.presets`). Any other profile has the baselines on
+its own features.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from harness.experiment import Experiment
 from sweeps.profiles.contract import Profile
 
 PROFILE = "mvtec_ad"
-"""Where it runs unless it is told otherwise."""
+"""Default profile of the study."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the table, method by method."""
+    """Return all experiments of the table, method by method."""
     return [
         profile.cell(method, ratio)
         for method in _methods(profile)

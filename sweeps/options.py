@@ -1,8 +1,8 @@
-"""What the paper of MeDS leaves open, one choice at a time.   make sweep-options
+"""Settings that the MeDS paper leaves open, one choice at a time.   make sweep-options
 
-Settings that paper and release decide differently, or not at all, one at a time against the profile's MeDS, at its
-highest noise ratio over three training seeds (the distance is that of memory and network). Expect most of them to move
-image AUROC by less than the seeds do.
+On some settings the paper and its release disagree, or neither decides. The study changes one such setting at a time in
+the profile's MeDS, at the profile's highest noise ratio over three training seeds. The distance is an exception: memory
+and network change together. Expect most settings to move image AUROC by less than the seeds do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, seed by seed."""
+    """Return all experiments of the study, seed by seed."""
     return [
         profile.experiment(detector, max(profile.noise_ratios), seed=seed)
         for seed in SEEDS
@@ -28,9 +28,10 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 
 def _choices(meds: MeDS) -> Iterator[MeDS]:
-    """Every choice, one at a time; some of them are the profile's own."""
+    """Yield MeDS with one setting chosen at a time; some choices are the profile's own."""
     memory, selection = meds.memory, meds.selection
-    network: Any = meds.network  # every network has a distance, no two the same settings
+    # Any: every network has a distance, but networks have no common class of settings.
+    network: Any = meds.network
     for distance in ("cosine", "euclidean"):
         yield replace(
             meds,

@@ -1,8 +1,9 @@
 """The baselines with and without the errors of their releases (`baselines.presets`).   make sweep-releases
 
-On the profile's features, without contamination and with the most: PatchCore, SoftPatch, InReaCh and FUN-AD as they are
-in the study `baselines`, and as released. InReaCh's test whether places matter is left out, since it looks at pixels.
-Expect PatchCore's image AUROC to be the same, as squares keep the order.
+The study runs on the profile's features, without contamination and with the most contamination. PatchCore, SoftPatch,
+InReaCh and FUN-AD run as in the study `baselines` and as released. One detail of InReaCh's release is left out: its
+test of whether patch positions matter, because the test needs pixels. Expect PatchCore's image AUROC to be the same,
+because squared scores keep the order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first."""
+    """Return all experiments of the study, cheap experiments first."""
     ends = dict.fromkeys((min(profile.noise_ratios), max(profile.noise_ratios)))
     return [
         profile.experiment(detector, ratio) for detector in _detectors(profile) for ratio in ends

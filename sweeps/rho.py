@@ -1,9 +1,8 @@
 """Subsampling ratio rho x noise ratio (MeDS, Fig. 2).   make sweep-rho
 
-The memory ensemble (exact, B = infinity) at every point of the grid; MeDS at the ratios that the
-profile lists; the plain network once per noise ratio. Expect, for the memory, a peak that moves to
-smaller rho as the noise grows, and for MeDS a curve that is flatter and higher where the memory's
-has fallen.
+The memory ensemble (exact, B = infinity) runs at every point of the grid. MeDS runs at the subsampling ratios that the
+profile lists, and the plain network once per noise ratio. Expect the memory ensemble to peak at a smaller rho as the
+noise grows. Expect the curve of MeDS to be flatter, and higher where the curve of the memory ensemble has fallen.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, cheap ones first."""
+    """Return all experiments of the study, cheap experiments first."""
     return [
         profile.experiment(
             detector,

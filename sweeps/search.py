@@ -1,19 +1,23 @@
 """Search for MeDS' subsampling ratio, critical value, iterations and learning rate.   make sweep-search
 
-Successive halving, as ASHA does it (Li et al., MLSys 2020), in rounds: 18 settings train for a ninth of the profile's
-steps, the best third for a third, the best third of these, beside the profile's own, for all. Every round is a set of
-ordinary experiments that Ray Tune runs side by side, so each setting that was tried has a key, is found again, and is
-compared after a schedule that was finished: a training cut off in mid-schedule, with its rate still high, is no
-experiment of anybody's, and ASHA would compare such. Nothing is stopped, and what is run again goes the same way.
+The search is successive halving with the budgets of ASHA (Li et al., MLSys 2020), in rounds. In the first round, 18
+settings train for a ninth of the profile's steps. The best third then trains for a third of the steps. The best third
+of these settings, beside the profile's own setting, trains for all steps. Every round is a set of ordinary experiments
+that Ray Tune runs side by side. Each tried setting therefore has a key, its results are found again, and settings are
+compared after complete learning rate schedules. ASHA would compare trainings in the middle of a schedule, when the
+learning rate is still high. Such a training is not an experiment of any study. The search stops no training early, and
+a repeated search takes the same course.
 
-By default no label decides. The objective is how well the final network's scores rank the training images as memories
-do, mean over three moderate subsampling ratios, the same for all settings (`harness.evaluation.memory_agreement`).
-Sparse memories rank injected images high whatever the network does (Theorem 1), so a network that has learnt to
-rebuild them, one that was trained too little to tell images apart, and one that left out too many normal images all
-agree less. It cannot tell a
-network that is better than these memories from one that is worse; the report shows what it is worth, beside the test
-image AUROC, which nothing here looks at. `--objective brick` declares categories whose labels may be looked at: their
-image AUROC decides, and the last round runs on the other categories. At the profile's highest noise ratio.
+By default no label decides. The objective is how well the final network's scores rank the training images as memory
+ensembles do. Its value is the mean over three moderate subsampling ratios, which are the same for all settings
+(`harness.evaluation.memory_agreement`). Sparse memories rank injected images high whatever the network does
+(Theorem 1). Three kinds of networks therefore agree less: networks that have learnt to reconstruct injected images,
+networks trained too little to distinguish images, and networks that left out too many normal images.
+
+The objective cannot distinguish a network that is better than these memories from a network that is worse. The report
+shows the objective beside the test image AUROC, which the search never uses. `--objective brick` declares categories
+whose labels may be used. The image AUROC of these categories then decides, and the last round runs on the other
+categories. The search runs at the profile's highest noise ratio.
 """
 
 from __future__ import annotations
@@ -32,39 +36,39 @@ from sweeps.launch.rounds import Rounds
 from sweeps.profiles.contract import Profile
 
 SETTINGS = 18
-"""In the first round, the profile's own among them."""
+"""Number of settings in the first round, including the profile's own."""
 KEPT = 3
-"""One of so many goes on, and trains so many times as long."""
+"""Factor by which the number of settings falls and the number of steps grows from round to round."""
 ROUNDS = 3
 REFERENCES = (0.05, 0.1, 0.2)
-"""Subsampling ratios of the memories that are agreed with."""
+"""Subsampling ratios of the memory ensembles in the objective."""
 LOWEST, HIGHEST = (0.02, 0.0, 0.2, 0.25), (0.5, 3.0, 2.0, 2.5)
-"""rho, k, and factors of the profile's steps of distillation and of its learning rate."""
+"""Bounds of rho, of k, and of the factors on the profile's distillation steps and learning rates."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """The first round; the later ones depend on it.
+    """Return the experiments of the first round; later rounds depend on its results.
 
     Raises:
-        InputError: the profile lacks a stage.
+        InputError: the profile lacks a training stage.
     """
     return next(rounds(profile))
 
 
 def objective(labelled: tuple[str, ...]) -> tuple[str, str]:
-    """Read-out and metric that decide: higher is better."""
+    """Return the readout and the metric of the objective; higher is better."""
     return ("all", "image_auroc") if labelled else ("training", "memory_agreement")
 
 
 def rounds(profile: Profile, labelled: tuple[str, ...] = ()) -> Rounds:
-    """Yield the experiments of a round; be sent their objective by key, without those that failed.
+    """Yield the experiments of each round; receive their objective by key, without failed experiments.
 
     Args:
-        profile: What it runs on.
-        labelled: Categories whose labels may be looked at.
+        profile: Profile that the search runs on.
+        labelled: Categories whose labels may be used.
 
     Raises:
-        InputError: the profile lacks a stage, or has no such category, or no other.
+        InputError: the profile lacks a training stage, lacks a labelled category, or has no unlabelled category.
     """
     others = _others(profile, labelled)
     settings = [profile.meds, *_drawn(profile)]
@@ -95,25 +99,25 @@ def _cells(profile: Profile, meds: MeDS, categories: tuple[str, ...]) -> list[Ex
 
 
 def _others(profile: Profile, labelled: tuple[str, ...]) -> tuple[str, ...]:
-    """The categories that are not labelled; none for no choice."""
+    """Return the categories that are not labelled; an empty tuple if no category is labelled."""
     if not labelled:
         return ()
     if unknown := [name for name in labelled if name not in profile.categories]:
         raise UsageError(
-            f"--objective names categories whose labels may be looked at, and {profile.name} has none called "
-            f"{unknown[0]!r}. There: {', '.join(profile.categories)}."
+            f"--objective names the category {unknown[0]!r}, but the profile {profile.name} has no such category. Its "
+            f"categories: {', '.join(profile.categories)}."
         )
     others = tuple(name for name in profile.categories if name not in labelled)
     if not others:
         raise UsageError(
-            f"--objective names all categories of {profile.name}, and none is left to test what is found. Leave one "
-            "out, or leave out --objective: then no label decides."
+            f"--objective names all categories of {profile.name}, so none is left to test the result of the search. "
+            "Leave one category out, or leave out --objective: then no label decides."
         )
     return others
 
 
 def _drawn(profile: Profile) -> list[MeDS]:
-    """Settings that fill the space evenly (a Latin hypercube); rho and factors on a logarithmic scale."""
+    """Draw settings evenly from the space (a Latin hypercube); rho and the factors are on a logarithmic scale."""
     low, high = np.array(LOWEST), np.array(HIGHEST)
     logarithmic = low > 0
     low[logarithmic], high[logarithmic] = np.log(low[logarithmic]), np.log(high[logarithmic])
@@ -137,7 +141,10 @@ def _setting(profile: Profile, rho: float, k: float, longer: float, faster: floa
 
 def _stages(meds: MeDS) -> tuple[TrainingConfig, TrainingConfig]:
     if meds.distillation is None or meds.finetuning is None:
-        raise InputError("A search needs a profile whose MeDS distils and fine-tunes.")
+        raise InputError(
+            "The study search needs a profile whose MeDS has distillation and fine-tuning. Choose another profile with "
+            "--profile."
+        )
     return meds.distillation, meds.finetuning
 
 
@@ -151,7 +158,7 @@ def _scaled(training: TrainingConfig, longer: float, faster: float = 1) -> Train
 
 
 def _shorter(meds: MeDS, times: int) -> MeDS:
-    """The same with shorter stages."""
+    """Return the same MeDS with the steps of both stages divided by `times`."""
     distillation, finetuning = _stages(meds)
     return replace(
         meds,

@@ -1,8 +1,8 @@
 """Every system that the papers compare, in one table.   make sweep-systems
 
-The noise-robust baselines as in the study `baselines`; and reverse distillation, UniAD, EfficientAD-M and AD2 beside
-the plain network and MeDS over three training seeds. Expect the four to lose with noise what was injected and is
-tested, AD2 less than EfficientAD-M.
+The noise-robust baselines run as in the study `baselines`. Reverse distillation, UniAD, EfficientAD-M, AD2, the plain
+network and MeDS run with three training seeds. Expect the first four of these to miss, under noise, injected images
+that are also tested. Expect AD2 to miss fewer of these images than EfficientAD-M.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sweeps.profiles.contract import Profile
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study, the baselines' first."""
+    """Return all experiments of the study, the baselines first."""
     own = profile.own
     trained = (
         profile.reverse_distillation,

@@ -1,10 +1,13 @@
-"""Theorem 1, measured: how far memories of every sparsity part the anomalous training patches (MeDS, Fig. 3).
+"""Theorem 1, measured: how well memories of every sparsity separate anomalous training patches (MeDS, Fig. 3).
 
-make sweep-theorem. The memory ensemble (exact, B = infinity) over many subsampling ratios, at every noise ratio of the
-profile that injects anything. Expect a gap between anomalous and normal training patches that peaks at a moderate rho,
-at a smaller one the more noise there is, and a first-order term of the theorem with the same peak below it. Where
-normal patches differ much among themselves, as on the magnetic tiles, that term's weight falls on the few that have
-little near them: it is negative, and the gap does not rise with rho, while the AUROC of patches may.
+make sweep-theorem. The memory ensemble (exact, B = infinity) runs at many subsampling ratios and at every noise ratio
+of the profile above zero. Expect a gap between anomalous and normal training patches that peaks at a moderate rho. With
+more noise, the peak is at a smaller rho. Expect the first-order term of the theorem to peak at the same rho, with a
+smaller value.
+
+Normal patches may differ much among themselves, as on the magnetic tiles. The weight of the first-order term then falls
+on the few normal patches that have few near neighbours. In this case the first-order term is negative. The gap then
+does not rise with rho, although the AUROC of patches may rise.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ RHOS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """All cells of the study."""
+    """Return all experiments of the study."""
     return [
         profile.experiment(
             MemoryDetector(memory=replace(profile.meds.memory, ratio=rho)),

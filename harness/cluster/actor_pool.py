@@ -1,4 +1,4 @@
-"""Actors that work through items together, and go on when one of them, or the machine it is on, is lost."""
+"""Pool of Ray actors that process items together and go on when an actor or its machine is lost."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from harness.runtime.compute import single_threaded
 
 PREFETCH_PER_ACTOR = 2
-"""Items that an actor has at a time, so that it never waits for the next one."""
+"""Number of items that an actor holds at a time, so that the actor never waits for its next item."""
 MAX_BUFFERED_PER_ACTOR = 8
-"""Items per actor that may be finished or at work beyond the one that is wanted next."""
+"""Maximum number of items per actor, running or finished, ahead of the next result to be yielded."""
 MAX_RETRIES = 3
-"""How often an item may be lost with the actor that has it, before it is taken for the cause."""
+"""Actor failures tolerated per item before the item itself is considered faulty."""
 
 
 class Worker:
-    """Applies functions to items, one at a time, in a process that keeps what they load."""
+    """Actor that applies functions to items, one at a time, in a process that keeps the objects they load."""
 
     def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
         """Apply a function on one CPU thread."""
@@ -35,13 +35,13 @@ _ACTOR = ray.remote(Worker)
 
 @dataclass
 class _Work:
-    """A sequence of items on its way through a crew."""
+    """State of a sequence of items that the pool processes."""
 
     function_here: Callable[[Any], Any]
     function: ray.ObjectRef
     items: Sequence[Any]
     todo: list[int]
-    """Positions, as a heap: what is lost comes before what is new."""
+    """Heap of positions of the items to process; lost items come before new items."""
     running: dict[ray.ObjectRef, tuple[int, Any]] = field(default_factory=dict)
     finished: dict[int, Any] = field(default_factory=dict)
     failed: dict[int, Exception] = field(default_factory=dict)
@@ -49,10 +49,10 @@ class _Work:
 
 
 class ActorPool:
-    """Actors that work through sequences of items, one sequence after the other.
+    """Pool of actors that process sequences of items, one sequence after the other.
 
-    What is lost with an actor goes to the others, and a successor joins them as soon as the cluster has room for it;
-    Ray's own restarts would keep the items of the dead waiting for that room.
+    The items of a lost actor go to the other actors. A successor joins the pool as soon as the cluster has room for the
+    successor. With Ray's own restarts, the items of the lost actor would wait for this room.
     """
 
     def __init__(self, size: int, resources: Mapping[str, float]) -> None:
@@ -79,13 +79,14 @@ class ActorPool:
         """Yield function(item) in the items' order.
 
         Args:
-            function: What to do.
-            items: What to do it with.
-            use_caller: True to process items in the calling process, too. It owns a core and would otherwise wait.
+            function: Function to apply.
+            items: Items to process.
+            use_caller: True if the calling process also processes items. This process owns a core and would otherwise
+                only wait.
 
         Raises:
-            Exception: what the function raised for the first item that it failed for, as it was raised.
-            RayActorError: an item was lost too often.
+            Exception: the unchanged exception of the function for the first item that failed.
+            RayActorError: an item was lost more than `MAX_RETRIES` times.
         """
         work = _Work(function, ray.put(function), items, list(range(len(items))))
         try:
@@ -118,17 +119,17 @@ class ActorPool:
             busy = {actor for _, actor in work.running.values()}
             actor = next((actor for actor in self._free if actor not in busy), self._free[0])
             if actor in busy and len(work.todo) < len(self._actors):
-                return  # the last items are for those that will be free, or have joined, first
+                return  # the last items go to the actors that are free, or join, first
             self._free.remove(actor)
             position = heappop(work.todo)
             reference = actor.apply.remote(work.function, work.items[position])
             work.running[reference] = position, actor
 
     def _collect(self, work: _Work, *, timeout: float | None = None) -> bool:
-        """Wait, at most `timeout` seconds, for what happens next: an actor joins, an item is finished, or lost.
+        """Wait at most `timeout` seconds for the next event: an actor joins, or an item is finished or lost.
 
         Returns:
-            Whether something happened.
+            True if an event happened.
         """
         expected = [*self._joining, *work.running]
         ready, _ = ray.wait(expected, num_returns=1, timeout=timeout) if expected else ([], [])
@@ -156,7 +157,7 @@ class ActorPool:
         return True
 
     def _replace(self, actor: Any) -> None:
-        """Take an actor off the crew, once, and hire another."""
+        """Remove an actor from the pool and start a successor, once per actor."""
         if actor in self._actors:
             self._actors.remove(actor)
             self._free = deque(other for other in self._free if other != actor)
@@ -165,11 +166,11 @@ class ActorPool:
 
 
 def _run_in_caller(work: _Work) -> None:
-    """Work on the next item in this process, if there is one left."""
+    """Process the next item in this process, if an item is left."""
     if work.todo:
         position = heappop(work.todo)
         try:
             with single_threaded():
                 work.finished[position] = work.function_here(work.items[position])
-        except Exception as error:  # noqa: BLE001 - raised when it is this item's turn
+        except Exception as error:  # noqa: BLE001 - raised later, in the order of the items
             work.failed[position] = error

@@ -1,4 +1,4 @@
-"""Whether a Ray cluster can do a study's work: it runs tasks, has room and a dashboard, its machines share folders."""
+"""Checks that a Ray cluster can run a study: tasks, capacity, a dashboard, and folders that all machines share."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from harness.cluster.session import max_concurrent_trials, worker_slots
 from harness.errors import InputError
 
 PATIENCE = 60
-"""Seconds that a cluster has for an empty task."""
+"""Time limit in seconds for each answer of the cluster, such as the result of an empty task."""
 HEAD = "node:__internal_head__"
-"""What Ray calls a resource that its head alone has."""
+"""Ray's name of a resource that only the head of a cluster has."""
 
 
 def check_tasks(address: str | None) -> str:
-    """Run an empty task on the cluster that this process is connected to.
+    """Run an empty task on the connected cluster and return a description of the cluster.
 
     Args:
-        address: Where it is, as it was given.
+        address: Address of the cluster, as the user gave it.
 
     Raises:
-        InputError: it cannot run a task.
+        InputError: the cluster cannot run a task.
     """
     count, resources = worker_slots()
     try:
         ray.get(_nothing.options(**resources).remote(), timeout=PATIENCE)
     except GetTimeoutError as error:
         raise InputError(
-            f"The cluster has not run an empty task within {PATIENCE} s: its {count} slots are taken by "
-            "others, or its machines are still starting. See what runs with `ray status`, end it, or wait."
+            f"The cluster has not run an empty task within {PATIENCE} s: other work takes its {count} slots, or its "
+            "machines are still starting. List the work with `ray status`, and end it or wait."
         ) from error
     except RayError as error:
         raise InputError(
-            f"A task on the cluster failed ({_last_line(error)}). Its machines need this "
-            "software and Python in the same versions."
+            f"A task on the cluster failed ({_last_line(error)}). Install the same versions of this software and of "
+            "Python on all machines."
         ) from error
-    place = address or os.environ.get("RAY_ADDRESS") or "a session of its own here"
+    place = address or os.environ.get("RAY_ADDRESS") or "a private session on this machine"
     mode = os.environ.get("RAY_AUTH_MODE", "none")
     return (
         f"Ray {ray.__version__}, {place} ({ray.get_runtime_context().gcs_address}), {len(_machines())} machines, "
@@ -54,47 +54,50 @@ def check_tasks(address: str | None) -> str:
 
 
 def dashboard_answers() -> str:
-    """Ask the dashboard, from the head of the cluster, where Ray Train asks it.
+    """Query the dashboard from the head of the cluster, as Ray Train does.
 
     Raises:
-        InputError: it does not answer.
+        InputError: the dashboard does not answer.
     """
     asking = _ask_dashboard.options(resources={HEAD: 0.001})
     try:
         ray.get(asking.remote(ray.get_runtime_context().gcs_address), timeout=PATIENCE)
     except RayError as error:
         raise InputError(
-            f"The cluster has no dashboard that answers ({_last_line(error)}). Ray Train asks it which trainings have "
-            "ended; without it their places stay taken, and the next trainings wait for ever. On the head: "
-            "pip install 'ray[default]', then start it with ray start --head --include-dashboard=true."
+            f"The cluster has no dashboard that answers ({_last_line(error)}). Ray Train asks the dashboard "
+            "which trainings have ended. Without a dashboard, ended trainings keep their resources, and the next "
+            "trainings wait for ever. On the head run pip install 'ray[default]', then restart Ray with ray start "
+            "--head --include-dashboard=true."
         ) from error
     return "answers on the head"
 
 
 def check_capacity(sharing: Resources) -> str:
-    """Count the experiments that run at once.
+    """Return the number of experiments that run at once, and the resources of each, as text.
 
     Raises:
-        InputError: see `harness.cluster.session.max_concurrent_trials`: trials would wait for each other for ever.
+        InputError: see `harness.cluster.session.max_concurrent_trials`; trials would wait for each other for ever.
     """
     at_once, resources = max_concurrent_trials(sharing)
     taken = ", ".join(f"{share:.3g} {name}" for name, share in resources.items() if share)
-    workers = f" beside {sharing.workers} workers" if sharing.workers else ""
+    workers = f", plus {sharing.workers} workers" if sharing.workers else ""
     return f"{at_once} experiments at once, each takes {taken}{workers}"
 
 
 def check_shared_folders(folders: Iterable[Path]) -> str:
-    """Have every machine look for a file that was just put into each folder, or where the folder will be made.
+    """Check that every machine sees a file that was just written to each folder, and return a summary.
+
+    If a folder does not exist yet, the file is written to the nearest parent folder that exists.
 
     Raises:
-        InputError: a machine does not see it, or does not answer.
+        InputError: a machine does not see the file, or does not answer.
     """
     machines = _machines()
-    with ExitStack() as lasting:
+    with ExitStack() as exit_stack:
         marked = {}
         for folder in folders:
             there = next(p for p in (folder, *folder.absolute().parents) if p.exists()).absolute()
-            mark = lasting.enter_context(tempfile.NamedTemporaryFile(dir=there, prefix="seen-"))
+            mark = exit_stack.enter_context(tempfile.NamedTemporaryFile(dir=there, prefix="seen-"))
             marked[there] = mark.name
         seen = _look_everywhere([machine["NodeID"] for machine in machines], [*marked.values()])
     for position, folder in enumerate(marked):
@@ -103,9 +106,9 @@ def check_shared_folders(folders: Iterable[Path]) -> str:
         ]
         if blind:
             raise InputError(
-                f"{folder} is not the same folder on every machine: what is written to it here is not seen on "
-                f"{', '.join(blind)}. Mount one folder (NFS) under this path on every machine, or name one that is "
-                "with --cache and --runs."
+                f"{folder} is not the same folder on every machine: files written to it here are not seen on "
+                f"{', '.join(blind)}. Mount one folder (NFS) under this path on every machine, or choose a shared "
+                "folder with --cache and --runs."
             )
     return f"{len(machines)} machines see {', '.join(map(str, marked))}"
 
@@ -121,8 +124,8 @@ def _look_everywhere(nodes: Sequence[str], files: Sequence[str]) -> list[list[bo
         return ray.get(looks, timeout=PATIENCE)
     except RayError as error:
         raise InputError(
-            f"A machine of the cluster did not say which folders it sees ({_last_line(error)}). See with `ray status` "
-            "whether all are there, and try again."
+            f"A machine of the cluster did not answer which folders it sees ({_last_line(error)}). Check with "
+            "`ray status` that all machines are connected, and try again."
         ) from error
 
 
@@ -136,12 +139,12 @@ def _last_line(error: RayError) -> str:
 
 @ray.remote
 def _nothing() -> None:
-    """Take a slot for a moment."""
+    """Occupy a slot for a moment."""
 
 
 @ray.remote(num_cpus=0)
 def _ask_dashboard(address: str) -> None:
-    """Ask for anything, as Ray Train does."""
+    """Send any query to the dashboard, as Ray Train does."""
     from ray.util.state import list_nodes
 
     list_nodes(address=address, limit=1, timeout=PATIENCE // 2)
@@ -149,5 +152,5 @@ def _ask_dashboard(address: str) -> None:
 
 @ray.remote(num_cpus=0)
 def _paths_exist(files: Sequence[str]) -> list[bool]:
-    """Tell which of the files are on this machine."""
+    """Return for each file whether it exists on this machine."""
     return [Path(file).exists() for file in files]

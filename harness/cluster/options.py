@@ -1,4 +1,4 @@
-"""Where a study works, and where it keeps what it makes."""
+"""Options for where a study runs and where its files are stored."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from harness.runtime.remote import absolute
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """A cluster and folders."""
+    """Cluster, storage and folders of a study."""
 
     address: str | None = None
     """Address of a Ray cluster; by default RAY_ADDRESS, else this machine alone."""
     sharing: Annotated[Resources, tyro.conf.arg(name="")] = field(default_factory=Resources)
     storage: str = "."
-    """Folder that --runs and --cache are in; on a cluster one that all machines see under this path, such as NFS. Or an
-    address (s3://bucket/folder, gs://, file://): --runs and --cache are here, and features, distances, checkpoints and
-    artifacts there, too, for machines that share nothing else, each with its own driver."""
+    """Folder that contains --runs and --cache. On a cluster, all machines must see the folder under this path, for
+    example through NFS. Alternatively a URL (s3://bucket/folder, gs://, file://): --runs and --cache then stay on this
+    machine, and features, distances, checkpoints and artifacts are also stored at the URL. A URL serves machines that
+    share nothing else; each machine then runs its own driver."""
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")
-    """Folder for what can be computed again, and for checkpoints: drawn images, features, distances."""
+    """Folder for checkpoints and for data that can be recomputed: drawn images, features, distances."""
 
     def __post_init__(self) -> None:
         if self.url:
             return
-        # A folder that is not there would be made on this machine's own disk when a mount is missing.
+        # If a mount is missing, later code would create the folder on this machine's own disk.
         if not Path(self.storage).is_dir():
             raise InputError(
-                f"--storage {self.storage} is no folder on this machine. Make it, or mount it, on every machine first."
+                f"--storage {self.storage} is not a folder on this machine. Create or mount it on every machine."
             )
         if not os.access(self.storage, os.W_OK | os.X_OK):
             raise InputError(
-                f"--storage {self.storage} cannot be written by this user. Change its permissions, or name another "
-                "folder."
+                f"--storage {self.storage} cannot be written by this user. Change its permissions, or choose "
+                "another folder."
             )
 
     @property
     def url(self) -> str | None:
-        """The storage if it is an address.
+        """Absolute URL of the storage; None if the storage is a folder.
 
         Raises:
             InputError: see `harness.runtime.remote.absolute`.
@@ -55,12 +56,12 @@ class ClusterOptions:
 
     @property
     def results(self) -> Path:
-        """The folder for results, in the storage unless it is absolute."""
+        """Folder for results, in the storage folder unless --runs is absolute."""
         return self._folder / self.runs
 
     @property
     def cached(self) -> Path:
-        """The folder for what can be computed again, in the storage unless it is absolute."""
+        """Cache folder, in the storage folder unless --cache is absolute."""
         return self._folder / self.cache
 
     @property

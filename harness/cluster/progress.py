@@ -1,4 +1,4 @@
-"""What the user sees while a study runs: a line per finished experiment with an ETA, and a bar over what runs now."""
+"""Console output of a running study: a line per finished experiment with an ETA, and a progress bar."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from harness.experiment import Experiment
 
 @dataclass
 class Summary:
-    """How a study went."""
+    """Outcome of a study."""
 
     finished_before: int = 0
-    """Experiments that were finished when the study started."""
+    """Number of experiments that were finished before the study started."""
     finished: int = 0
-    """Experiments that this call finished."""
+    """Number of experiments that this call finished."""
     failures: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of every experiment that failed."""
+    """Name and failure reason of every experiment that failed."""
 
 
 class ConsoleReporter(tune.Callback):
-    """Prints a line per finished experiment and keeps the bar."""
+    """Tune callback that prints a line per finished experiment and updates the progress bar."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ConsoleReporter(tune.Callback):
     ) -> None:
         self.summary = Summary()
         self.lost: dict[str, str] = {}
-        """By key of its experiment, why a trial ended that could not record a failure itself."""
+        """Failure reasons, by key of the experiment, of trials that ended without recording their failure."""
         self._experiments, self._names, self._board, self._slots = (
             experiments,
             names,
@@ -56,25 +56,28 @@ class ConsoleReporter(tune.Callback):
         self._bar = tqdm(total=len(experiments), unit="experiment", leave=False, disable=None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Refresh the bar's text."""
+        """Refresh the text of the progress bar."""
         if not self._bar.disable and time.monotonic() - self._last > INTERVAL:
             self._last = time.monotonic()
             self._bar.set_postfix_str(ray.get(self._board.read.remote()))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count and print a finished experiment, or one whose failure is recorded."""
+        """Count and print an experiment that finished or whose failure the trial has recorded."""
         self.count(trial.config["key"], trial.last_result)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Keep and print why a trial died, or could not record a failure; it is counted when it is recorded."""
+        """Keep and print why a trial died or could not record a failure.
+
+        The experiment is counted later, when its failure is recorded.
+        """
         key = trial.config["key"]
-        # Its `get_error` looks where Tune copies this file later.
+        # `trial.get_error` reads a path to which Tune copies this file only later.
         reason = Path(trial.error_file).read_text().strip()
         self.lost[key] = f"Its trial died. {reason}"
         tqdm.write(f"{self._names[key]}: its trial died: {reason.splitlines()[-1]}")
 
     def count(self, key: str, outcome: Mapping[str, Any]) -> None:
-        """Count and print an experiment that finished, or whose failure is recorded."""
+        """Count and print an experiment that finished or whose failure is recorded."""
         experiment = self._waiting.pop(key)
         if outcome["failure"]:
             self.summary.failures.append((self._names[key], outcome["failure"]))
@@ -85,7 +88,7 @@ class ConsoleReporter(tune.Callback):
             self._print(key, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self._bar.close()
 
     def _print(self, key: str, text: str) -> None:
@@ -95,10 +98,10 @@ class ConsoleReporter(tune.Callback):
         tqdm.write(
             f"[{done:{len(str(total))}}/{total}] {self._names[key]}: {text}{self._remaining()}"
         )
-        sys.stdout.flush()  # or a log file would stay empty for minutes
+        sys.stdout.flush()  # otherwise a log file stays empty for minutes
 
     def _remaining(self) -> str:
-        """Time left, once every kind of detector that is still waiting has finished one experiment."""
+        """Return the remaining time, or no text until each remaining kind of detector has finished one experiment."""
         kinds = [experiment.detector.name for experiment in self._waiting.values()]
         if not kinds or any(kind not in self._seconds for kind in kinds):
             return ""

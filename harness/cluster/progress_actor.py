@@ -1,4 +1,4 @@
-"""Where running experiments write how far they are. Imports nothing heavy: its actor is a process of its own."""
+"""Actor that collects the progress of running experiments. Imports nothing heavy, because it is a separate process."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 INTERVAL = 1.0
-"""Seconds between two looks at running experiments."""
+"""Seconds between two progress updates of running experiments."""
 
 
 class ProgressActor:
-    """Where running experiments write how far they are, and the driver reads it."""
+    """Store of progress texts, which running experiments write and the driver reads."""
 
     def __init__(self) -> None:
         self._running: dict[str, str] = {}
 
     def write(self, name: str, text: str) -> None:
-        """Replace the line of an experiment; an empty text takes it away."""
+        """Replace the progress text of an experiment; an empty text removes the experiment."""
         self._running[name] = text
 
     def read(self) -> str:
-        """One line about everything that runs."""
+        """Return one line with the progress of all running experiments."""
         return " | ".join(f"{name}: {text}" for name, text in self._running.items() if text)
 
 
 @dataclass
 class ThrottledReporter:
-    """Progress callback of one experiment: writes to the board, seldom enough to cost nothing."""
+    """Progress callback of one experiment; writes to the `ProgressActor` too rarely to slow the experiment down."""
 
     name: str
     board: Any
@@ -45,7 +45,7 @@ class ThrottledReporter:
 
 @dataclass(frozen=True)
 class CombinedCallback:
-    """Two progress callbacks as one."""
+    """Progress callback that calls two progress callbacks."""
 
     first: Callable[[str, int, int, float], None]
     second: Callable[[str, int, int, float], None]

@@ -1,4 +1,4 @@
-"""Label correction on Ray: encoding and memory on all cores, training in this process."""
+"""Label correction on Ray: encoding and memory run on all cores, training runs in this process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from harness.ranking.label_correction import Ranking, rank
 from harness.training.optimizer import TrainingConfig
 
 NETWORK = Dinomaly(width=64, depth=2, heads=2, discard=0.5)
-"""Small enough to train on a laptop; that of the profile `mtd`."""
+"""Network of the profile `mtd`, which is small enough to train on a laptop."""
 
 
 @dataclass
 class _Bar:
-    """Progress of training as a bar."""
+    """Progress callback that updates a progress bar."""
 
     bar: tqdm
 
@@ -44,10 +44,10 @@ def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
     with (
         tempfile.TemporaryDirectory(dir=cache) as scratch,
         session(),
-        start_pool() as crew,
+        start_pool() as pool,
         tqdm(total=steps, leave=False, disable=None) as bar,
     ):
-        compute = RayCompute(Path(scratch), crew=crew, report=_Bar(bar))
+        compute = RayCompute(Path(scratch), crew=pool, report=_Bar(bar))
         return rank(
             folder, detector=detector, encoder=Encoder(), cache=cache, seed=seed, compute=compute
         )

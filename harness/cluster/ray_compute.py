@@ -1,4 +1,4 @@
-"""`Compute` on Ray: actors for blocks of work, Ray Train for loops. The same bits as in process."""
+"""`Compute` on Ray, with the same bits as in process: actors for blocks of work, Ray Train for training loops."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from harness.runtime.compute import (
 
 @dataclass(frozen=True)
 class RayCompute:
-    """Both verbs on the connected Ray cluster."""
+    """Implementation of `Compute` on the connected Ray cluster."""
 
     storage: Path
-    """Folder for the records of training runs; shared by all machines of a cluster."""
+    """Folder for the records of training runs; all machines of a cluster share the folder."""
     crew: ActorPool | None = None
-    """Actors that do all maps; None for the calling process, helped by actors where cores are free."""
+    """Actor pool for all maps; None for the calling process, helped by actors where cores are free."""
     workers: int = 0
-    """Worker processes of a training loop; 0 runs it in the calling process (Ray Train's local mode)."""
+    """Number of worker processes of a training loop; 0 trains in the calling process (Ray Train's local mode)."""
     report: ProgressCallback = ignore_progress
     checkpoints: Checkpoints | None = None
-    """Where training is saved; a loop whose worker dies begins anew without."""
+    """Storage of training checkpoints; without checkpoints, a loop whose worker dies restarts at its first step."""
     retries: int = 3
-    """How often the worker processes of a loop are started again after one died (Ray Train's max_failures)."""
+    """Number of restarts of a loop's worker processes after a worker died (Ray Train's max_failures)."""
 
     def map(
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
@@ -50,12 +50,12 @@ class RayCompute:
         if not items:
             return
         helpers = min(len(items) - 1, available_slots())
-        with nullcontext(self.crew) if self.crew else start_pool(helpers) as crew:
-            results = crew.results(function, items, use_caller=self.crew is None)
+        with nullcontext(self.crew) if self.crew else start_pool(helpers) as pool:
+            results = pool.results(function, items, use_caller=self.crew is None)
             yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
 
     def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:
-        """See `Compute.train`: through Ray Train, in this process or in worker processes."""
+        """See `Compute.train`; Ray Train runs the loop in this process or in worker processes."""
         _, share = worker_slots()
         retries = self.retries if self.workers else 0
         trainer = TorchTrainer(
@@ -74,7 +74,7 @@ class RayCompute:
             ),
             run_config=RunConfig(
                 storage_path=str(self.storage.absolute()),
-                # A worker that dies while it starts is the controller's failure to Ray.
+                # Ray counts a worker that dies while it starts as a failure of the controller.
                 failure_config=FailureConfig(
                     max_failures=retries, controller_failure_limit=retries
                 ),
@@ -85,13 +85,13 @@ class RayCompute:
 
 
 def start_pool(size: int | None = None) -> ActorPool:
-    """A crew of one actor per slot of the cluster, at most `size`."""
+    """Start a pool with one actor per worker slot of the cluster, at most `size` actors."""
     free, resources = worker_slots()
     return ActorPool(free if size is None else min(free, size), resources)
 
 
 def _train_worker(config: dict[str, Any]) -> Any:
-    # Ray's local mode, without workers, has a rank only inside a trial.
+    # Ray's local mode (no workers) has a rank only inside a trial.
     rank = get_context().get_world_rank() if config["workers"] else 0
     report = config["report"] if rank == 0 else ignore_progress
     world = DistributedContext(

@@ -1,4 +1,4 @@
-"""How the experiments of a study share a cluster. Imports no Ray, so that a command can ask before Ray is there."""
+"""How the experiments of a study share a cluster. Imports no Ray, so that options are checked before Ray starts."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """How many experiments work side by side, and what each takes."""
+    """Number of concurrent experiments, and the resources that each experiment takes."""
 
     workers: int = 0
-    """Processes that share the training of a network (DDP); with 0 each experiment trains in its own process."""
+    """Number of processes that share the training of a network (DDP); with 0 the experiment's own process trains."""
     retries: int = 3
-    """How often these are started again, from their last checkpoint, after one died."""
+    """Number of restarts of these processes, from their last checkpoint, after one of them died."""
     max_concurrent: int | None = None
-    """At most so many experiments at once; by default as many as there are GPUs, or cores where there are none."""
+    """Maximum number of concurrent experiments; by default the number of GPUs, or of cores if there is no GPU."""
     gpus_per_trial: float = 1.0
-    """Share of a GPU that an experiment takes: with 0.25 four run on one."""
+    """Fraction of a GPU that an experiment takes; with 0.25 four experiments run on one GPU."""
 
     def __post_init__(self) -> None:
         if min(self.workers, self.retries) < 0:
-            raise UsageError("--workers and --retries are numbers from 0 on.")
+            raise UsageError(
+                f"--workers and --retries must be 0 or more, got {self.workers} and {self.retries}."
+            )
         if self.max_concurrent is not None and self.max_concurrent < 1:
-            raise UsageError(f"--max-concurrent is a number from 1 on, got {self.max_concurrent}.")
+            raise UsageError(f"--max-concurrent must be 1 or more, got {self.max_concurrent}.")
         if not 0 < self.gpus_per_trial <= 1:
             raise UsageError(
-                f"--gpus-per-trial lies in (0, 1], got {self.gpus_per_trial:g}: an experiment trains on one GPU or a "
-                "share of it. For more GPUs per training ask for --workers."
+                f"--gpus-per-trial must be in (0, 1], got {self.gpus_per_trial:g}: an experiment trains on one GPU or "
+                "a fraction of one. For more GPUs per training use --workers."
             )
         if self.workers and self.gpus_per_trial < 1:
             raise UsageError(
-                f"{self.workers} workers per training take a GPU each: leave --gpus-per-trial out, or --workers."
+                f"{self.workers} workers per training take a GPU each. Leave out --gpus-per-trial or --workers."
             )
 
     @property
     def per_gpu(self) -> int:
-        """Experiments that a GPU has room for.
+        """Number of experiments that fit on one GPU.
 
         >>> [Resources(gpus_per_trial=share).per_gpu for share in (0.25, 0.1, 0.4)]
         [4, 10, 2]

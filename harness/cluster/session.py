@@ -1,4 +1,4 @@
-"""One Ray session per command: connect to a cluster, or start a private one on this machine."""
+"""One Ray session per command: a connection to a given cluster, or a private cluster on this machine."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from harness.errors import InputError
 
 @contextmanager
 def session(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
-    """Connect to the cluster at `address` (or RAY_ADDRESS), or start one here; leave or end it on exit.
+    """Connect to the cluster at `address` (or RAY_ADDRESS), or start a private one; disconnect or stop it on exit.
 
-    A cluster started here is guarded by a token (see `harness.runtime.environment.prepare_environment`).
+    A token guards a private cluster (see `harness.runtime.environment.prepare_environment`).
 
     Args:
-        address: Where the cluster is.
-        cores: For a cluster started here: as if the machine had so many cores.
+        address: Address of the cluster.
+        cores: Number of cores of a private cluster; None for all cores of this machine.
 
     Raises:
-        InputError: there is no cluster at the address, it wants another token, or none can be started here.
+        InputError: no cluster answers at the address, the cluster requires another token, or no private cluster can be
+            started.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        # With the dashboard: without it, Ray Train leaves placement groups behind when a trial ends early.
+        # Without the dashboard, Ray Train leaves placement groups behind when a trial ends early.
         here = {"num_cpus": cores, "include_dashboard": True, "dashboard_host": "127.0.0.1"}
         try:
             ray.init("local", **here, **quiet)
-        except Exception as error:  # Ray's own is of no class of its own
+        except Exception as error:  # Ray raises no specific class here
             raise InputError(
-                f"Ray did not start on this machine ({str(error).splitlines()[0][:300]}). Where the machine is very "
-                "busy, try again later; where /tmp is no place for Ray's files, name a short path in RAY_TMPDIR; or "
+                f"Ray did not start on this machine ({str(error).splitlines()[0][:300]}). If the machine is very "
+                "busy, try again later. If /tmp cannot hold Ray's files, set RAY_TMPDIR to a short path. Otherwise "
                 "connect to a cluster with --address."
             ) from error
     else:
@@ -49,14 +50,15 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         except AuthenticationError as error:
             mode = os.environ.get("RAY_AUTH_MODE", "not set")
             raise InputError(
-                f"The Ray cluster at {address} does not let this process in: it asks for a token, and there is none "
-                f"or another (RAY_AUTH_MODE is {mode}). Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's "
-                "token, or RAY_AUTH_TOKEN_PATH to a file with it; all machines of the cluster have the same."
+                f"The Ray cluster at {address} does not let this process in: the cluster requires a token, and this "
+                f"process has none or another one (RAY_AUTH_MODE is {mode}). Set RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN to the cluster's token, or RAY_AUTH_TOKEN_PATH to a file with the token. All "
+                "machines of the cluster use the same token."
             ) from error
         except OSError as error:
             raise InputError(
                 f"No Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or "
-                "leave the address out to work on this machine alone."
+                "leave out --address (and RAY_ADDRESS) to work on this machine alone."
             ) from error
     try:
         yield
@@ -65,16 +67,16 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
 
 
 def connected() -> bool:
-    """Whether there is a session."""
+    """Return whether a Ray session is open."""
     return ray.is_initialized()
 
 
 def _check_reachable(address: str) -> None:
-    """Ask at `host:port`, or `ray://host:port`, to be let in: Ray itself would try for minutes.
+    """Check that `host:port` or `ray://host:port` accepts this process, because Ray itself would retry for minutes.
 
     Raises:
-        OSError: nobody listens there.
-        AuthenticationError: who listens wants a token, and not the one that this process has.
+        OSError: no process listens at the address.
+        AuthenticationError: the cluster requires a token other than the token of this process.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
@@ -86,22 +88,22 @@ def _check_reachable(address: str) -> None:
         ask = channel.unary_unary(f"/ray.rpc.{question}")
         try:
             ask(b"", metadata=[*token.items()], timeout=PATIENCE)
-        except grpc.RpcError as error:  # of other errors, such as one of TLS, Ray itself knows more
+        except grpc.RpcError as error:  # Ray reports other errors, e.g. of TLS, better
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise AuthenticationError(error.details()) from error
 
 
 PATIENCE = 10
-"""Seconds within which a cluster's port must open."""
+"""Seconds within which a cluster must accept a connection and answer."""
 WORKER_FRACTION = 0.9
-"""Of a core, and of a GPU, that Ray books for what works on it. The rest is for those that wait for the work: with
-whole cores booked, the last experiment would find a sliver too little and wait for another to end."""
+"""Fraction of a core or GPU reserved per worker. The remainder is reserved for processes that only wait. If workers
+reserved whole cores, too little would remain for the last experiment, which would wait for another to end."""
 WAITING_FRACTION = 0.05
-"""Of a core, and of a GPU, that is booked for an experiment whose training has workers of its own."""
+"""Fraction of a core or GPU reserved for an experiment whose training runs in separate worker processes."""
 
 
 def worker_slots() -> tuple[int, dict[str, float]]:
-    """How many processes can work at once, and what each takes: a GPU where there are any, else a core."""
+    """Return the number of worker slots and the resources of each: a GPU if the cluster has GPUs, else a core."""
     resources = ray.cluster_resources()
     if gpus := int(resources.get("GPU", 0)):
         return gpus, {"num_cpus": WORKER_FRACTION, "num_gpus": WORKER_FRACTION}
@@ -109,23 +111,23 @@ def worker_slots() -> tuple[int, dict[str, float]]:
 
 
 def available_slots() -> int:
-    """How many more processes could work now."""
+    """Return the number of worker slots that are free now."""
     free, (_, wanted) = ray.available_resources(), worker_slots()
     names = {"num_cpus": "CPU", "num_gpus": "GPU"}
     return min(int(free.get(names[name], 0) / share) for name, share in wanted.items() if share)
 
 
 def max_concurrent_trials(sharing: Resources) -> tuple[int, dict[str, float]]:
-    """How many experiments can run at once, and what each takes beside the workers of its training.
+    """Return the maximum number of concurrent experiments and the resources of each, without its training workers.
 
     Raises:
-        InputError: the cluster has no room for the workers, or no GPU that could be shared.
+        InputError: the cluster has no room for the workers, or no GPU to share.
     """
     count, resources = worker_slots()
     if sharing.workers > count:
         raise InputError(
             f"{sharing.workers} workers per training were asked for, but this cluster has room for {count}: one per "
-            "GPU where there are any, else one per core. Ask for fewer, or connect to a larger cluster with --address."
+            "GPU if there are GPUs, else one per core. Reduce --workers, or connect to a larger cluster with --address."
         )
     if sharing.workers:
         count //= sharing.workers
@@ -134,7 +136,7 @@ def max_concurrent_trials(sharing: Resources) -> tuple[int, dict[str, float]]:
         if not resources["num_gpus"]:
             raise InputError(
                 f"--gpus-per-trial {sharing.gpus_per_trial:g} was asked for, but this cluster has no GPU to share. "
-                "Leave it out, or connect to a cluster that has GPUs with --address."
+                "Leave out --gpus-per-trial, or use --address to connect to a cluster that has GPUs."
             )
         cores = int(ray.cluster_resources().get("CPU", 1))
         count = min(count * sharing.per_gpu, max(1, cores))

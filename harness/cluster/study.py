@@ -1,4 +1,4 @@
-"""A study, from its list of experiments to finished runs: find what is done, prepare what is shared, sweep the rest."""
+"""Execution of a study: find finished experiments, prepare shared data, and run the other experiments."""
 
 from __future__ import annotations
 
@@ -43,17 +43,16 @@ def run_study(
 
     Args:
         study: Name of the study.
-        profile: Name of its profile; study and profile name the parent run.
-        experiments: All cells; they share one dataset.
+        profile: Name of the profile; study and profile together name the parent run.
+        experiments: All experiments of the study; they share one dataset.
         data: Root of the dataset.
         cache: Folder of features and distances.
-        runs: Folder of results; it holds the tracking database unless MLFLOW_TRACKING_URI names
-        another store.
-        storage: Address that the cache is mirrored at and that artifacts are kept at, if there is one.
-        address: Ray cluster to work on; None for this machine.
-        sharing: How the experiments share the cluster.
-        scope: What of the study they are.
-        lasting: Where the session ends that the first call with work to do begins, and others share.
+        runs: Folder of results, including the tracking database unless MLFLOW_TRACKING_URI names another store.
+        storage: URL at which the cache is mirrored and artifacts are stored; None for no remote storage.
+        address: Address of the Ray cluster; None for this machine.
+        sharing: Division of the cluster among the experiments.
+        scope: Part or variant of the study that the experiments form.
+        lasting: Exit stack that closes the Ray session, which the first call with work opens and later calls reuse.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
@@ -62,7 +61,7 @@ def run_study(
     data, cache, runs = data.absolute(), cache.absolute(), runs.absolute()
     tracker = Tracker(default_uri(runs), study, f"{storage or runs.as_uri()}/artifacts")
     if tracker.file is None:
-        tracker.reach()  # said before images are read
+        tracker.reach()  # raise errors before images are read
     elif storage:
         check_artifact_store(f"{storage}/artifacts")
     mirror(cache, storage)
@@ -71,7 +70,7 @@ def run_study(
     runs.mkdir(parents=True, exist_ok=True)
     by_key = {experiment.key: experiment for experiment in experiments}
     database = tracker.file or runs / "mlflow.db"
-    # Two processes at once would each begin to make it.
+    # Without the lock, two processes at once could both create the database.
     with file_lock(database.with_name("opening.lock"), "opens a study"):
         parent = tracker.open_study(profile, by_key, data_digest, scope)
     finished = tracker.finished_keys(data_digest) & set(by_key)
@@ -87,9 +86,9 @@ def run_study(
     try:
         if not connected():
             lasting.enter_context(session(address))
-        max_concurrent_trials(sharing)  # said before anything is computed
-        with start_pool() as crew:
-            compute = RayCompute(scratch, crew=crew)
+        max_concurrent_trials(sharing)  # raise errors before anything is computed
+        with start_pool() as pool:
+            compute = RayCompute(scratch, crew=pool)
             prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
         plan = TrialRunner(
             experiments=missing,
@@ -105,7 +104,7 @@ def run_study(
         )
         summary = replace(sweep(plan), finished_before=done)
     except BaseException:
-        lasting.close()  # so that nobody writes the runs that are closed next
+        lasting.close()  # end all workers, so that none writes to the runs closed next
         raise
     finally:
         tracker.close_study(parent, complete=summary is not None and not summary.failures)

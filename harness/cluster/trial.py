@@ -1,4 +1,4 @@
-"""What Ray Tune runs for each experiment. Imports nothing heavy: a trial is a process of its own that only waits."""
+"""Trial function of Ray Tune. Imports nothing heavy, because a trial is a separate process that only waits."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ def trial(
     board: Any,
     resources: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Have a task run an experiment; return its headline, or the failure that was recorded.
+    """Run an experiment in a Ray task; return its headline metrics, or the failure that was recorded.
 
     Args:
-        config: The experiment's key.
-        plan: Where the plan lies; in a tuple, or Tune would fetch it, and with it all that experiments import.
+        config: Configuration of the trial, with the key of its experiment.
+        plan: Reference to the plan, in a tuple. Without the tuple, Tune would fetch the plan and import all modules
+            that experiments need.
         board: Handle of the `ProgressActor`.
-        resources: What the task takes of the cluster.
+        resources: Cluster resources that the task takes.
     """
     key, (planned,) = config["key"], plan
-    # DEFAULT, or the task would have to fit into what the trial itself reserved.
+    # Without DEFAULT, the task would have to fit into the resources of the trial itself.
     task = run_and_log.options(**resources, scheduling_strategy="DEFAULT", max_retries=0)
     try:
         return {"failure": "", **ray.get(task.remote(key, planned, board))}
@@ -37,5 +38,5 @@ def trial(
 
 @ray.remote
 def run_and_log(key: str, plan: TrialRunner, board: Any) -> dict[str, float]:
-    """See `TrialRunner.run_and_log`; Ray keeps the process for the next experiment."""
+    """Call `TrialRunner.run_and_log`; Ray reuses the process for the next experiment."""
     return plan.run_and_log(key, board)

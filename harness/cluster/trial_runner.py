@@ -1,4 +1,4 @@
-"""What the trials of a study share: its experiments, what was prepared for them, and where results go."""
+"""Data that all trials of a study share: experiments, prepared data, and the destination of results."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve, RunWriter
 
 HEADLINE = "image_auroc"
-"""Metric shown beside every finished experiment."""
+"""Metric printed for every finished experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRunner:
-    """Everything a trial needs besides the key of its experiment; lies in the object store once."""
+    """Everything that a trial needs besides the key of its experiment; Ray's object store holds one copy."""
 
     experiments: Mapping[str, Experiment]
     names: Mapping[str, str]
-    """By key of the experiment."""
+    """Display names, by key of the experiment."""
     prepared: Mapping[str, Prepared]
-    """By key of the experiment."""
+    """Prepared datasets, by key of the experiment."""
     data: Path
     scratch: Path
     checkpoints: Path
-    """Folder of half-trained networks, a folder in it per experiment; it outlives the study."""
+    """Folder of training checkpoints, with a subfolder per experiment; the folder outlives the study."""
     tracker: Tracker
     parent: str
     environment: Mapping[str, str]
     sharing: Resources = Resources()
 
     def run_and_log(self, key: str, board: Any) -> dict[str, float]:
-        """Run one experiment, write it to MLflow, return its headline; wait for it if another study is at it.
+        """Run one experiment, log it to MLflow, and return its headline metrics.
+
+        If another study is running the experiment, wait for that study.
 
         Args:
-            key: Of the experiment.
+            key: Key of the experiment.
             board: Handle of the `ProgressActor`.
         """
         checkpoints = Checkpoints(self.checkpoints / key)
-        with self._claim(key) as log:
+        with self._lease(key) as log:
             if log is None:
                 found = self._finished(key)
             else:
@@ -58,8 +60,8 @@ class TrialRunner:
         return found
 
     def record_failure(self, key: str, reason: str) -> dict[str, Any]:
-        """Write why an experiment failed; unless another study has finished it meanwhile."""
-        with self._claim(key) as log:
+        """Record why an experiment failed, unless another study has finished the experiment since."""
+        with self._lease(key) as log:
             if log is None:
                 return {"failure": "", **self._finished(key)}
             log.fail(reason)
@@ -70,8 +72,8 @@ class TrialRunner:
         assert values is not None
         return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
 
-    def _claim(self, key: str) -> AbstractContextManager[RunWriter | None]:
-        """The right to run an experiment, and its run; None if any study has finished it."""
+    def _lease(self, key: str) -> AbstractContextManager[RunWriter | None]:
+        """Return a lease of an experiment, which yields its run, or None if any study has finished the experiment."""
         return lease(
             self.tracker,
             self.experiments[key],

@@ -1,4 +1,4 @@
-"""A study as a Ray Tune run: experiments side by side, each logged once, failures recorded, the rest going on."""
+"""A study as a Ray Tune run: concurrent experiments, each logged once; after a recorded failure the others go on."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from harness.experiment import Experiment
 from harness.tracking.connection import explain_failures
 
 TRIAL = 0.001
-"""Of a core, that Ray books for a trial: Tune wants something."""
+"""CPU fraction reserved per trial; Tune requires a positive amount."""
 
 
 def sweep(plan: TrialRunner) -> Summary:
-    """Run the experiments of a plan, as many at once as the cluster has room for.
+    """Run the experiments of a plan, as many at once as fit on the cluster.
 
     Raises:
         InputError: see `harness.cluster.session.max_concurrent_trials`; or the tracking store cannot be written.
     """
-    # Of a trial that dies it would print a traceback; the watcher says it in a line.
+    # Tune would print a traceback for a trial that dies; the watcher prints one line instead.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     count, resources = max_concurrent_trials(plan.sharing)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressActor).remote()
     watcher = ConsoleReporter(plan.experiments, plan.names, board, count)
     tuner = tune.Tuner(
-        # The trial itself only waits: its task takes the core, in a process that Ray keeps for the next one.
+        # The trial only waits. Its task takes the core, in a process that Ray reuses for the next task.
         tune.with_resources(
             tune.with_parameters(trial, plan=(ray.put(plan),), board=board, resources=resources),
             {"cpu": TRIAL},
         ),
-        # Plain strings: Tune would replace other values by placeholders in the trial's configuration.
+        # Keys are plain strings: Tune would replace other values by placeholders in the trial's configuration.
         param_space={"key": tune.grid_search(order(plan.experiments))},
         tune_config=tune.TuneConfig(max_concurrent_trials=count, reuse_actors=True),
         run_config=tune.RunConfig(
@@ -58,7 +58,10 @@ def sweep(plan: TrialRunner) -> Summary:
 
 
 def order(experiments: Mapping[str, Experiment]) -> list[str]:
-    """Keys in the order of the study, but one of each kind of detector first: then the time left is known early."""
+    """Return keys in the order of the study, but one of each kind of detector first.
+
+    The remaining time is then known early.
+    """
     first: dict[str, str] = {}
     for key, experiment in experiments.items():
         first.setdefault(experiment.detector.name, key)

@@ -1,4 +1,4 @@
-"""What a reader must know about numbers: dataset, effective contamination, read-outs, metrics, seeds."""
+"""Captions that explain numbers: dataset, effective contamination, read-outs, metrics, seeds."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from reports.tables.categories import incomplete_means
 from reports.tables.labels import tidy
 
 ORACLE = (
-    "Read-out oracle is all test images, too, at every category's epoch that is best on them: no result, but "
-    "what the release reports. "
+    "Read-out oracle also has all test images, but uses the epoch of each category that is best on these images. The "
+    "release reports this read-out, but it is no valid result. "
 )
 EXACT = "metrics are exact unless named after other code"
-MASK_RULES = {"half": "more than half of it is covered", "any": "any of it is covered"}
+MASK_RULES = {
+    "half": "if the defect covers more than half of it",
+    "any": "if the defect covers any part of it",
+}
 
 
 def full_caption(results: pd.DataFrame) -> str:
-    """For the page of a study: everything."""
+    """Return the complete caption for the page of a study."""
     protocols = ", ".join(sorted(results["noise.protocol"].unique()))
     size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
     return (
-        f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio, the "
-        f"share of anomalies that the training images have is {_contamination(results)}. "
+        f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio; the "
+        f"actual share of anomalies in the training images is {_contamination(results)}. "
         f"{_seeds(results)}.{_fewer(results)} "
-        "Read-out all is every test image, injected ones included where the protocol keeps them; unseen leaves out "
-        f"the anomalies that were trained on. {ORACLE if (results['readout'] == 'oracle').any() else ''}"
-        f"Maps and masks are compared at {size} x {size} pixels, a pixel being defective when {MASK_RULES[rule]}. "
-        "Metrics are exact unless their name says whose code they follow."
+        "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
+        "Read-out unseen excludes anomalies that were in the training images. "
+        f"{ORACLE if (results['readout'] == 'oracle').any() else ''}"
+        f"Maps and masks are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}. "
+        "Metrics are exact unless their name includes the code that they follow."
     )
 
 
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
-    """For a figure or table that may be shown without its page; `mode` says how its metrics are computed."""
+    """Return the caption of a figure or table shown without its page; `mode` describes how metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
     return f"{_dataset(results)}; {measured}; {_seeds(results)}.{_fewer(results)}"
 
@@ -42,7 +46,7 @@ def _contamination(results: pd.DataFrame) -> str:
 
 
 def contamination(results: pd.DataFrame) -> dict[str, str]:
-    """Share of anomalies that the training images have, by nominal ratio; a range where categories differ."""
+    """Return the share of anomalies in the training images by nominal ratio; a range where categories differ."""
     counts = results[(results["readout"] == "data") & (results["metric"] == "contamination")]
     shares = counts.groupby(counts["noise.ratio"].astype(float))["value"].agg(["min", "max"])
     found = {}
@@ -65,11 +69,14 @@ def _seeds(results: pd.DataFrame) -> str:
 
 
 def _fewer(results: pd.DataFrame) -> str:
-    """Which means are of fewer categories than others, as where experiments on single categories failed."""
+    """Return a sentence that lists means over fewer categories than others, or an empty text.
+
+    A mean lacks categories if experiments on single categories failed.
+    """
     rows = tidy(incomplete_means(results[results["readout"] == "all"]))
     counts = rows.groupby(["method", "noise"], observed=True)[["count", "most"]].min()
-    said = [
+    incomplete = [
         f"{method} at noise {noise:.0%} ({count} of {most})"
         for (method, noise), (count, most) in counts.iterrows()
     ]
-    return f" Means of fewer categories: {', '.join(said)}." if said else ""
+    return f" Means of fewer categories: {', '.join(incomplete)}." if incomplete else ""

@@ -1,4 +1,4 @@
-"""A study's report, put together from its results alone."""
+"""Report of a study, built from its results alone."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ IN_COLUMN = "as in its column"
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with what its reader must know."""
+    """Table with its caption and footnotes."""
 
     title: str
     caption: str
     frame: pd.DataFrame
     folded: bool = False
-    """Shown on the page when it is asked for."""
+    """True if the page shows the table only after a click on its title."""
     listing: bool = False
-    """For looking numbers up, so not in the documents to print."""
+    """True if the table is only for looking up numbers, so that the Markdown and LaTeX files omit it."""
     footnotes: Mapping[str, str] = field(default_factory=dict)
-    """Text by mark."""
+    """Texts of the footnotes by mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A report."""
+    """Report with its figure, tables and provenance."""
 
     title: str
     caption: str
     figure: Figure | None
     tables: tuple[Table, ...]
-    """None where nothing is finished."""
+    """Tables of the report; empty if no experiment is finished."""
     provenance: Provenance
 
 
 def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
-    """Draw a study's figure and tables.
+    """Build the report of a study with its figure and tables.
 
     Args:
-        study: One of the studies of this folder.
-        tracker: Where its results are.
-        profile: What it ran on.
+        study: Module of `reports` that draws the study.
+        tracker: Tracker of the study's results.
+        profile: Profile that the study ran on.
 
     Raises:
-        NoResultError: the store has neither a result of this study on this profile nor a run that failed.
+        NoResultError: The store has neither a result nor a failed run of this study on this profile.
     """
     try:
         results = merge_single_category(tracker.load(profile))
@@ -89,14 +89,14 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
 
 
 def _of_failures(study: ModuleType, tracker: Tracker, profile: str) -> Document:
-    """What there is to say of a study of which nothing is finished.
+    """Build the report of a study that has failed runs but no finished run.
 
     Raises:
-        NoResultError: nothing failed either.
+        NoResultError: The study has no failed run either.
     """
     return Document(
         title=f"{study.TITLE} ({profile})",
-        caption="No experiment of this study is finished. Why is below.",
+        caption="No experiment of this study is finished. The reasons are listed below.",
         figure=None,
         tables=(),
         provenance=runs_behind(tracker, profile),

@@ -1,4 +1,4 @@
-"""A report in every format."""
+"""Writing of a report in every format."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from reports.tables.cells import to_latex, to_markdown
 
 
 def write(document: Document, path: Path) -> list[str]:
-    """Write a report beside `path`, which has no suffix; return the suffixes: of the page first, then all others.
+    """Write a report to files named `path` plus a suffix; return the suffixes, with that of the page first.
 
-    A page, CSV, Markdown and LaTeX; with a figure PNG and SVG, too; without tables the page alone.
+    The files are a page, CSV, Markdown and LaTeX. A report with a figure also has PNG and SVG. A report without tables
+    has only the page.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):

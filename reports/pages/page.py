@@ -1,4 +1,4 @@
-"""One self-contained HTML page per study: figure, tables, maps, the runs behind it all. Opens without a network."""
+"""Self-contained HTML page of a report: figure, tables, anomaly maps and runs. The page needs no network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reports.tables.cells import heads, to_html
 
 
 def render(document: Document) -> str:
-    """Fill the page's template."""
+    """Return the HTML page of a document."""
     environment = Environment(loader=PackageLoader("reports.pages"), autoescape=select_autoescape())
     environment.filters |= {"cell": to_html, "heads": heads}
     provenance = document.provenance

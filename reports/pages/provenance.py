@@ -1,4 +1,4 @@
-"""Where numbers come from: the runs behind them, how to open these, and sample maps that they stored."""
+"""Provenance of numbers: the runs behind them, where to open these runs, and the sample maps that the runs stored."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import pandas as pd
 from harness.tracking import Tracker
 
 SHOWN = 12
-"""Runs whose sample maps are shown."""
+"""Maximum number of runs whose sample maps are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """The runs behind a report."""
+    """Runs behind a report, with their tracking store and sample maps."""
 
     runs: pd.DataFrame
-    """See `harness.tracking.Tracker.runs`."""
+    """Table of the runs, see `harness.tracking.Tracker.runs`."""
     server: str | None
-    """Address of the tracking server, without a user's name or password; None for a database."""
+    """Address of the tracking server, without user name or password; None for a database."""
     database: str
-    """Address of the database, a path below the working folder told from there; empty with a server."""
+    """Address of the database, relative if the database is below the working folder; empty with a server."""
     samples: tuple[tuple[str, bytes], ...]
-    """Name and sample maps (JPEG) of some runs, all of one noise ratio."""
+    """Names and sample maps (JPEG) of some runs, all at one noise ratio."""
 
     @property
     def failed(self) -> pd.DataFrame:
-        """Runs that failed and were not run again since."""
+        """Failed runs that were not repeated since."""
         return self.runs[self.runs["status"] == "FAILED"]
 
 
@@ -55,7 +55,7 @@ def runs_behind(tracker: Tracker, profile: str) -> Provenance:
 
 
 def server_of(uri: str) -> str | None:
-    """Address of a tracking server for links; None if the store is a database.
+    """Return the address of a tracking server for links; None if the store is a database.
 
     >>> server_of("https://ada:secret@results.example:5000/mlflow")
     'https://results.example:5000/mlflow'
@@ -74,7 +74,7 @@ def _from_here(uri: str) -> str:
 
 
 def _shown(results: pd.DataFrame) -> list[str]:
-    """Runs at the highest noise ratio with the first seed, in the order of the study."""
+    """Return runs at the highest noise ratio with the lowest seed, in the order of the study."""
     highest = results["noise.ratio"].astype(float)
     rows = results[highest == highest.max()]
     rows = rows[rows["seed"].astype(int) == rows["seed"].astype(int).min()]

@@ -1,1 +1,1 @@
-"""Curves, marks of seeds, and the style of all figures."""
+"""Plots of curves and of single training seeds, and the style of all figures."""

@@ -1,4 +1,4 @@
-"""A metric against one setting, a curve per noise ratio: what studies of one axis draw."""
+"""Plots of metrics against one setting, with one curve per noise ratio, for studies that vary one setting."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reports.plots.seeds import over_seeds
 from reports.plots.style import MARKERS, shades
 from reports.tables.labels import FIGURE_METRICS, METRICS, headline
 
-CAPTION = "Mean over categories and training seeds, the band one standard deviation over seeds; all test images."
+CAPTION = "Mean over categories and training seeds; bands: one standard deviation over seeds; all test images."
 
 
 def draw_curves(named: pd.DataFrame, setting: str, label: str, *, log: bool = False) -> Figure:
-    """Draw a panel per metric and method of tidy results; an infinite setting stands at the right end."""
+    """Draw one panel per metric and method of tidy results, with an infinite setting at the right end."""
     rows = with_axis(named, setting)
     methods = list(rows["method"].cat.remove_unused_categories().cat.categories)
     figure = Figure(figsize=(5.5 * len(FIGURE_METRICS), 4.2 * len(methods)), layout="constrained")
@@ -40,20 +40,20 @@ def draw_curves(named: pd.DataFrame, setting: str, label: str, *, log: bool = Fa
 
 
 def with_axis(named: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Tidy results with the setting as a number x; "None" is infinity."""
+    """Return tidy results with the setting as the numeric column x; "None" becomes infinity."""
     x = named[setting].astype(str).replace("None", "inf").astype(float)
     return named.assign(x=x).sort_values(["method", "x", "noise", "readout"], kind="stable")
 
 
 def table_of(named: pd.DataFrame, setting: str, label: str) -> pd.DataFrame:
-    """Mean and standard deviation over training seeds per method, value of the setting and noise ratio."""
+    """Return mean and standard deviation over training seeds per method, value of the setting and noise ratio."""
     return over_seeds(with_axis(named, setting), ["method", "x", "noise"]).rename(
         columns={"x": label}
     )
 
 
 def _places(ticks: list[float], *, log: bool) -> list[float]:
-    """Where values stand: infinity one step beyond the largest finite one."""
+    """Return the x positions of values; infinity is one step beyond the largest finite value."""
     finite = [np.log10(tick) if log else tick for tick in ticks if np.isfinite(tick)]
     gap = (finite[-1] - finite[-2]) if len(finite) > 1 else 1.0
     return finite + [finite[-1] + gap] * (len(ticks) - len(finite))

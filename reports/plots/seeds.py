@@ -1,4 +1,4 @@
-"""Methods side by side over training seeds: what studies of few settings and several seeds draw."""
+"""Plots of methods side by side over training seeds, for studies of few settings and several seeds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reports.plots.style import MARKERS, shades
 from reports.tables.cells import Runs
 from reports.tables.labels import METRICS, headline
 
-CAPTION = "One point per training seed, a bar at their mean. Figure: all test images."
+CAPTION = "Figure: all test images; one point per training seed and a bar at the mean."
 
 
 def draw_groups(named: pd.DataFrame, metric: str) -> Figure:
-    """Draw one group of seeds per method, in the order of their first row, at every noise ratio."""
+    """Draw one group of seeds per method at every noise ratio, with methods in the order of their first rows."""
     means = headline(named, metric)
     methods = list(means["method"].unique())
     noises = sorted(means["noise"].unique())
@@ -48,7 +48,7 @@ def draw_curve(
     marker: str,
     x: str = "noise",
 ) -> None:
-    """Draw the mean over seeds, and a standard deviation on either side where there are several."""
+    """Draw the mean over seeds, with a band of one standard deviation where there are several seeds."""
     curve = rows.groupby(x)["value"].agg(["mean", "std"])
     axes.plot(curve.index, curve["mean"], marker=marker, color=colour, label=label)
     band = curve.dropna()
@@ -57,9 +57,10 @@ def draw_curve(
 
 
 def over_seeds(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Mean and standard deviation over training seeds per combination of `by` and read-out, mean over categories.
+    """Return mean and standard deviation over training seeds per combination of `by` and read-out.
 
-    A single seed has no deviation; in `by`, the order of first rows is kept.
+    The values are means over categories. A single seed has no standard deviation. Combinations keep the order of their
+    first rows.
     """
     means = named.query("metric in @METRICS and category == 'mean'")
     keys = [*by, "readout"]

@@ -1,1 +1,1 @@
-"""The published numbers, and tables and figures by the papers' numbers."""
+"""Published numbers, and the tables and figures numbered as in the papers."""

@@ -1,4 +1,4 @@
-"""The cells of a published table, for the data it is of or for other data."""
+"""Cells of a published table, for the published dataset or for other data."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from reports.published.paper import published
 from reports.tables.comparison import MEAN
 
 STD = "std"
-"""Row of the deviation over categories."""
+"""Row of the standard deviation over categories."""
 GAP = "I-AUROC-gap"
-"""What AD2 prints of two other numbers' difference."""
+"""Metric that AD2 prints as the difference between two other numbers."""
 AXES = ["category", "noise", "metric", "method"]
 SUMMARIES = (MEAN, STD)
 SPELLED = 'printed "100."'
-"""A note that its number, shown as printed, says itself."""
+"""Note that a table omits, because the table already shows the number as printed."""
 
 
 def layout(table: NumberedTable) -> pd.DataFrame:
-    """Cells of a table in their order: columns as in `paper.published`.
+    """Return the cells of a table in their order, with columns as in `paper.published`.
 
-    The method of a table whose rows are variants of one method is the variant, without what it says in brackets.
+    If the rows of the table are variants of one method, the variant without its text in brackets is the method.
     """
     rows = published(table.source)
     rows = rows[(rows["table"] == table.table) & (rows["metric"] != GAP)]
@@ -34,22 +34,24 @@ def layout(table: NumberedTable) -> pd.DataFrame:
 
 
 def axes(cells: pd.DataFrame) -> dict[str, list]:
-    """Values of every axis in the order of the table."""
+    """Return the values of every axis in the order of the table."""
     return {axis: list(cells[axis].unique()) for axis in AXES}
 
 
 def categories_of(dataset: str, source: str) -> set[str]:
-    """Categories of a dataset that the tables of a source are about; their means are over all of them."""
+    """Return the categories of a dataset in the tables of a source; published means cover all of these categories."""
     rows = published(source)
     names = set(rows.loc[rows["dataset"] == dataset, "category"])
     return names - set(SUMMARIES)
 
 
 def on_other_data(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The same table for other data: its categories and noise ratios, nothing published.
+    """Return the cells of the same table for other data, with the data's categories and noise ratios.
+
+    These cells have no published numbers.
 
     Args:
-        cells: See `layout`. A table at one noise ratio stays at that.
+        cells: See `layout`. A table at one noise ratio keeps this ratio.
         rows: Our results, see `paper.named`.
     """
     there = rows[rows["metric"].isin(cells["metric"])]
@@ -65,11 +67,11 @@ def on_other_data(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def footnotes(cells: pd.DataFrame) -> tuple[pd.Series, dict[str, str], str]:
-    """Where the publications contradict themselves.
+    """Return the footnotes of a table, which describe contradictions within the publications.
 
     Returns:
-        The mark of every cell's note, empty where it has none; the texts of the notes by mark; what is noted of all
-        cells alike.
+        The footnote mark of every cell, empty without a note; the texts of the notes by mark; the note that all cells
+        share.
     """
     parts = [
         [part for part in note.split("; ") if part not in (SPELLED, "")] for note in cells["note"]
@@ -86,13 +88,13 @@ def footnotes(cells: pd.DataFrame) -> tuple[pd.Series, dict[str, str], str]:
 
 
 def _letters(place: int) -> str:
-    """a, b, ..., z, aa, ab, ..."""
+    """Return the mark at a place in the sequence a, b, ..., z, aa, ab, ..."""
     first, last = divmod(place, 26)
     return (_letters(first - 1) if first else "") + chr(ord("a") + last)
 
 
 def _spelled_out(note: str) -> str:
-    """A note in words of its own.
+    """Expand the abbreviations of a note.
 
     >>> _spelled_out("T12 mean row prints 93.5")
     "Table 12's mean row prints 93.5"
@@ -100,4 +102,6 @@ def _spelled_out(note: str) -> str:
     note = re.sub(r"\bT(\d+) mean row", r"Table \1's mean row", note)
     note = re.sub(r"\bT(\d+)\b", r"Table \1", note)
     note = note.replace("class rows", "the rows of the categories")
-    return note.replace(", see disagreements.md", ", as of this method in eight categories")
+    return note.replace(
+        ", see disagreements.md", ", like the values of this method in eight categories"
+    )

@@ -1,8 +1,9 @@
-"""Our numbers beside the published ones, a line each.   make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
+"""Comparison of our numbers with published numbers.   make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
 
-A study meets every published table that calls methods by their usual names, and those that show its own results and
-have names of their own for them (`reports.published.index`): stages of MeDS, modules of AD2. A spread is over pairs
-of noise seed and training seed. A method that a study ran with several settings is left out.
+A study is compared with every published table that uses the usual method names. It is also compared with the tables
+that show its results under other names, such as stages of MeDS or modules of AD2 (`reports.published.index`). A spread
+is the standard deviation over pairs of noise seed and training seed. Methods that ran with several settings are skipped
+and listed.
 """
 
 from __future__ import annotations
@@ -29,31 +30,33 @@ from reports.tables.studies import STUDIES, own_profile
 
 ORDER = ["source", "table", *CELL]
 METHOD = ["source", "table", "method"]
-"""What names a method of a published table."""
+"""Columns that identify a method of a published table."""
 VALUES = ["ours", "spread", "seeds", "published", "difference", "beyond", "note"]
 
 
 def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Our numbers beside those of the publications, in per cent, a row per number that both have.
+    """Compare our numbers with those of the publications, in per cent.
 
     Args:
-        study: Whose results they are.
+        study: Name of the study that produced the results.
         results: See `harness.tracking.Tracker.load`.
 
     Returns:
-        Columns source (paper, poster or ad2), table, dataset, noise, metric, method, category, ours, spread, seeds,
-        published, difference, beyond, note. `beyond` is "yes" where the difference is more than two deviations over our
-        seeds, empty where there is one seed. And remarks: what is left out and why, and whose contamination differs.
+        A table with one row per number that we and a publication have, and remarks. The table has the columns source
+        (paper, poster or ad2), table, dataset, noise, metric, method, category, ours, spread, seeds, published,
+        difference, beyond, note. `beyond` is "yes" if the difference exceeds two standard deviations over our seeds,
+        and empty with one seed. The remarks list methods that were left out, with the reason, and datasets whose
+        contamination differs from the published one.
 
     Raises:
-        InputError: the publications have none of these numbers.
+        InputError: The publications have none of these numbers, or the study ran every method with several settings.
     """
     both = pd.concat([_in_both(table, results) for table in _tables(study)], ignore_index=True)
     is_again = both.duplicated([*ORDER, "unit"])
     is_left_out = is_again.groupby([both[name] for name in METHOD]).transform("any")
-    left_out = _said(both[is_left_out])
+    left_out = _describe_left_out(both[is_left_out])
     if is_left_out.all():
-        raise InputError(left_out or _nothing(results))
+        raise InputError(left_out or _no_published_number(results))
     remarks = " ".join(filter(None, [left_out, other_lists(both)]))
     groups = both[~is_left_out].groupby(ORDER)
     found = groups["value"].agg(ours="mean", spread="std", seeds="count")
@@ -66,7 +69,7 @@ def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _tables(study: str) -> Iterator[NumberedTable]:
-    """Published tables that call methods as this study does, on whatever data; those of the poster, too."""
+    """Yield the tables of the papers and the poster that name methods as this study does, on any dataset."""
     on_poster = set(published("poster")["table"])
     for table in TABLES.values():
         if table.form.names is methods or study in table.studies:
@@ -76,7 +79,7 @@ def _tables(study: str) -> Iterator[NumberedTable]:
 
 
 def _in_both(table: NumberedTable, results: pd.DataFrame) -> pd.DataFrame:
-    """Our numbers that a published table has, too, both in per cent; a row per run."""
+    """Join our numbers with the same numbers of a published table, in per cent, with one row per run."""
     cells = layout(table).rename(columns={"value": "published"})
     cells["published"] *= (cells["unit"] == "fraction").map({True: 100.0, False: 1.0})
     rows = named(results, cells["setting"].iloc[0], table.form.names)
@@ -89,7 +92,7 @@ def _in_both(table: NumberedTable, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _part(rows: pd.DataFrame) -> pd.DataFrame:
-    """A note for every mean over a part of the categories that were published."""
+    """Return a note for every mean of ours that covers only some of the published categories."""
     own = rows[~rows["category"].isin([MEAN, *KINDS.values()])]
     counts = own.groupby([*CELL[:-1], "unit"])["category"].nunique().rename("count").reset_index()
     wanted = {
@@ -99,40 +102,40 @@ def _part(rows: pd.DataFrame) -> pd.DataFrame:
         if categories_of(name, source)
     }
     every = [wanted.get(name, 0) for name in counts["dataset"]]
-    text = "ours of " + counts["count"].astype(str) + " categories"
+    text = "our mean covers " + counts["count"].astype(str) + " categories"
     return counts.assign(part=text.where(counts["count"] < every, "")).drop(columns="count")
 
 
-def _said(left_out: pd.DataFrame) -> str:
-    """Which methods are left out of which tables, and which settings they were run with several values of."""
+def _describe_left_out(left_out: pd.DataFrame) -> str:
+    """Return a sentence that lists the methods left out of each table, with the settings that had several values."""
     texts = []
     for method, rows in left_out.groupby("method"):
         settings = [name for name in rows if str(name).startswith(("detector", "encoder"))]
         several = ", ".join(name for name in settings if rows[name].nunique() > 1)
         texts.append(f"{method} in {', '.join(rows['table'].unique())} ({several})")
-    start = "Not compared, since this study ran them with several settings: "
+    start = "Not compared, because this study ran them with several settings: "
     return f"{start}{'; '.join(texts)}." if texts else ""
 
 
-def _nothing(results: pd.DataFrame) -> str:
+def _no_published_number(results: pd.DataFrame) -> str:
     names = ", ".join(sorted(results["dataset"].unique()))
     return (
-        f"The publications have no number that this study on {names} has. They have image and pixel metrics on "
-        f"{', '.join(DATASETS.values())}. Run one of their studies and compare it: make sweep-mvtec_ad DATA=folder, "
-        "then make compare-paper STUDY=mvtec_ad."
+        f"The publications have no number that matches this study on {names}. They report image and pixel metrics on "
+        f"{', '.join(DATASETS.values())}. Run one of their studies with make sweep-mvtec_ad DATA=folder, then compare "
+        "it with make compare-paper STUDY=mvtec_ad."
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Print our results beside the published ones, with their difference; nothing is computed."""
+    """Print our results beside the published numbers, with their difference. No experiment is run."""
 
     study: Annotated[str, tyro.conf.Positional] = "baselines"
-    """Which study's results."""
+    """Study whose results are compared."""
     profile: str | None = None
-    """The profile it ran on; by default the study's own, else laptop."""
+    """Profile that the study ran on. The default is the study's own profile if it has one, otherwise laptop."""
     runs: Path = Path("runs")
-    """Folder for results."""
+    """Folder that holds the tracked results and receives the comparison."""
 
 
 def main(options: Options) -> int:
@@ -147,7 +150,7 @@ def main(options: Options) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False)
     print(table.to_markdown(index=False, floatfmt=".2f"))
-    print(f"\nIn per cent. Also in {path}.")
+    print(f"\nAll numbers are in per cent. The table is also in {path}.")
     if remarks:
         print(remarks)
     return 0

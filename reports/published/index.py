@@ -1,4 +1,4 @@
-"""The numbered figures and tables of the papers of MeDS and AD2: which study draws which, and a table's form."""
+"""Index of the numbered figures and tables in the papers of MeDS and AD2: their studies, and the forms of tables."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from reports.published.paper import methods
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """How a table is laid out. Its axes are method, category, noise and metric."""
+    """Layout of a table whose axes are method, category, noise and metric."""
 
     title: str
     rows: str
-    """Axis whose values have a row each."""
+    """Axis that has one row per value."""
     columns: tuple[str, ...]
-    """Axes whose values have columns, the outermost first; an axis that is neither row nor column stands in a cell."""
+    """Axes of the columns, outermost first. The values of an axis in neither rows nor columns share a cell."""
     pairs: bool = False
-    """How its numbers are marked, see `reports.tables.comparison.Style`."""
+    """True if bold compares networks with and without MeDS, see `reports.tables.comparison.Style`."""
     readout: str = "all"
     names: Callable[[pd.DataFrame], pd.Series] = methods
-    """How our results' methods are called in it."""
+    """Function that returns the names of our methods in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberedTable:
-    """A table of a publication."""
+    """Numbered table of a publication."""
 
     form: Form
     studies: tuple[str, ...]
-    """Whose results it shows: the first of them that has any."""
+    """Studies that can fill the table; the first study with results is used."""
     table: str
-    """Its name in `paper.csv`."""
+    """Name of the table in `paper.csv`."""
     source: str = "paper"
     dataset: str = ""
-    """The part of it on this dataset; all of it if empty."""
+    """Dataset to which the table is restricted; empty for the complete table."""
 
 
 def _stages(results: pd.DataFrame, memory: str) -> pd.Series:
-    """Rows of our ablation as the paper calls them."""
+    """Return the paper's names for the rows of our ablation."""
     names = {
         "baseline": "Baseline",
         "baseline, p 0.9": "Baseline",
@@ -57,12 +57,12 @@ def _stages(results: pd.DataFrame, memory: str) -> pd.Series:
 
 
 def _ad2(results: pd.DataFrame) -> pd.Series:
-    """Methods as the paper of AD2 calls them; variants of AD2 have names that it has not."""
+    """Return the names of methods in the AD2 paper; variants of AD2 get names that the paper does not use."""
     return loco.named(results)["method"].astype(object)
 
 
 def _modules(results: pd.DataFrame) -> pd.Series:
-    """AD2's modules as its paper calls them."""
+    """Return the AD2 paper's names for combinations of the modules of AD2."""
     names = {"neither module": "none", "NMFE alone": "NMFE", "ATDR alone": "ATDR"}
     return loco.named(results)["method"].astype(object).map({**names, "AD2": "NMFE+ATDR"})
 
@@ -72,7 +72,7 @@ MAIN = Form(
 )
 REAL_IAD = Form(title="methods under contamination", rows="method", columns=("metric", "noise"))
 ABLATION = Form(
-    title="what each stage of MeDS does",
+    title="ablation of the stages of MeDS",
     rows="method",
     columns=("metric", "noise"),
     names=functools.partial(_stages, memory="Memory ensemble"),
@@ -121,7 +121,7 @@ TABLES = {
         )
     },
 }
-"""By what `make` calls them. The study `baselines` has most methods of the main tables on profiles of our own."""
+"""Tables by the name of their `make` target. On our own profiles, the study `baselines` has most of their methods."""
 FIGURES = {
     "figure-2": "rho",
     "figure-3": "theorem",
@@ -131,4 +131,4 @@ FIGURES = {
     "figure-7": "label_correction",
     "figure-8": "top_percent",
 }
-"""The study whose report has the figure, by what `make` calls it."""
+"""Studies whose reports contain the figures, by the name of the `make` target."""

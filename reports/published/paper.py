@@ -1,7 +1,7 @@
-"""Published numbers of the papers, and our results by the names that these have.
+"""Published numbers of the papers, and our results under the published names.
 
-`paper.csv` holds every number of the tables of MeDS, its poster and AD², as printed, with the table, and a note where
-the publications contradict each other.
+`paper.csv` holds every number in the tables of MeDS, its poster and AD², as printed. Each number has its table, and a
+note where the publications contradict each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATASETS = {
     "RealIAD": "Real-IAD",
     "MVTecLOCO": "MVTec-LOCO",
 }
-"""Ours by class, as the papers call them."""
+"""Names of our datasets in the papers, by class name."""
 NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ"}
 BASELINES = {
     "PatchCore": "PatchCore",
@@ -45,24 +45,24 @@ METRICS = {
     "label_auprc": "AUPRC",
     "inspection_depth": "inspection-depth",
 }
-"""AUPRO as the release computes it; the others are exact."""
+"""Names of our metrics in the papers. AUPRO follows the release; all other metrics are exact."""
 KINDS = {"image_auroc_structural": "structural", "image_auroc_logical": "logical"}
-"""Means of one kind of anomalies, which stand in AD2's tables as if the kind were a category."""
+"""Metrics of one kind of anomalies; the tables of AD2 list the kind like a category."""
 READOUTS = ("all", "training")
-"""Where they come from: all test images; the ranking of the training images."""
+"""Read-outs of the published numbers: all test images, and the ranking of the training images."""
 SCOPES = {"multi-class": "all", "single-class": "category"}
-"""By the setting of a table, what the memory of a method is made of that can have either."""
+"""Scope of the memory by the setting of a published table, for methods that can have either scope."""
 OFFICIAL = {"Real-IAD": "realiad_jsons_fuiad"}
-"""Datasets that were published with noisy training lists of their own, and how these lists are called."""
+"""Prefix of the names of the official noisy training lists, for datasets published with such lists."""
 CELL = ["dataset", "noise", "metric", "method", "category"]
-"""What names a number in both."""
+"""Columns that identify a number in the published tables and in our results."""
 
 
 @functools.cache
 def published(source: str = "paper") -> pd.DataFrame:
-    """All numbers of a source (paper, poster or ad2) with columns as in the file; values in their printed unit.
+    """Return all numbers of a source (paper, poster or ad2) with columns as in the file; values in the printed unit.
 
-    The column `printed` has the values as they are printed.
+    The column `printed` has the values as printed.
     """
     rows = _file()
     rows = rows[rows["source"] == source]
@@ -79,7 +79,7 @@ def _file() -> pd.DataFrame:
 
 
 def methods(results: pd.DataFrame) -> pd.Series:
-    """What the papers call the detectors of tracked results; NaN for one that they have not."""
+    """Return the papers' names for the detectors of tracked results; NaN for detectors absent from the papers."""
     network = results.get("detector.network", pd.Series("", index=results.index)).map(NETWORKS)
     name = np.select(
         [results["detector"] == "MeDS", results["detector"] == "PlainNetwork"],
@@ -94,17 +94,17 @@ def named(
     setting: str,
     names: Callable[[pd.DataFrame], pd.Series] = methods,
 ) -> pd.DataFrame:
-    """Tracked results as the papers name them; what they have no name for is left out.
+    """Return tracked results under the names of the papers, without results that the papers have no name for.
 
     Args:
         results: See `harness.tracking.Tracker.load`.
-        setting: That of a published table: of a method whose memory can be of one category or of all, and that was run
-            with both, the ones with this setting's stay.
-        names: What methods are called.
+        setting: Setting of a published table. If a method ran with both scopes of the memory (one category, all
+            categories), only its results with the scope of the setting are kept.
+        names: Function that returns the names of methods.
 
     Returns:
-        The results with dataset (our class if the papers have none of it), noise in whole per cent, metric and method
-        by their published names, and a column `unit`, the seeds.
+        The results with dataset, metric and method by their published names, noise in whole per cent, and a column
+        `unit` with the seeds. A dataset absent from the papers keeps the name of our class.
     """
     rows = _with_kinds(results)
     rows = rows[rows["readout"].isin(READOUTS) & rows["metric"].isin(METRICS)]
@@ -122,7 +122,7 @@ def named(
 
 
 def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
-    """Results with the mean of every kind of anomalies as a category."""
+    """Return results that list the mean over each kind of anomalies as a category."""
     kind = results["metric"].map(KINDS)
     is_kind = kind.notna() & (results["category"] == "mean")
     return results.assign(
@@ -132,11 +132,11 @@ def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def other_lists(rows: pd.DataFrame) -> str:
-    """Says so where the published numbers are on a dataset's official noisy lists and ours (`named`) are not."""
+    """Return a sentence if published numbers use official noisy lists and our results (from `named`) do not."""
     lists = rows.get("dataset.lists", pd.Series("", index=rows.index)).astype(str)
     for name, official in OFFICIAL.items():
         drawn = rows[(rows["dataset"] == name) & ~lists.str.startswith(official)]
         if len(drawn):
             protocols = ", ".join(sorted(drawn["noise.protocol"].unique()))
-            return f"Published: on the official noisy lists of {name}; ours: by the protocol {protocols}."
+            return f"Published: contaminated by the official noisy lists of {name}; ours: by the protocol {protocols}."
     return ""

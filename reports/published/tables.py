@@ -1,7 +1,7 @@
-"""Tables as the paper numbers them: its rows and columns, our numbers, and the published ones below them.
+"""Tables of the paper by number: its rows and columns, with our numbers above the published numbers.
 
 make table-12 [PROFILE=mtd]. Rows and columns are read from the published cells (`reports.published.cells`). On data
-that the paper does not report, the form is the same, with the categories and noise ratios of the data.
+that the paper does not report, the layout is the same, with the categories and noise ratios of the data.
 """
 
 from __future__ import annotations
@@ -25,35 +25,38 @@ from reports.tables.cells import NONE, NumberCell, PairedCell, Runs
 from reports.tables.comparison import MARKS, MEAN, Style, compared, how_compared
 
 LOWER = ("inspection-depth",)
-"""Metrics that are to be small."""
+"""Metrics for which lower values are better."""
 MODES = {
-    "P-AUPRO": "P-AUPRO is the release's approximation with 200 thresholds, other metrics are exact",
-    "AUPRC": "metrics are exact, of the ranking of each category's training images",
+    "P-AUPRO": "P-AUPRO is the release's approximation with 200 thresholds; other metrics are exact",
+    "AUPRC": "metrics are exact and rate the ranking of each category's training images",
 }
 ALL_EXACT = "metrics are exact"
-PAIRS = "Bold: the better of a network with and without MeDS; underlined: the best of several methods that are neither."
+PAIRS = (
+    "Bold: the better of a network with and without MeDS. Underlined: the best of several methods that are neither a "
+    "network nor a network with MeDS."
+)
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found on a profile."""
+    """Results of a study on a profile."""
 
     study: str
     profile: str
     rows: pd.DataFrame
-    """See `harness.tracking.Tracker.load`."""
+    """Table of the results, see `harness.tracking.Tracker.load`."""
     provenance: Provenance
 
 
 Load = Callable[[str], Results]
-"""Reads the results of a study; raises a NoResultError where there is none."""
+"""Function that returns the results of a study and raises NoResultError if there are none."""
 
 
 def make(name: str, table: NumberedTable, load: Load) -> Document:
-    """Put a numbered table together.
+    """Build the report of a numbered table.
 
     Raises:
-        NoResultError: no study has results that belong into it.
+        NoResultError: No study has results that belong in the table.
     """
     results = _first(table.studies, load)
     cells = layout(table)
@@ -64,7 +67,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
     shown = cells if published else on_other_data(cells, rows)
     rows = rows[rows["noise"].isin(shown["noise"])]
     if rows.empty:
-        raise _nothing(name, cells, results)
+        raise _no_result(name, cells, results)
     marks, notes, general = footnotes(shown)
     style = _style(cells, table.form)
     short = short_caption(results.rows, table.form.readout, _mode(cells))
@@ -97,10 +100,10 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
 
 
 def _first(studies: tuple[str, ...], load: Load) -> Results:
-    """Results of the first study that has any.
+    """Return the results of the first study that has any.
 
     Raises:
-        NoResultError: none has; the text is about the last, which any profile can run.
+        NoResultError: No study has results. The message is about the last study, which any profile can run.
     """
     for study in studies[:-1]:
         with contextlib.suppress(NoResultError):
@@ -109,25 +112,25 @@ def _first(studies: tuple[str, ...], load: Load) -> Results:
 
 
 def _is_of(rows: pd.DataFrame, cells: pd.DataFrame, source: str) -> bool:
-    """Whether results are of the data that a table was published for: the dataset, and all of its categories."""
+    """Return True if results cover the dataset of a published table with all of its categories."""
     dataset = str(cells["dataset"].iloc[0])
     categories = set(rows["category"]) - {MEAN}
     return set(rows["dataset"]) == {dataset} and categories == categories_of(dataset, source)
 
 
-def _nothing(name: str, cells: pd.DataFrame, results: Results) -> NoResultError:
+def _no_result(name: str, cells: pd.DataFrame, results: Results) -> NoResultError:
     there = sorted(results.rows["noise.ratio"].astype(float).unique())
     wanted = sorted({*there, *(cells["noise"].astype(float) / 100)})
     ratios = " ".join(f"{ratio:g}" for ratio in wanted)
     return NoResultError(
-        f"The study {results.study!r} on profile {results.profile!r} has no result for {name}, which has "
+        f"The study {results.study!r} on profile {results.profile!r} has no result for {name}. The table needs "
         f"{', '.join(axes(cells)['metric'])} at noise {_percent(axes(cells)['noise'])}.",
         f'make sweep-{results.study} PROFILE={results.profile} ARGS="--noise {ratios}"',
     )
 
 
 def _style(cells: pd.DataFrame, form: Form) -> Style:
-    """How numbers are written: in the unit of the published ones, with as many digits."""
+    """Return the format of numbers: unit and number of decimals as published."""
     digits = int(cells["printed"].str.partition(".")[2].str.len().max())
     factor = 100.0 if (cells["unit"] == "percent").all() else 1.0
     return Style(factor=factor, digits=digits, pairs=form.pairs)
@@ -148,23 +151,23 @@ def _title(name: str, table: NumberedTable, shown: pd.DataFrame) -> str:
 
 
 def _reading(shown: pd.DataFrame, style: Style, *, published: bool, inside: bool) -> str:
-    """How to read a cell; `inside` if metrics stand in it side by side."""
+    """Return sentences that explain a cell; `inside` is True if a cell lists several metrics."""
     parts = [
-        f"A cell has {'/'.join(axes(shown)['metric'])}." if inside else "",
-        "In per cent." if style.factor == 100 else "As fractions.",
-        "In parentheses: as published, not marked." if published else "",
+        f"A cell lists {'/'.join(axes(shown)['metric'])}." if inside else "",
+        "Numbers are in per cent." if style.factor == 100 else "Numbers are fractions.",
+        "In parentheses: published numbers, without marks." if published else "",
     ]
     return " ".join(filter(None, parts))
 
 
 def _others(every: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Which methods of the study the paper's table has no row or column for."""
+    """Return a sentence that lists the methods of the study without a row or column in the paper's table."""
     names = sorted(set(every["method"]) - set(rows["method"]))
-    return f"Not in the paper's table, so not here: {', '.join(names)}." if names else ""
+    return f"Left out, because the paper's table omits them: {', '.join(names)}." if names else ""
 
 
 def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, NumberCell]:
-    """Our numbers by category, noise, metric and method."""
+    """Return our numbers by category, noise, metric and method."""
     numbers: dict[tuple, NumberCell] = {}
     for (noise, metric), group in rows.groupby(["noise", "metric"], sort=False):
         style = replace(style, lower=metric in LOWER)
@@ -179,14 +182,17 @@ def _numbers(rows: pd.DataFrame, style: Style) -> dict[tuple, NumberCell]:
 
 
 def _deviations(rows: pd.DataFrame) -> pd.DataFrame:
-    """Deviation over categories per method and unit, as rows of a category of its own; none of one category."""
+    """Return the standard deviation over categories per method and unit as rows of category `std`.
+
+    A single category has no standard deviation and gives no row.
+    """
     own = rows[rows["category"] != MEAN]
     groups = own.groupby(["method", "unit", "detector"], sort=False, as_index=False)
     return groups.agg(value=("value", "std")).dropna().assign(category=STD)
 
 
 def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, NumberCell]) -> pd.DataFrame:
-    """The table in the form of the paper."""
+    """Return the table in the layout of the paper."""
     of_axis = axes(shown)
     cell_of = shown.set_index(AXES)[["printed", "mark"]].to_dict("index")
     inner = [axis for axis in AXES if axis not in (form.rows, *form.columns)]
@@ -219,7 +225,7 @@ def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, NumberCel
 def _cell(
     places: list[tuple], numbers: Mapping[tuple, NumberCell], cell_of: Mapping[tuple, Any]
 ) -> PairedCell:
-    """One cell: our number and the published one of every metric that stands in it."""
+    """Return one cell with our number and the published number of every metric in the cell."""
     theirs = [cell_of.get(place, {"printed": "", "mark": ""}) for place in places]
     ours = tuple(numbers.get(place, NumberCell(NONE)) for place in places)
     if not any(cell["printed"] for cell in theirs):
@@ -229,14 +235,18 @@ def _cell(
 
 
 def _headed(axis: str, value: object) -> str:
-    """A value of an axis as it stands at the head of its columns."""
+    """Return the column header of a value of an axis."""
     if axis == "metric":
         return f"{value} {'↓' if value in LOWER else '↑'}"
     return f"{value}%" if axis == "noise" else str(value)
 
 
 def _long(shown: pd.DataFrame, rows: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """A row per number: ours, its spread, how many seeds, the published one, the difference; in the published unit."""
+    """Return one row per number in the published unit.
+
+    Each row has our number with its spread and number of seeds, the published number, the difference, the note and the
+    runs.
+    """
     deviations = [
         _deviations(group).assign(noise=noise, metric=metric)
         for (noise, metric), group in rows.groupby(["noise", "metric"], sort=False)

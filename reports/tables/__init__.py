@@ -1,1 +1,1 @@
-"""Cells, labels, and means over categories."""
+"""Tables of results: cells, labels, and means over categories."""

@@ -1,4 +1,4 @@
-"""Experiments on one category each, taken together as if one experiment had had all of them."""
+"""Merging of experiments on one category each, as if one experiment had covered all of these categories."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import ast
 import pandas as pd
 
 CATEGORIES = "categories"
-"""Parameter that says which categories an experiment is about; `None` for all."""
+"""Parameter that names the categories of an experiment; `None` means all categories."""
 OWN = ["run_id", "key", "milliseconds", CATEGORIES, "category", "value"]
-"""What such experiments have of their own."""
+"""Columns whose values differ between experiments on single categories."""
 
 
 def merge_single_category(results: pd.DataFrame) -> pd.DataFrame:
-    """Results in which the mean of experiments on single categories is the unweighted mean over these categories.
+    """Replace the means of experiments on single categories by unweighted means over these categories.
 
-    A mean has the run of the first category, and names all categories that it is of as the parameter does. Experiments
-    on all categories stay as they are.
+    A new mean has the run of the first category. Its parameter `categories` names all categories of the mean.
+    Experiments on all categories stay unchanged.
     """
     if CATEGORIES not in results or (results[CATEGORIES] == "None").all():
         return results
@@ -34,7 +34,10 @@ def merge_single_category(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def incomplete_means(results: pd.DataFrame) -> pd.DataFrame:
-    """Joined means of fewer categories than others: a row each, and columns `count` and `most`."""
+    """Return the merged means that cover fewer categories than other means.
+
+    Column `count` has the number of categories of the mean. Column `most` has the largest number of any mean.
+    """
     if CATEGORIES not in results:
         return results.iloc[:0].assign(count=0, most=0)
     rows = results[(results["category"] == "mean") & results[CATEGORIES].str.startswith("(")]

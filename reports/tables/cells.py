@@ -1,4 +1,4 @@
-"""What stands in the cells of a table, and how it is written in Markdown, LaTeX and HTML alike."""
+"""Contents of table cells, and their rendering in Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 TIE = "≈"
 NONE = "–"
-"""In place of a number that there is not."""
+"""Placeholder for a missing number."""
 SYMBOLS = {
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
@@ -29,13 +29,13 @@ LATEX = str.maketrans(SYMBOLS | {sign: f"\\{sign}" for sign in "&%$#_{}"})
 
 @dataclass(frozen=True)
 class Span:
-    """Text in one style."""
+    """Piece of text in one style."""
 
     text: str
     bold: bool = False
     underlined: bool = False
     raised: bool = False
-    """A footnote's mark."""
+    """True if the text is the mark of a footnote."""
 
 
 BREAK = Span("\n")
@@ -43,36 +43,36 @@ BREAK = Span("\n")
 
 @dataclass(frozen=True)
 class NumberCell:
-    """A number among others that it was compared with."""
+    """Number with the marks of its comparison with other numbers."""
 
     text: str
     best: bool = False
     best_baseline: bool = False
     tie: bool = False
-    """No different from the best as far as its units tell."""
+    """True if the paired units show no difference from the best number."""
 
     def __str__(self) -> str:
         return f"{self.text} {TIE}" if self.tie else self.text
 
     @property
     def pieces(self) -> list[Span]:
-        """As it is written."""
+        """Styled pieces of the text."""
         return [Span(str(self), bold=self.best, underlined=self.best_baseline)]
 
 
 @dataclass(frozen=True)
 class PairedCell:
-    """Our numbers, one per metric, and the published ones below them."""
+    """Our numbers, one per metric, above the published numbers."""
 
     ours: tuple[NumberCell, ...]
     published: tuple[str, ...] = ()
-    """As printed; none where the table is of other data."""
+    """Published numbers as printed; empty if the table is about other data."""
     marks: tuple[str, ...] = ()
-    """Of the footnotes to the published numbers, empty without one."""
+    """Footnote mark of each published number; an empty text if the number has no footnote."""
 
     @property
     def pieces(self) -> list[Span]:
-        """As it is written."""
+        """Styled pieces of the text: our numbers, then the published numbers in parentheses."""
         pieces = []
         for number in self.ours:
             pieces += [Span("/"), *number.pieces]
@@ -88,7 +88,7 @@ class PairedCell:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs behind a row; as text, how many."""
+    """Runs behind a row; the text of the cell is their number."""
 
     ids: tuple[str, ...]
 
@@ -97,14 +97,14 @@ class Runs:
 
 
 def plain(cell: object) -> str:
-    """A cell as text: floats with three digits, nothing where there is no number."""
+    """Return a cell as text: a float with three decimals, or an empty text for NaN."""
     if isinstance(cell, float):
         return "" if pd.isna(cell) else f"{cell:.3f}"
     return str(cell)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown; underlined is `<ins>`, which pages of repositories show, too."""
+    """Return a table in Markdown; underlining uses `<ins>`, which repository hosts also render."""
     text = table.map(_markdown)
     if text.columns.nlevels > 1:
         text.columns = pd.Index([" ".join(name).strip() for name in text.columns])
@@ -112,7 +112,10 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame, caption: str, footnotes: Mapping[str, str] | None = None) -> str:
-    """A LaTeX table with its caption, for a document that uses the package booktabs; footnotes have a text per mark."""
+    """Return a LaTeX table with its caption, for a document that uses the package booktabs.
+
+    The mapping `footnotes` has one text per mark.
+    """
     text = table.map(_latex).rename(columns=lambda name: str(name).translate(LATEX))
     latex = str(
         text.to_latex(
@@ -134,7 +137,7 @@ def to_latex(table: pd.DataFrame, caption: str, footnotes: Mapping[str, str] | N
 
 
 def to_html(cell: object) -> Markup:
-    """A cell as the inside of a table's cell; runs link to their rows on the same page."""
+    """Return the inner HTML of a cell; runs link to their rows on the same page."""
     if isinstance(cell, Runs):
         links = [
             Markup('<a href="#run-{}">{}</a>').format(run, place)
@@ -151,7 +154,7 @@ def to_html(cell: object) -> Markup:
 
 
 def heads(columns: pd.Index) -> list[list[tuple[str, int]]]:
-    """Rows of a table's head: texts and how many columns each stands over; the last row has one per column.
+    """Return the header rows of a table as pairs of text and column span; the last row has one pair per column.
 
     >>> heads(pd.MultiIndex.from_tuples([("", "method"), ("AP", "0%"), ("AP", "10%")]))
     [[('', 1), ('AP', 2)], [('method', 1), ('0%', 1), ('10%', 1)]]

@@ -1,8 +1,9 @@
-"""Methods beside each other: mean and spread over seeds, the best, and which differences from it are ties.
+"""Comparison of methods: mean and spread over seeds, the best method, and the methods tied with the best.
 
-A tie is decided by a paired bootstrap. Its units are whole trainings and whole categories: seeds and categories are
-drawn with replacement, the same for both methods, and the difference of the means over what was drawn is kept. Test
-images are not drawn: they are the benchmark, the same for every method, and pixel metrics are not sums over them.
+A paired bootstrap decides whether a difference is a tie. Its resampling units are whole trainings and whole categories.
+Seeds and categories are drawn with replacement, and both methods get the same draws. Each draw yields the difference
+between the two means over the drawn units. Test images are not resampled, for two reasons. They are the benchmark and
+the same for every method, and pixel metrics are not sums over images.
 
 Legend: S seeds, C categories, D draws.
 """
@@ -20,35 +21,37 @@ from reports.tables.labels import METRICS, PAPER_METRICS
 
 DRAWS, LEVEL = 10_000, 0.95
 MEAN = "mean"
-"""Name of the mean over categories."""
+"""Category name of the mean over categories."""
 OWN = ("MeDS", "MemoryDetector")
-"""Detectors that are MeDS or a stage of it; all others are baselines."""
+"""Detectors that are MeDS or a stage of MeDS; all others are baselines."""
 SEEDLESS = "MemoryDetector"
-"""Nothing of it depends on the training seed, so its one value stands for every seed."""
+"""Detector that does not depend on the training seed, so its single value serves for every seed."""
 NETWORK = "PlainNetwork"
-"""Detector that is a network as its authors train it, the other half of a pair with MeDS."""
+"""Detector that is a network trained as its authors do, paired with the same network with MeDS."""
 WITH_MEDS = "+MeDS"
-"""End of the name of a network with MeDS."""
+"""Suffix of the name of a network with MeDS."""
 GROUP = ["noise", "readout"]
-"""What is compared has these in common."""
+"""Columns in which compared rows must agree."""
 MARKS = (
-    "Bold: the best at a noise ratio and read-out; underlined: the best of several baselines (neither MeDS nor a stage "
-    "of it)."
+    "Bold: the best method at a noise ratio and read-out. Underlined: the best of several baselines, i.e. of methods "
+    "that are neither MeDS nor a stage of MeDS."
 )
-ONE_SEED = "One seed: there is no spread, and no tie is claimed from seeds."
+ONE_SEED = "With one seed there is no spread, and seeds cannot establish a tie."
 TIES = (
-    f"{TIE}: a tie with the best, since zero lies in the {LEVEL:.0%} interval of a paired bootstrap ({DRAWS:,} draws) "
-    "of their difference. Its units are {units}, drawn with replacement, the same for both; test images are taken as "
-    "they are."
+    f"{TIE}: a tie with the best, because the {LEVEL:.0%} interval of the difference contains zero (paired bootstrap, "
+    f"{DRAWS:,} draws). The resampling units are {{units}}, drawn with replacement, with the same draws for both "
+    "methods. Test images are not resampled."
 )
 FEW = (
-    "What has one seed is not compared, except the memory, which does not depend on it. {seeds} differences agree in "
-    "sign by chance one time in {odds}, so that few seeds prove little."
+    "Methods with one seed are not tested for ties, except the memory ensemble, which does not depend on the seed. Few "
+    "seeds are weak evidence: the signs of {seeds} differences agree by chance one time in {odds}."
 )
 
 
 def interval(differences_SC: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of a mean of paired differences, over seeds and categories drawn with replacement.
+    """Compute the percentile interval of the mean paired difference over resampled seeds and categories.
+
+    Seeds and categories are drawn with replacement.
 
     >>> interval(np.array([[1.0], [3.0]]))  # means 1, 2, 3 with probability 1/4, 1/2, 1/4
     (1.0, 3.0)
@@ -61,15 +64,15 @@ def interval(differences_SC: np.ndarray) -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=32)
 def _weights(units: int, stream: int) -> np.ndarray:
-    """Share [D, units] that every unit has in every draw; the same draws whenever they are asked for."""
+    """Return the share [D, units] of every unit in every draw; equal arguments give the same draws."""
     rng = np.random.default_rng([stream, units])
     return rng.multinomial(units, np.full(units, 1 / units), size=DRAWS) / units
 
 
 def is_tie(one_SC: pd.DataFrame, other_SC: pd.DataFrame) -> bool:
-    """Whether two methods cannot be told apart by the units that both have; False where there is nothing to draw.
+    """Return True if the units that two methods share show no difference; False if they share fewer than two values.
 
-    Frames have seeds as index and categories as columns.
+    Both frames have seeds as index and categories as columns.
     """
     differences_SC = (one_SC - other_SC).dropna(axis=1, how="all").dropna()
     if differences_SC.size < 2:
@@ -79,10 +82,12 @@ def is_tie(one_SC: pd.DataFrame, other_SC: pd.DataFrame) -> bool:
 
 
 def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
-    """The paper's metrics in per cent, a row per noise ratio, read-out and method, marked within the first two.
+    """Return the paper's metrics in per cent, one row per noise ratio, read-out and method.
+
+    Methods are compared and marked within a noise ratio and read-out.
 
     Args:
-        named: Tidy results (`reports.tables.labels.tidy`); methods stay in the order of their first rows.
+        named: Tidy results (`reports.tables.labels.tidy`); methods keep the order of their first rows.
         by: Column that names the methods.
     """
     rows = named[named["metric"].isin(PAPER_METRICS) & named["readout"].isin(["all", "unseen"])]
@@ -105,25 +110,28 @@ def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """Which numbers of methods are compared, and how they are written and marked."""
+    """Selection of the compared numbers, and their format and marks."""
 
     category: str = MEAN
-    """A category, or the mean over all."""
+    """Category to compare, or the mean over all categories."""
     factor: float = 100.0
-    """What values are multiplied by: per cent."""
+    """Factor on the values; the default gives per cent."""
     digits: int = 1
-    """Behind the point."""
+    """Number of decimals."""
     lower: bool = False
-    """Whether lower is better."""
+    """True if lower values are better."""
     pairs: bool = False
-    """Whether bold is the better of a network (X) and it with MeDS (X+MeDS), and baselines are what is no network."""
+    """True if bold marks the better of a network (X) and the same network with MeDS (X+MeDS).
+
+    Baselines are then the methods that are neither a network nor a network with MeDS.
+    """
 
 
 def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, NumberCell]:
-    """One metric of several methods at one noise ratio and read-out, by method.
+    """Compare methods in one metric at one noise ratio and read-out; return the number of each method.
 
     Args:
-        rows: Columns method, detector, unit (what is paired: a seed), category, value.
+        rows: Columns method, detector, unit (the seed that pairs values), category, value.
         style: See `Style`.
     """
     chosen = rows[rows["category"] == style.category]
@@ -154,7 +162,7 @@ def _base(method: str) -> str:
 
 
 def _units(rows: pd.DataFrame, style: Style) -> dict[str, pd.DataFrame]:
-    """Values [S, C] by method: of one category, or of all where their mean is compared."""
+    """Return values [S, C] by method: one category, or all categories where their mean is compared."""
     wanted = rows["category"] == style.category
     own = rows[~wanted] if style.category == MEAN else rows[wanted]
     if len(own[["unit", "category"]].drop_duplicates()) < 2:
@@ -172,7 +180,7 @@ def _units(rows: pd.DataFrame, style: Style) -> dict[str, pd.DataFrame]:
 
 
 def how_compared(results: pd.DataFrame, marks: str = MARKS) -> str:
-    """What a reader must know about the marks, with the numbers of units that there are."""
+    """Return the explanation of the marks, with the numbers of seeds and categories in the results."""
     seeds = len(results[["noise.seed", "seed"]].drop_duplicates())
     measured = results["metric"].isin(PAPER_METRICS) & (results["category"] != MEAN)
     categories = results.loc[measured, "category"].nunique()

@@ -1,4 +1,4 @@
-"""How metrics and methods are called in figures and tables, and results with columns that are easy to use."""
+"""Labels of metrics and methods in figures and tables, and tidy results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ METRICS = {
     "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips)",
 }
 PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
-"""Those of the paper's main tables."""
+"""Metrics of the paper's main tables."""
 FIGURE_METRICS = ("image_auroc", "pixel_ap")
-"""Those of the paper's figures: of detection and of localisation."""
+"""Metrics of the paper's figures, one of detection and one of localisation."""
 METHODS = {
     "MemoryDetector": "memory ensemble",
     "MeDS": "MeDS",
@@ -47,7 +47,7 @@ METHODS = {
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
     """Add columns method, noise, rho (NaN without a memory) and seed to tracked results.
 
-    Methods come in the order of METHODS, then those that are not there, by the name of their class.
+    Methods follow the order of METHODS. Methods without a label come last, sorted by class name.
     """
     method = results["detector"].map(METHODS).fillna(results["detector"])
     names = pd.CategoricalDtype(
@@ -63,7 +63,7 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of one metric over all test images, mean over categories."""
+    """Return the rows of one metric for all test images, averaged over categories."""
     chosen = (
         (results["metric"] == metric)
         & (results["readout"] == "all")
@@ -73,7 +73,10 @@ def headline(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def wide(results: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
-    """One row per combination of the columns `by`, read-out and category, one column per metric; values averaged."""
+    """Return one row per combination of the columns `by`, read-out and category, with one column per metric.
+
+    Several values of the same cell are averaged.
+    """
     keys = [*by, "readout", "category"]
     measured = results[results["metric"].isin(METRICS)]
     table = (

@@ -1,4 +1,4 @@
-"""The studies that have a report, and the profile each is drawn for by default."""
+"""Studies that have a report, and the default profile of each report."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ STUDIES = modules_of(reports)
 
 
 def own_profile(study: str) -> str:
-    """Return the profile that a study names as its own, else laptop."""
+    """Return the profile in the constant PROFILE of a study's report, else laptop."""
     return str(getattr(importlib.import_module(f"reports.{study}"), "PROFILE", "laptop"))

@@ -1,14 +1,14 @@
 #!/bin/bash
-# A study on nodes that Slurm gives (sbatch sweeps/cluster/slurm.sh rho mtd /shared/data).
+# Study on nodes that Slurm allocates (sbatch sweeps/cluster/slurm.sh rho mtd /shared/data).
 #
-# 1. Run it from a checkout on a folder that all nodes see, after `make install` there.
-# 2. Change the requests below: nodes, GPUs per node (leave the line out for CPUs), time.
+# 1. Submit the script from a checkout on a folder that all nodes see, after `make install` in the checkout.
+# 2. Change the requests below: nodes, GPUs per node (delete the line for CPUs), time.
 # 3. Ray's head starts on the first node, a worker on each of the others; the driver runs beside the head.
-# 4. Cache and results go to ./cache and ./runs of the checkout; with several such jobs at once use a tracking server
-#    (MLFLOW_TRACKING_URI) in place of the database file.
-# 5. Two minutes before the time is over the driver is told to stop, and it alone; submit the job again, and it goes on
-#    with what is not finished.
-# 6. A token made for this job guards its Ray; the nodes get it with their environment, and no file holds it.
+# 4. Cache and results go to ./cache and ./runs of the checkout; for several such jobs at once use a tracking
+#    server (MLFLOW_TRACKING_URI) in place of the database file.
+# 5. Two minutes before the time limit only the driver receives a signal to stop. Submit the job again to continue with
+#    the unfinished experiments.
+# 6. A new token guards the Ray cluster of this job. The nodes receive the token in their environment; no file holds it.
 #SBATCH --job-name=meds
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
@@ -23,7 +23,7 @@ bin=$PWD/.venv/bin
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-head=${nodes[0]}  # this script runs on it
+head=${nodes[0]}  # this script runs on the head
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):6379
 
 joined() {
@@ -34,12 +34,12 @@ with session(sys.argv[1]):
     print(sum(node["Alive"] for node in ray.nodes()))' "$address" 2>/dev/null || echo 0
 }
 
-wait_for() {  # so many machines; a study counts once how many experiments have room
+wait_for() {  # waits for $1 machines, because a study counts the worker slots only once
   for _ in {1..60}; do
     if (($(joined) >= $1)); then return; fi
     sleep 5
   done
-  echo "Of ${#nodes[@]} nodes, $(joined) have joined Ray; the output above says why others have not." >&2
+  echo "Of ${#nodes[@]} nodes, $(joined) have joined Ray; the output above shows why the others have not." >&2
   exit 1
 }
 
@@ -52,8 +52,8 @@ if ((${#nodes[@]} > 1)); then
   wait_for "${#nodes[@]}"
 fi
 
-set -m  # else what runs in the background ignores INT
+set -m  # otherwise background processes ignore INT
 "$bin/python" -m sweeps "$study" --profile "$profile" --data "$data" --address "$address" &
 driver=$!
 trap 'kill -INT "$driver"' INT
-wait "$driver" || wait "$driver"  # the first wait ends with the trap
+wait "$driver" || wait "$driver"  # the trap ends the first wait

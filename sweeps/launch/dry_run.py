@@ -1,4 +1,4 @@
-"""What a study would do, and what that takes, without doing it."""
+"""Dry run: the experiments of a study, and an estimate of time and disk space, without running the study."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dry_run(
 
 
 def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) -> str:
-    """The work that is left, as a table and sentences."""
+    """Return the remaining work as a table and sentences."""
     steps = pd.DataFrame(
         [
             {
@@ -62,35 +62,38 @@ def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) 
         kinds.setdefault(experiment.detector.name, []).append(key)
     lines += [f"{len(keys)} x {kind}: {_takes(keys, found)}" for kind, keys in kinds.items()]
     count, what = devices()
-    partly = f", without {', '.join(found.unknown)}" if found.unknown else ""
+    partly = f", excluding {', '.join(found.unknown)}" if found.unknown else ""
     free = shutil.disk_usage(next(p for p in (cache, *cache.absolute().parents) if p.exists())).free
     wanted = sum(step.gigabytes for step in found.steps)
     at_once = min(count, sharing.max_concurrent or count)
     limit = f", {at_once} experiments at once" if at_once < count else ""
     total = duration(found.total(count, at_once))
-    lines.append(f"In all about {total} on {count} {what}{limit}{partly}.")
-    lines.append(f"Disk: {wanted:.1f} GB in {cache}, where {free / 1e9:.0f} GB are free.")
+    lines.append(f"Total: about {total} on {count} {what}{limit}{partly}.")
+    lines.append(f"Disk: {wanted:.1f} GB in {cache}, which has {free / 1e9:.0f} GB free.")
     return "\n".join(lines)
 
 
 def _takes(keys: Sequence[str], found: CostEstimate) -> str:
-    """What experiments of one kind take each."""
+    """Return the time per experiment, for experiments of one kind."""
     known = sorted(found.seconds[key] for key in keys if key in found.seconds)
     if not known:
-        return "none was run on this data yet: time unknown"
+        return "none was run on this data yet, time unknown"
     ends = dict.fromkeys((duration(known[0]), duration(known[-1])))
     return f"{' to '.join(ends)} each"
 
 
 def devices() -> tuple[int, str]:
-    """How many devices of which kind this machine has; experiments that share one are taken to be no faster."""
+    """Return the number and the kind of this machine's devices.
+
+    The estimate assumes that sharing a device among experiments saves no time.
+    """
     if count := torch.cuda.device_count():
         return count, "GPUs" if count > 1 else "GPU"
     return os.cpu_count() or 1, "cores"
 
 
 def duration(seconds: float) -> str:
-    """Rounded for people.
+    """Return a duration as rounded text.
 
     >>> duration(0.4), duration(75), duration(5400), duration(200_000)
     ('1 s', '75 s', '90 min', '56 h')

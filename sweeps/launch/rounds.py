@@ -1,4 +1,4 @@
-"""Studies in rounds, of which a later one depends on what an earlier one found; most studies have one."""
+"""Rounds of a study; a later round may depend on results of earlier rounds, and most studies have one round."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from harness.cluster.progress import Summary
 
 Rounds = Generator[list[Experiment], Mapping[str, float], None]
-"""Yields the experiments of a round and is sent what they found, by key."""
+"""Generator that yields the experiments of each round and receives results by key."""
 
 
 def rounds_of(study: ModuleType, profile: Profile, labelled: tuple[str, ...]) -> Rounds:
-    """The rounds of a study.
+    """Yield the rounds of a study.
 
     Raises:
-        InputError: the study cannot run on this profile, or labels were declared for one that looks at none.
+        InputError: the study cannot run on this profile, or labels were declared for a study that uses none.
     """
     if hasattr(study, "rounds"):
         yield from study.rounds(profile, labelled)
     elif labelled:
         raise UsageError(
-            "--objective is for the study search alone: no other looks at what it found."
+            "--objective is for the study search alone, because no other study uses its results to choose experiments. "
+            "Leave --objective out."
         )
     else:
         yield profile.cells(study.experiments(profile))
@@ -42,14 +43,14 @@ def run_rounds(
     pick: Callable[[list[Experiment]], list[Experiment]],
     found: Callable[[], Mapping[str, float]],
 ) -> Summary:
-    """Run all rounds, the first of which is known; return how all their experiments went.
+    """Run all rounds, beginning with the given first round; return a summary of all experiments.
 
     Args:
-        first: Experiments of the first round that are to be run.
-        rounds: After its first round.
-        run: Runs what is not finished of all experiments so far.
-        pick: Which experiments of a round are to be run.
-        found: What is known of finished experiments, by key.
+        first: Experiments to run in the first round.
+        rounds: Generator of the rounds, advanced past the first round.
+        run: Function that runs all unfinished experiments among those of all rounds so far.
+        pick: Function that selects the experiments of a round to run.
+        found: Function that returns the results of finished experiments by key.
     """
     experiments, new = list(first), first
     while True:
@@ -64,7 +65,7 @@ def run_rounds(
 
 
 def values_of(tracker: Tracker, profile: str, readout: str, metric: str) -> dict[str, float]:
-    """A metric of the study's finished experiments, mean over categories, by key."""
+    """Return a metric of the study's finished experiments by key, averaged over categories."""
     rows = tracker.load(profile).query(
         "readout == @readout and metric == @metric and category == 'mean'"
     )

@@ -1,4 +1,4 @@
-"""Files of weights in place of what a hub would send, for all encoders of a name, wherever a profile has them."""
+"""Local files in place of a hub's weights, for all encoders with a given name anywhere in a profile."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from sweeps.profiles.contract import Profile
 
 
 def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
-    """The profile, in which encoders have their weights from files.
+    """Return the profile with encoders that read their weights from files.
 
     Args:
-        profile: What encoders are in, of methods and networks, too.
-        pairs: NAME=FILE for all encoders that timm calls NAME.
+        profile: Profile with the encoders, including encoders of methods and networks.
+        pairs: Pairs NAME=FILE, each for all encoders with the timm name NAME.
 
     Raises:
-        InputError: the profile has no such encoder, or there is no such file.
+        InputError: the profile has no such encoder, or a file does not exist.
     """
     files = dict(pair.partition("=")[::2] for pair in pairs)
-    there = _names(profile) if files else set()
-    if unknown := sorted(set(files) - there):
+    known = _names(profile) if files else set()
+    if unknown := sorted(set(files) - known):
         raise UsageError(
-            f"--weights NAME=FILE is for encoders of the profile {profile.name}, and {unknown[0]!r} is none. There: "
-            f"{', '.join(sorted(there))}."
+            f"--weights NAME=FILE names the encoder {unknown[0]!r}, but the profile {profile.name} has no such "
+            f"encoder. Its encoders: {', '.join(sorted(known))}."
         )
     found: Profile = _replaced(profile, {name: file_ref(file) for name, file in files.items()})
     return found
 
 
 def _names(value: Any) -> set[str]:
-    """Names of the encoders in a value."""
+    """Return the names of all encoders in a value."""
     own = {value.name} if isinstance(value, Encoder) else set()
     return own.union(*map(_names, _parts(value).values()))
 

@@ -17,10 +17,10 @@ from tests.support.commands import ROOT, command, refused
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"retries": -1}, "from 0 on"),
-        ({"max_concurrent": 0}, "--max-concurrent is a number from 1 on, got 0"),
-        ({"gpus_per_trial": 0.0}, "lies in (0, 1], got 0"),
-        ({"gpus_per_trial": 2.0}, "For more GPUs per training ask for --workers"),
+        ({"retries": -1}, "must be 0 or more, got 0 and -1"),
+        ({"max_concurrent": 0}, "--max-concurrent must be 1 or more, got 0"),
+        ({"gpus_per_trial": 0.0}, "must be in (0, 1], got 0"),
+        ({"gpus_per_trial": 2.0}, "For more GPUs per training use --workers"),
         ({"gpus_per_trial": 0.5, "workers": 2}, "2 workers per training take a GPU each"),
     ],
 )
@@ -30,7 +30,7 @@ def test_shares_that_cannot_work_are_refused(wrong, text):
 
 
 def test_a_storage_that_is_no_folder_is_refused_before_anything_runs(tmp_path):
-    with pytest.raises(InputError, match="not/mounted is no folder on this machine"):
+    with pytest.raises(InputError, match="not/mounted is not a folder on this machine"):
         ClusterOptions(storage="not/mounted")
 
 

@@ -107,13 +107,13 @@ def test_only_what_has_the_same_noise_and_readout_is_compared(named):
 def test_the_caption_says_what_was_drawn_and_what_cannot_be_claimed(named):
     text = how_compared(named)
     assert "over up to 3 seeds" in text
-    assert "Its units are seeds, drawn with replacement" in text
+    assert "The resampling units are seeds, drawn with replacement" in text
     assert "by chance one time in 4" in text
     alone = how_compared(named[named["seed"] == 0])
-    assert "no spread, and no tie is claimed from seeds" in alone
+    assert "no spread, and seeds cannot establish a tie" in alone
     assert "bootstrap" not in alone
     two = pd.DataFrame(rows("MeDS", "MeDS", [[0.8, 0.9]]))
-    assert "Its units are categories, drawn" in how_compared(two)
+    assert "The resampling units are categories, drawn" in how_compared(two)
 
 
 def test_a_mark_is_the_same_in_every_format():

@@ -99,7 +99,7 @@ def test_a_mean_of_a_part_of_the_categories_says_so():
         compare("mvtec_ad", rows)[0].query("category == 'mean'")["note"] for rows in (every, part)
     ]
     assert not notes[0].str.contains("categories").any()
-    assert notes[1].str.contains("ours of 14 categories").all()
+    assert notes[1].str.contains("our mean covers 14 categories").all()
 
 
 def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lists_differ(
@@ -114,7 +114,9 @@ def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lis
     monkeypatch.setattr(differences.Tracker, "load", lambda tracker, profile: apart)
     monkeypatch.setattr(differences, "prepare_environment", lambda: None)  # Ray may be imported
     assert differences.main(differences.Options(study="real_iad", runs=tmp_path)) == 0
-    assert "Published: on the official noisy lists of Real-IAD" in capsys.readouterr().out
+    assert (
+        "Published: contaminated by the official noisy lists of Real-IAD" in capsys.readouterr().out
+    )
     table = pd.read_csv(tmp_path / "real_iad" / "real_iad-paper.csv")
     means = table.query("table == 'T22' and category == 'mean'")
     assert len(means) == len(layout(TABLES["table-22"]).query("category == 'mean'"))
@@ -123,7 +125,9 @@ def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lis
 
 
 def test_a_dataset_without_published_numbers_is_named_with_what_can_be_done():
-    with pytest.raises(InputError, match="no number that this study on MagneticTile") as error:
+    with pytest.raises(
+        InputError, match="no number that matches this study on MagneticTile"
+    ) as error:
         compare("baselines", results("MagneticTile"))
     assert "make compare-paper STUDY=mvtec_ad" in str(error.value)
     text = str(error.value).partition("metrics on ")[2].partition(".")[0]

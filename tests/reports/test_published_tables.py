@@ -220,7 +220,7 @@ def test_a_cell_looks_the_same_in_every_format():
 @pytest.mark.parametrize("name", ["table-3", "table-22", "table-29"])
 def test_captions_tell_contamination_by_protocol_from_the_official_lists_that_were_published(name):
     rows = of_paper(name).rows
-    said = "Published: on the official noisy lists of Real-IAD; ours: by the protocol meds."
+    said = "Published: contaminated by the official noisy lists of Real-IAD; ours: by the protocol meds."
     drawn_lists = rows.assign(**{"dataset.lists": "realiad_jsons"})
     assert said in drawn(name, results(drawn_lists)).tables[0].caption
     official = rows.assign(**{"dataset.lists": "realiad_jsons_fuiad_0.4"})
@@ -250,7 +250,9 @@ def test_other_data_has_its_own_categories_and_noise_ratios_and_nothing_publishe
     assert not any(cell.published for cell in cells.values())
     assert str(cells["Dinomaly+MeDS", "I-AUROC ↑", "10%"]) == "94.50 ± 7.07"
     assert {str(cell) for place, cell in cells.items() if place[0] == "HVQ"} == {"–"}
-    assert "Not in the paper's table, so not here: PatchCore." in document.tables[0].caption
+    assert (
+        "Left out, because the paper's table omits them: PatchCore." in document.tables[0].caption
+    )
     assert "MagneticTile (1 category)" in document.tables[0].caption
     by_category = drawn("table-8", tiles)
     assert list(by_category.tables[0].frame["category"]) == ["carpet", "mean"]

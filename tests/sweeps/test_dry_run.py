@@ -67,7 +67,7 @@ def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
     assert list(after.missing) == list(study)[4:]
     text = as_text(after, tmp_path)
     assert "2 x plain: none was run on this data yet" in text
-    assert "without plain" in text
+    assert "excluding plain" in text
 
 
 def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
@@ -145,7 +145,7 @@ def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
     for one, other in zip(before, after, strict=True):
         given = file_ref(file) if one.encoder.name == name else one.encoder.weights
         assert other == replace(one, encoder=replace(one.encoder, weights=given))
-    with pytest.raises(UsageError, match=rf"'resnet18' is none\. There: .*{name}"):
+    with pytest.raises(UsageError, match=rf"'resnet18', but .* Its encoders: .*{name}"):
         StudyFilter(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
 
 

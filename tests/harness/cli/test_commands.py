@@ -83,7 +83,7 @@ def test_an_unknown_report_is_a_usage_error_that_lists_studies_and_numbers():
     answer = command("reports", "figure-9")
     assert answer.returncode == 2
     text = " ".join(answer.stderr.split())
-    assert "There is no report of 'figure-9'. Reports: ablation," in text
+    assert "There is no report 'figure-9'. Reports by study: ablation," in text
     assert "figure-2, figure-3" in text
     assert "table-30" in text
 
