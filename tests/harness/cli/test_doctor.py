@@ -137,5 +137,5 @@ def test_a_machine_on_which_ray_does_not_start(tmp_path):
     assert answer.returncode == 1
     text = " ".join(answer.stdout.split())
     assert "FAULT ray Ray did not start on this machine" in text
-    assert "name a short path in RAY_TMPDIR" in text
+    assert "set RAY_TMPDIR to a short path" in text
     assert "1 faults." in text
