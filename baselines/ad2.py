@@ -34,6 +34,7 @@ Legend: B images in a batch, K channels of the teacher, G grid positions per sid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -51,9 +52,9 @@ from baselines.student_teacher.losses import (
 )
 from baselines.student_teacher.training import StudentScorer, fit_students
 from harness.config.file_ref import FileRef
+from harness.detectors import FileRecipe, Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.features.teacher import TeacherSource
 from harness.runtime.compute import Compute
 
 
@@ -83,6 +84,7 @@ class AD2:
     """Losses in which the outlier is weighed down: only the teacher-student loss, or also the autoencoder losses."""
 
     name = "ad2"
+    title = "AD2"
     maps = MAPS
 
     def __post_init__(self) -> None:
@@ -94,13 +96,13 @@ class AD2:
             )
 
     @property
-    def teacher(self) -> TeacherSource:
-        """Teacher of the student."""
-        return self.student.teacher
+    def requirements(self) -> Requirements:
+        """Requirements of the student."""
+        return self.student.requirements
 
-    def taught_by(self, file: FileRef) -> AD2:
-        """Return a copy of the settings with this file as teacher."""
-        return replace(self, student=self.student.taught_by(file))
+    def with_files(self, files: Mapping[FileRecipe, FileRef]) -> AD2:
+        """Return the detector with the file of its teacher's weights in place of the teacher's settings."""
+        return replace(self, student=self.student.with_files(files))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
         """Train one student per category; see `EfficientAD.fit`."""

@@ -19,6 +19,7 @@ from baselines.student_teacher.losses import HARD, hardest
 from baselines.student_teacher.training import StudentScorer, fit_students
 from harness.anomaly_maps import MapSettings
 from harness.config.file_ref import FileRef
+from harness.detectors import FileRecipe, Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.features.pdn import CHANNELS, WIDTH, random_weights, read_weights
@@ -66,6 +67,7 @@ class EfficientAD:
     """Fraction of the training images, contaminated like the rest, that is held out to calibrate the maps."""
 
     name = "efficient_ad"
+    title = "EfficientAD-M"
     maps = MAPS
 
     def __post_init__(self) -> None:
@@ -87,9 +89,18 @@ class EfficientAD:
         """
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
-    def taught_by(self, file: FileRef) -> EfficientAD:
-        """Return a copy of the settings with this file as teacher."""
-        return replace(self, teacher=file)
+    @property
+    def requirements(self) -> Requirements:
+        """Weights of the teacher, if the settings describe how to train one."""
+        return Requirements(files=(self.teacher,) if isinstance(self.teacher, Teacher) else ())
+
+    def with_files(self, files: Mapping[FileRecipe, FileRef]) -> EfficientAD:
+        """Return the detector with the file of its teacher's weights in place of the teacher's settings."""
+        return (
+            replace(self, teacher=files[self.teacher])
+            if isinstance(self.teacher, Teacher)
+            else self
+        )
 
     def teacher_weights(self) -> Mapping[str, np.ndarray]:
         """Read the weights of the teacher.
@@ -108,7 +119,7 @@ class EfficientAD:
         if isinstance(self.teacher, Teacher):
             raise InputError(
                 "The teacher has no weights yet. An experiment trains the teacher "
-                "(`harness.features.teacher.make_teachers`); a detector used outside an experiment needs a file of "
+                "(`harness.features.teacher.Teacher.make`); a detector used outside an experiment needs a file of "
                 "teacher weights."
             )
         return read_weights(self.teacher.checked())

@@ -20,6 +20,7 @@ import torch
 from baselines.patch_bank.banks import Bank, BankScorer
 from baselines.patch_bank.pool import TOGETHER, PatchSource
 from harness.anomaly_maps import INREACH
+from harness.detectors import Requirements
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
 from harness.runtime.compute import Compute, default_device
@@ -54,7 +55,9 @@ class InReaCh:
     order than it writes them."""
 
     name = "inreach"
+    title = "InReaCh"
     maps = INREACH
+    requirements = Requirements()
 
     def __post_init__(self) -> None:
         if self.seeds_per_category < 1:
@@ -85,7 +88,7 @@ class InReaCh:
             banks=tuple(banks),
             compute=compute,
             squared=True,
-            numbers={"surviving_channels": tuple(surviving)},
+            fit_statistics={"surviving_channels": tuple(surviving)},
         )
 
     def _placed(self, category: CategoryImages) -> bool:

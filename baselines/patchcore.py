@@ -23,6 +23,7 @@ from baselines.patch_bank.coreset import (
 )
 from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
+from harness.detectors import Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.runtime.compute import Compute
@@ -55,7 +56,9 @@ class PatchCore:
     """Scope of a memory bank: one per category, or one for all categories."""
 
     name = "patchcore"
+    title = "PatchCore"
     maps = PATCHCORE
+    requirements = Requirements()
 
     def __post_init__(self) -> None:
         if not 0 < self.coreset_ratio <= 1:

@@ -112,6 +112,7 @@ class ReverseDistillation(ReconstructionDetector):
     )
 
     name = "reverse_distillation"
+    title = "reverse distillation"
     maps = MapSettings(blur_at="input", radius=16, border="reflect", image="map")
 
 

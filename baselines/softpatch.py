@@ -26,6 +26,7 @@ from baselines.patch_bank.outliers import (
 )
 from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
+from harness.detectors import Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.runtime.compute import Compute, single_threaded
@@ -66,7 +67,9 @@ class SoftPatch:
     """Scope of a memory bank: one per category, or one for all categories."""
 
     name = "softpatch"
+    title = "SoftPatch"
     maps = PATCHCORE
+    requirements = Requirements()
 
     def __post_init__(self) -> None:
         if not 0 < self.coreset_ratio <= 1 or not 0 <= self.threshold < 1:

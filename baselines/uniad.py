@@ -81,6 +81,7 @@ class UniAD(ReconstructionDetector):
     )
 
     name = "uniad"
+    title = "UniAD"
     maps = MapSettings(radius=0, image="window")
 
 

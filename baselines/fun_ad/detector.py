@@ -29,6 +29,7 @@ from baselines.patch_bank.banks import of_categories
 from baselines.patch_bank.nearest import nearest_on_device
 from baselines.patch_bank.pool import TOGETHER, PatchSource, Scope, patch_sources, read_patches
 from harness.anomaly_maps import PATCHCORE
+from harness.detectors import Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.runtime.compute import Compute, DistributedContext, default_device, single_threaded
@@ -74,7 +75,9 @@ class FunAD:
     """Scope of a network: one per category, or one for all categories."""
 
     name = "fun_ad"
+    title = "FUN-AD"
     maps = PATCHCORE
+    requirements = Requirements()
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.bank_patches or 1) < 1 or self.bank_patches == 0:

@@ -64,7 +64,7 @@ class BankScorer:
     reweight: int = 1
     """Number of memory bank patches in the weight of an image's scores (see `image_weight`); 1 for no weight."""
     history: Mapping[str, TrainingResult] = field(default_factory=dict)
-    numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    fit_statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Fit statistics; see `harness.detectors.HasFitStatistics`."""
 
     def score(self, images: ImageSet) -> np.ndarray:

@@ -102,7 +102,7 @@ class StudentTeacher(nn.Module):
         return [*self.student.parameters(), *self.autoencoder.parameters()]
 
     @torch.no_grad()
-    def taught(self, standardised_B3SS: Tensor) -> Tensor:
+    def teacher_outputs(self, standardised_B3SS: Tensor) -> Tensor:
         """Compute teacher outputs [B, K, G, G], with mean 0 and deviation 1 per channel over the training images."""
         return (self.teacher(standardised_B3SS) - self.mean_1K11) / self.std_1K11
 
@@ -133,7 +133,7 @@ class StudentTeacher(nn.Module):
         """
         images = standardised(images_B3SS)
         student, rebuilt = self.student(images), self.autoencoder(images)
-        local = (self.taught(images) - student[:, : self.channels]).square().mean(dim=1)
+        local = (self.teacher_outputs(images) - student[:, : self.channels]).square().mean(dim=1)
         whole = (rebuilt - student[:, self.channels :]).square().mean(dim=1)
         return torch.stack([local, whole], dim=1)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,8 +31,44 @@ from harness.runtime.compute import (
 )
 from harness.training import TrainingResult, state_of
 
-if TYPE_CHECKING:
-    from baselines.efficient_ad import EfficientAD
+
+class StudentSettings(Protocol):
+    """Settings of a student and of its training; `baselines.efficient_ad.EfficientAD` documents them."""
+
+    @property
+    def penalty(self) -> str | None:
+        """Folder of foreign images."""
+
+    @property
+    def image_size(self) -> int:
+        """Side length of the input images, in pixels."""
+
+    @property
+    def width(self) -> int:
+        """Channels of the student's first convolution."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images per step."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of Adam."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Weight decay of Adam."""
+
+    @property
+    def validation(self) -> float:
+        """Fraction of the training images that is held out."""
+
+    def teacher_weights(self) -> Mapping[str, np.ndarray]:
+        """Read the weights of the teacher."""
 
 
 class Objective(Protocol):
@@ -61,7 +97,7 @@ class StudentScorer:
     image_size: int
 
     @property
-    def numbers(self) -> Mapping[str, tuple[float, ...]]:
+    def fit_statistics(self) -> Mapping[str, tuple[float, ...]]:
         """Fit statistics; see `harness.detectors.HasFitStatistics`."""
         counts = (float(trained.penalty_images) for trained in self.history.values())
         return {"penalty_images": tuple(counts)}
@@ -80,7 +116,12 @@ class StudentScorer:
 
 
 def fit_students(
-    settings: EfficientAD, objective: Objective, images: ImageSet, *, seed: int, compute: Compute
+    settings: StudentSettings,
+    objective: Objective,
+    images: ImageSet,
+    *,
+    seed: int,
+    compute: Compute,
 ) -> StudentScorer:
     """Train one student per category with this objective."""
     teacher = settings.teacher_weights()
@@ -94,7 +135,7 @@ def fit_students(
 @dataclass(frozen=True)
 class _Job:
     name: str
-    settings: EfficientAD
+    settings: StudentSettings
     objective: Objective
     images: CategoryImages
     teacher: Mapping[str, np.ndarray]
@@ -199,14 +240,14 @@ class _Run:
         network, objective = self.network.train(), self.job.objective
         clean, channels = standardised(images_B3SS), network.channels
         student = network.student(clean)[:, :channels]
-        loss = objective.loss((network.taught(clean) - student).square(), student)
+        loss = objective.loss((network.teacher_outputs(clean) - student).square(), student)
         if self.foreign:
             file = self.foreign[rng.integers(len(self.foreign))]
             foreign = read_foreign(file, self.job.settings.image_size, rng).to(self.world.device)
             loss = loss + network.student(standardised(foreign))[:, :channels].square().mean()
         moved = standardised(jittered(images_B3SS, rng))
         rebuilt, follows = network.autoencoder(moved), network.student(moved)[:, channels:]
-        rebuilding = (network.taught(moved) - rebuilt).square()
+        rebuilding = (network.teacher_outputs(moved) - rebuilt).square()
         following = (rebuilt - follows).square()
         weights_B = objective.image_weights(student)
         if weights_B is not None:

@@ -2,11 +2,14 @@
 
 MOVED = {
     "baselines.fun_ad.FunAD": "baselines.fun_ad.detector.FunAD",
-    "harness.detectors.MemoryDetector": "harness.detectors.contract.MemoryDetector",
-    "harness.detectors.PlainNetwork": "harness.detectors.contract.ReconstructionDetector",
+    "harness.detectors.MemoryDetector": "harness.detectors.memory_detector.MemoryDetector",
+    "harness.detectors.contract.MemoryDetector": "harness.detectors.memory_detector.MemoryDetector",
+    "harness.detectors.contract.ReconstructionDetector": "harness.detectors.reconstruction.ReconstructionDetector",
+    "harness.detectors.PlainNetwork": "harness.detectors.reconstruction.ReconstructionDetector",
     "harness.encoders.Encoder": "harness.features.encoder.Encoder",
     "harness.evaluation.Evaluation": "harness.evaluation.readouts.Evaluation",
-    "harness.experiment.Experiment": "harness.experiment.runner.Experiment",
+    "harness.experiment.runner.Experiment": "harness.experiment.spec.Experiment",
+    "harness.experiment.Experiment": "harness.experiment.spec.Experiment",
     "harness.maps.MapRule": "harness.anomaly_maps.MapSettings",
     "harness.meds.MeDS": "harness.detectors.meds.MeDS",
     "harness.memory.MemoryEnsemble": "harness.memory.ensemble.MemoryEnsemble",

@@ -2,20 +2,26 @@
 
 from harness.detectors.contract import (
     Detector,
+    FileRecipe,
     HasFitStatistics,
     HasSnapshots,
-    MemoryDetector,
-    ReconstructionDetector,
+    NeedsFiles,
+    Requirements,
     Scorer,
 )
 from harness.detectors.meds import MeDS
+from harness.detectors.memory_detector import MemoryDetector
+from harness.detectors.reconstruction import ReconstructionDetector
 
 __all__ = [
     "Detector",
+    "FileRecipe",
     "HasFitStatistics",
     "HasSnapshots",
     "MeDS",
     "MemoryDetector",
+    "NeedsFiles",
     "ReconstructionDetector",
+    "Requirements",
     "Scorer",
 ]

@@ -1,6 +1,6 @@
-"""The contract of a detector, and the ones that are a single stage of MeDS: memory alone, network alone.
+"""The contract of a detector: what it needs prepared, what it sees, and what it returns.
 
-`fit` receives an `ImageSet`, which holds no label, and returns a fitted `Scorer`.
+`fit` receives an `ImageSet`, which contains no label, and returns a fitted `Scorer`.
 
 Legend: N images, P patches on the encoder's grid.
 """
@@ -8,20 +8,41 @@ Legend: N images, P patches on the encoder's grid.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from harness.anomaly_maps import DINOMALY, MapSettings
+from harness.anomaly_maps import MapSettings
+from harness.config.file_ref import FileRef
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
-from harness.memory.scores import memory_scores
-from harness.networks import NetworkSettings
-from harness.runtime.compute import Compute, default_device, single_threaded
-from harness.training import TrainingResult, build, patch_scores, run_phase
-from harness.training.optimizer import TrainingConfig
-from harness.training.phases import NetworkLoss, Phase, State
+from harness.runtime.compute import Compute, ProgressCallback
+from harness.training import TrainingResult
+
+
+class FileRecipe(Protocol):
+    """Hashable settings of a file that several experiments share, such as the weights of a teacher network."""
+
+    kind: str
+    """Plural noun for such files in cost estimates, such as "teachers"."""
+
+    def path(self, cache: Path) -> Path:
+        """Return the path of the file in a cache folder."""
+
+    def make(self, cache: Path, *, report: ProgressCallback) -> Path:
+        """Make the file if it does not exist, completely or not at all; return its path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """Shared results that a detector reads; an experiment computes them once, before `fit`."""
+
+    memories: tuple[MemoryEnsemble, ...] = ()
+    """Memory ensembles whose scores of all images the detector reads."""
+    files: tuple[FileRecipe, ...] = ()
+    """Files that the detector receives through `NeedsFiles.with_files`."""
 
 
 class Scorer(Protocol):
@@ -32,25 +53,25 @@ class Scorer(Protocol):
         """Losses and selections of every training phase by name; empty without training."""
 
     def score(self, images: ImageSet) -> np.ndarray:
-        """Patch scores [N, P], higher = more anomalous."""
+        """Return patch scores [N, P], higher = more anomalous."""
 
 
 @runtime_checkable
 class HasSnapshots(Protocol):
-    """A scorer whose authors choose, on the test set, among what it was during training."""
+    """A scorer with training snapshots, for methods whose authors select the best epoch on the test set."""
 
     @property
     def snapshots(self) -> Iterable[Scorer]:
-        """As it was at several times."""
+        """Scorers of the snapshots, in the order of training."""
 
 
 @runtime_checkable
 class HasFitStatistics(Protocol):
-    """A scorer that tells how its fit went."""
+    """A scorer with numbers that describe its fit."""
 
     @property
-    def numbers(self) -> Mapping[str, tuple[float, ...]]:
-        """By their name, one per category of the training images."""
+    def fit_statistics(self) -> Mapping[str, tuple[float, ...]]:
+        """Fit statistics by name, one value per category of the training images."""
 
 
 class Detector(Protocol):
@@ -58,80 +79,27 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name for tables and curves."""
+        """Name in commands and in the names of runs; a Python identifier."""
+
+    @property
+    def title(self) -> str:
+        """Name in figures and tables."""
 
     @property
     def maps(self) -> MapSettings:
-        """How its authors make maps and image scores of its patch scores."""
+        """Settings with which the method's authors turn patch scores into maps and image scores."""
+
+    @property
+    def requirements(self) -> Requirements:
+        """Shared results that must exist before `fit`."""
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> Scorer:
         """Learn from unlabelled training images of one or several categories; `seed` decides every random draw."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemoryDetector:
-    """Stage 1 alone: the memory ensemble's score is the anomaly score."""
+@runtime_checkable
+class NeedsFiles(Detector, Protocol):
+    """A detector whose requirements contain files."""
 
-    memory: MemoryEnsemble = MemoryEnsemble()
-
-    name = "memory"
-    maps = DINOMALY
-
-    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> MemoryScorer:
-        """Keep the training images; the infinite ensemble has nothing random, a finite one its own seed."""
-        return MemoryScorer(self.memory, images)
-
-
-@dataclass(frozen=True)
-class MemoryScorer:
-    """Scores images of each category against the training images of the same category."""
-
-    memory: MemoryEnsemble
-    bank: ImageSet
-    history: Mapping[str, TrainingResult] = field(default_factory=dict)
-
-    def score(self, images: ImageSet) -> np.ndarray:
-        """See `Scorer.score`; in the units of the memory's distance."""
-        return memory_scores(images, self.bank, self.memory)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReconstructionDetector:
-    """The reconstruction network as its authors train it, on all images."""
-
-    network: NetworkSettings
-    training: TrainingConfig = TrainingConfig()
-
-    name = "plain"
-    maps = DINOMALY
-
-    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
-        """Train with the network's own loss."""
-        phase = Phase(
-            network=self.network,
-            images=images,
-            training=self.training,
-            objective=NetworkLoss(),
-            seed=seed,
-        )
-        return NetworkScorer(self.network, {phase.name: compute.train(run_phase, phase)})
-
-
-@dataclass(frozen=True)
-class NetworkScorer:
-    """Scores images by what a trained network fails to reconstruct; the last phase's weights count."""
-
-    network: NetworkSettings
-    history: Mapping[str, TrainingResult]
-
-    @property
-    def state(self) -> State:
-        """Final weights."""
-        return list(self.history.values())[-1].state
-
-    def score(self, images: ImageSet) -> np.ndarray:
-        """See `Scorer.score`; mean over target groups of 1 - cos, in [0, 2]."""
-        with single_threaded():
-            return patch_scores(
-                build(self.network, images, self.state).to(default_device()), images
-            )
+    def with_files(self, files: Mapping[FileRecipe, FileRef]) -> Detector:
+        """Return the detector with its recipes replaced by the files made from them."""

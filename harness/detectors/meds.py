@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from harness.anomaly_maps import DINOMALY
-from harness.detectors.contract import NetworkScorer
+from harness.detectors.contract import Requirements
+from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
@@ -32,39 +33,45 @@ Stage = Literal["memory", "distilled"]
 
 @dataclass(frozen=True, kw_only=True)
 class MeDS:
-    """A network is taught the memory's noise-robust score, then fine-tuned on images that it selects itself.
+    """Detector whose network learns the memory's noise-robust score and is then fine-tuned on images it selects itself.
 
-    The rows of the ablation (Tables 4 and 5) are values: without `finetuning` it is the distilled model; with
-    `start="random"` the fine-tuned network forgets what it was taught; without `distillation`, that and
-    `criterion="memory"` remain.
+    Values of this class are the rows of the ablation (Tables 4 and 5). `finetuning=None` is the distilled model.
+    `start="random"` discards the distilled weights before fine-tuning. `distillation=None` needs `start="random"` and
+    `criterion="memory"`.
     """
 
     network: NetworkSettings
-    """The reconstruction network; the release fine-tunes Dinomaly with `discard=0.5`."""
+    """Reconstruction network; the release fine-tunes Dinomaly with `discard=0.5`."""
     memory: MemoryEnsemble = MemoryEnsemble()
-    """Stage 1: the teacher."""
+    """Memory ensemble of stage 1, whose scores the network learns."""
     distillation: TrainingConfig | None = TrainingConfig()
-    """Stage 2: length and optimizer; None leaves the stage out."""
+    """Length and optimizer of stage 2; None leaves the stage out."""
     discrepancy: Discrepancy = "mse"
-    """Stage 2: how far the network's scores are from the memory's."""
+    """Distance of stage 2 between the network's scores and those of the memory."""
     finetuning: TrainingConfig | None = TrainingConfig()
-    """Stage 3: length and optimizer; None leaves the stage out."""
+    """Length and optimizer of stage 3; None leaves the stage out."""
     selection: ProgressiveSelection = ProgressiveSelection()
-    """Stage 3: how wide the selection opens."""
+    """Rule of stage 3 by which the selection of training images grows."""
     objective: Literal["native", "literal"] = "native"
-    """Stage 3: the network's own loss (the release), or the mean score itself (Eq. 10 to the letter)."""
+    """Loss of stage 3: the network's own loss (the release), or the mean score itself (Eq. 10 to the letter)."""
     start: Literal["random", "distilled"] = "distilled"
-    """Stage 3: the weights that it starts from."""
+    """Initial weights of stage 3."""
     criterion: Stage = "distilled"
-    """Stage 3: whose scores select at first."""
+    """Scores of stage 3 that make the first selection."""
 
     name = "meds"
+    title = "MeDS"
     maps = DINOMALY
+
+    @property
+    def requirements(self) -> Requirements:
+        """Scores of the memory ensemble."""
+        return Requirements(memories=(self.memory,))
 
     def __post_init__(self) -> None:
         if self.distillation is None and self.finetuning is None:
             raise InputError(
-                "MeDS without distillation and fine-tuning is the memory alone: use that."
+                "MeDS without distillation and fine-tuning is the memory alone: use MemoryDetector."
             )
         if self.distillation is None and "distilled" in (self.start, self.criterion):
             raise InputError(
@@ -73,8 +80,8 @@ class MeDS:
             )
         if self.memory.distance != self.network.distance:
             raise InputError(
-                f"The memory measures a {self.memory.distance} distance and {type(self.network).__name__} scores by "
-                f"a {self.network.distance} one, so neither can teach the other: set the same distance for both."
+                f"The memory measures a {self.memory.distance} distance, but {type(self.network).__name__} measures a "
+                f"{self.network.distance} distance, so their scores are not comparable. Set the same distance for both."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:

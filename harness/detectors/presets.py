@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from harness.detectors.contract import ReconstructionDetector
 from harness.detectors.meds import MeDS
+from harness.detectors.reconstruction import ReconstructionDetector
 from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
 from harness.networks.dinomaly import Dinomaly

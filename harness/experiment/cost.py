@@ -24,12 +24,10 @@ from harness.experiment.preparation import (
     files_of,
     read_dataset,
     score_requests,
-    teacher_of,
 )
-from harness.experiment.runner import Experiment, memories_of
+from harness.experiment.spec import Experiment
 from harness.features import CategoryFeatures, FeatureStore
 from harness.features.encoder import Encoded, Encoder, encode
-from harness.features.teacher import file_of
 from harness.memory.distance_tables import TableRequest
 from harness.memory.scores import TABLE_BUDGET
 from harness.runtime.compute import single_threaded
@@ -114,15 +112,16 @@ def forecast(
         for key, experiment in missing.items()
         if (kind := recorded_name(type(experiment.detector))) in rates
     }
-    return CostEstimate(missing, (*_teachers(missing.values(), cache), *steps), seconds)
+    return CostEstimate(missing, (*_files(missing.values(), cache), *steps), seconds)
 
 
-def _teachers(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
-    """Teachers that are to be made, if any are wanted; how long that takes is not known."""
-    wanted = {teacher for e in experiments if (teacher := teacher_of(e.detector))}
-    if wanted:
-        missing = [teacher for teacher in wanted if not file_of(teacher, cache).is_file()]
-        yield Step("teachers", len(wanted), len(missing), seconds=0, gigabytes=0)
+def _files(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
+    """Yield the files that detectors require, by kind; the time that they take is not known."""
+    recipes = {recipe for e in experiments for recipe in e.detector.requirements.files}
+    for kind in sorted({recipe.kind for recipe in recipes}):
+        of_kind = [recipe for recipe in recipes if recipe.kind == kind]
+        missing = [recipe for recipe in of_kind if not recipe.path(cache).is_file()]
+        yield Step(kind, len(of_kind), len(missing), seconds=0, gigabytes=0)
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Throug
 
 def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Throughput) -> list[Step]:
     """Distances that memories are read from, and the scores that are read from them."""
-    wanted = [(e.noise, memory) for e in group for memory in memories_of(e)]
+    wanted = [(e.noise, memory) for e in group for memory in e.memories]
     requests = {request.entry: request for request in score_requests(prepared, wanted)}
     if not requests:
         return []

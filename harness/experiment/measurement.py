@@ -1,4 +1,4 @@
-"""What is measured of a fitted detector: on the test set, of its fit, and on its training images.
+"""Measurements of a fitted detector: on the test set, of its fit, and on its training images.
 
 Legend: N images, P patches.
 """
@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,32 +20,30 @@ from harness.evaluation import ALL, FIT, MEAN, ORACLE, evaluate, with_means
 from harness.evaluation.label_ranking import ranking_quality
 from harness.evaluation.memory_agreement import agreement
 from harness.evaluation.theorem import separation
-from harness.experiment.preparation import Prepared, memory_of
+from harness.experiment.preparation import Prepared
+from harness.experiment.spec import Experiment
 from harness.noise import NoisySplit
 from harness.training import TrainingResult
-
-if TYPE_CHECKING:
-    from harness.experiment.runner import Experiment
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of a fitted detector."""
+    """Measurements of a fitted detector."""
 
     metrics: pd.DataFrame
     """Columns readout, category, metric, value."""
     scores_NP: np.ndarray
     """Patch scores of the test images."""
     scores_N: np.ndarray
-    """Their image scores."""
+    """Image scores of the test images."""
     milliseconds: float
-    """That scoring took for a test image, its features being there, beside whatever else the machine did."""
+    """Mean wall time of scoring one test image from its features, in milliseconds; other load on the machine counts."""
 
 
 def measure(
     experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
 ) -> Measurement:
-    """Score the test images and measure all that the experiment's evaluation wants."""
+    """Score the test images and compute all measurements that the experiment's evaluation requests."""
     images = prepared.images(split.test)
     on_test = functools.partial(_on_test, experiment, split, data)
     start = time.perf_counter()
@@ -54,8 +51,8 @@ def measure(
     seconds = time.perf_counter() - start
     metrics, scores_N = on_test(scores_NP)
     parts = [metrics]
-    if isinstance(scorer, HasFitStatistics) and scorer.numbers:
-        parts.append(_numbers(scorer, split))
+    if isinstance(scorer, HasFitStatistics) and scorer.fit_statistics:
+        parts.append(_fit_statistics(scorer, split))
     if isinstance(scorer, HasSnapshots):
         parts.append(_oracle(on_test(each.score(images)) for each in scorer.snapshots))
     parts += _on_training(experiment, prepared, split, data, scorer)
@@ -70,7 +67,7 @@ def measure(
 def _on_training(
     experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
 ) -> Iterator[pd.DataFrame]:
-    """What the evaluation wants to know of the scores of training images."""
+    """Yield the tables of requested measurements on the scores of training images."""
     images = prepared.images(split.train)
     if experiment.evaluation.training:
         yield separation(
@@ -79,7 +76,7 @@ def _on_training(
             encoder=experiment.encoder,
             train=split.train,
             images=images,
-            memory=memory_of(experiment.detector),
+            memory=next(iter(experiment.detector.requirements.memories), None),
             data=data,
         )
     categories = list(split.train["category"])
@@ -92,7 +89,7 @@ def _on_training(
 def _on_test(
     experiment: Experiment, split: NoisySplit, data: Path, scores_NP: np.ndarray
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Metrics of a detector's patch scores of the test images, and its image scores."""
+    """Return the metrics of patch scores of the test images, and the image scores."""
     return evaluate(
         experiment.evaluation,
         dataset=experiment.dataset,
@@ -106,7 +103,7 @@ def _on_test(
 
 
 def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame:
-    """Of every category the metrics where its image and pixel AUROC together are best, as a read-out of their own."""
+    """Return per category the metrics of the snapshot with the highest image + pixel AUROC (subset `oracle`)."""
     best: dict[str, pd.DataFrame] = {}
     best_sums: dict[str, float] = {}
     for metrics, _ in measured:
@@ -119,19 +116,19 @@ def _oracle(measured: Iterable[tuple[pd.DataFrame, np.ndarray]]) -> pd.DataFrame
     return with_means(pd.concat(best.values(), ignore_index=True)) if best else pd.DataFrame()
 
 
-def _numbers(scorer: HasFitStatistics, split: NoisySplit) -> pd.DataFrame:
-    """What a detector tells of its fit, as a read-out of its own."""
+def _fit_statistics(scorer: HasFitStatistics, split: NoisySplit) -> pd.DataFrame:
+    """Return the fit statistics of a scorer (subset `fit`)."""
     categories = sorted(split.train["category"].unique())
     rows = [
         (FIT, category, name, value)
-        for name, values in scorer.numbers.items()
+        for name, values in scorer.fit_statistics.items()
         for category, value in zip(categories, values, strict=True)
     ]
     return with_means(pd.DataFrame(rows, columns=["readout", "category", "metric", "value"]))
 
 
 def selection_counts(history: Mapping[str, TrainingResult], split: NoisySplit) -> pd.DataFrame:
-    """Size and contamination of every selection: columns phase, step, selected, contaminated."""
+    """Return size and contamination of every selection: columns phase, step, selected, contaminated."""
     rows = [
         (
             phase,

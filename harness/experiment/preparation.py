@@ -1,4 +1,4 @@
-"""The work that experiments share, done once: check the files, encode the images, score them against the memories.
+"""Work that experiments share: check the files, encode the images, score the images against the memories.
 
 Legend: N images of a category.
 """
@@ -9,18 +9,16 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
 
 import numpy as np
 import pandas as pd
 
-from harness.config.file_ref import FileRef, file_ref
+from harness.config.file_ref import file_ref
 from harness.datasets import GOOD, Dataset
 from harness.datasets.validation import validate_or_raise
-from harness.detectors import Detector
+from harness.detectors import Detector, FileRecipe, NeedsFiles
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
-from harness.features.teacher import Teacher, TeacherSource
 from harness.images import ImageIndex
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import ScoreRequest, fill_scores, requests_for
@@ -30,26 +28,26 @@ from harness.runtime.compute import Compute
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset whose files were checked and whose images were encoded."""
+    """Checked dataset with encoded images."""
 
     samples: pd.DataFrame
     """Sample table with digest and row in the store, ordered by category and row."""
     features: dict[str, CategoryFeatures]
+    """Features by category."""
     data_digest: str
-    teachers: Mapping[Teacher, Path] = field(default_factory=dict)
-    """Files of weights of the teachers that were made."""
+    """Digest of all images and masks."""
+    files: Mapping[FileRecipe, Path] = field(default_factory=dict)
+    """Paths of the files that detectors require."""
 
-    def taught(self, detector: Detector) -> Detector:
-        """The detector, with the file of its teacher if that was made."""
-        teacher = teacher_of(detector)
-        return (
-            cast(Taught, detector).taught_by(file_ref(self.teachers[teacher]))
-            if teacher
-            else detector
-        )
+    def with_files(self, detector: Detector) -> Detector:
+        """Return the detector with the files that it requires."""
+        if not isinstance(detector, NeedsFiles):
+            return detector
+        recipes = detector.requirements.files
+        return detector.with_files({recipe: file_ref(self.files[recipe]) for recipe in recipes})
 
     def images(self, samples: pd.DataFrame) -> ImageSet:
-        """What a detector may see of these samples; in their order."""
+        """Return what a detector may see of these samples, in their order."""
         return ImageSet(
             tuple(
                 CategoryImages(self.features[str(category)], group["row"].to_numpy())
@@ -59,7 +57,7 @@ class Prepared:
 
 
 def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFrame, str]:
-    """Read and check a dataset; return its samples, in the store's order, and the digest of all its files.
+    """Read and check a dataset; return its samples in the order of the store, and the digest of all its files.
 
     Raises:
         InputError: see `harness.datasets.validation.validate_or_raise`.
@@ -73,7 +71,7 @@ def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFram
 def encode_dataset(
     dataset: Dataset, encoder: Encoder, *, data: Path, cache: Path, compute: Compute
 ) -> Prepared:
-    """Check a dataset and encode what is not encoded yet.
+    """Check a dataset and encode the images that are not in the cache.
 
     Raises:
         InputError: the data cannot be used.
@@ -85,7 +83,7 @@ def encode_dataset(
 
 
 def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, Path]]]:
-    """Digest and file of every image of every category, in the store's order."""
+    """Return digest and path of every image by category, in the order of the store."""
     return {
         str(category): [
             (digest, data / image)
@@ -98,14 +96,14 @@ def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, Pat
 def score_memories(
     prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]], *, compute: Compute
 ) -> None:
-    """Score all images of a dataset against every wanted memory of every wanted training set, in one pass."""
+    """Score all images of a dataset in one pass, for every pair of training set (noise) and memory ensemble."""
     fill_scores(
         score_requests(prepared, wanted), compute=compute, candidates=candidates_of(prepared)
     )
 
 
 def candidates_of(prepared: Prepared) -> dict[CategoryFeatures, np.ndarray]:
-    """Rows of the images that can ever be in a training set: normal training images, and all anomalies."""
+    """Return the rows of images that can be in a training set: normal training images and all anomalies."""
     samples = prepared.samples
     trainable = samples[(samples["split"] == "train") | (samples["defect"] != GOOD)]
     return {
@@ -117,31 +115,8 @@ def candidates_of(prepared: Prepared) -> dict[CategoryFeatures, np.ndarray]:
 def score_requests(
     prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]]
 ) -> list[ScoreRequest]:
-    """The scores of every wanted memory of every wanted training set."""
+    """Return the requests for the scores of every pair of training set (noise) and memory ensemble."""
     train = functools.cache(
         lambda noise: prepared.images(contaminate(prepared.samples, noise).train)
     )
     return [request for noise, memory in wanted for request in requests_for(train(noise), memory)]
-
-
-class Taught(Detector, Protocol):
-    """A detector that learns from a teacher."""
-
-    @property
-    def teacher(self) -> TeacherSource:
-        """Where its teacher comes from."""
-
-    def taught_by(self, file: FileRef) -> Detector:
-        """The same with this file as teacher."""
-
-
-def teacher_of(detector: Detector) -> Teacher | None:
-    """The teacher that is to be made for a detector, if there is one."""
-    teacher = getattr(detector, "teacher", None)
-    return teacher if isinstance(teacher, Teacher) else None
-
-
-def memory_of(detector: Detector) -> MemoryEnsemble | None:
-    """The detector's memory ensemble, if it has one."""
-    memory = getattr(detector, "memory", None)
-    return memory if isinstance(memory, MemoryEnsemble) else None

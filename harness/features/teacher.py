@@ -3,7 +3,7 @@
 Any timm encoder and any images are possible; the published teacher uses a wide ResNet-101 and ImageNet. The encoder's
 features are standardised to mean 0 and deviation 1 per channel. They are then resized to the grid of the padded PDN. An
 experiment can name a teacher by its training settings. Such a teacher is trained on drawn textures when an experiment
-first needs the teacher (`make_teachers`).
+first needs the teacher (`Teacher.make`).
 
 Legend: B images in a batch, S pixels per side, K channels, G positions per side, H patches per side of the encoder's
 grid, P = H x H patches, X patches of several images.
@@ -12,7 +12,7 @@ grid, P = H x H patches, X patches of several images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ class Teacher:
     seed: int = 0
     """Seed of the initialisation, of the order of the images, and of the choice of grey images."""
 
+    kind = "teachers"
+
     def __post_init__(self) -> None:
         if min(self.steps, self.batch_size, self.measured, self.width) < 1:
             raise InputError(
@@ -79,6 +81,25 @@ class Teacher:
             raise InputError(
                 f"A teacher's image_size must be a multiple of 4, at least 36, got {self.image_size}."
             )
+
+    def path(self, cache: Path) -> Path:
+        """Return the path of the weights that `make` writes."""
+        return cache / "teachers" / f"{digest(self)}.pt"
+
+    def make(self, cache: Path, *, report: ProgressCallback = ignore_progress) -> Path:
+        """Train the teacher on the training images of drawn textures, if its weights do not exist; return their path.
+
+        Args:
+            cache: Folder for textures, checkpoints and weights; an interrupted training resumes from its checkpoint.
+            report: Called after every step.
+        """
+        file = self.path(cache)
+        with file_lock(file.with_name("teachers.lock"), "makes teachers"):
+            if not file.is_file():
+                job = Distillation(self, texture_images(cache))
+                compute = InProcess(report, Checkpoints(file.parent))
+                write_weights(compute.train(run_distillation, job), file)
+        return file
 
 
 TeacherSource = FileRef | Teacher | Literal["random"] | None
@@ -92,32 +113,6 @@ class Distillation:
 
     teacher: Teacher
     files: tuple[str, ...]
-
-
-def make_teachers(
-    teachers: Iterable[Teacher], *, cache: Path, report: ProgressCallback = ignore_progress
-) -> dict[Teacher, Path]:
-    """Train the missing teachers on the training images of drawn textures; return the weights files.
-
-    Args:
-        teachers: Settings of the teachers.
-        cache: Folder for textures, checkpoints and weights; an interrupted training resumes from its checkpoint.
-        report: Called after every step.
-    """
-    made = {}
-    for teacher in dict.fromkeys(teachers):
-        file = made[teacher] = file_of(teacher, cache)
-        with file_lock(file.with_name("teachers.lock"), "makes teachers"):
-            if not file.is_file():
-                job = Distillation(teacher, texture_images(cache))
-                compute = InProcess(report, Checkpoints(file.parent))
-                write_weights(compute.train(run_distillation, job), file)
-    return made
-
-
-def file_of(teacher: Teacher, cache: Path) -> Path:
-    """Return the path at which experiments store the weights of a teacher that they train."""
-    return cache / "teachers" / f"{digest(teacher)}.pt"
 
 
 def texture_images(cache: Path) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def test_sizes_of_the_published_networks():
     assert numbers_of(network.student) == 11_615_488
     assert numbers_of(network.autoencoder) == 1_096_320
     images = torch.empty(2, 3, 256, 256, device="meta")
-    assert network.taught(images).shape == (2, 384, 56, 56)
+    assert network.teacher_outputs(images).shape == (2, 384, 56, 56)
     assert network.student(images).shape == (2, 768, 56, 56)
     assert network.autoencoder.encoder(images).shape == (2, 64, 1, 1)
     assert network.autoencoder.sides == [3, 8, 15, 32, 63, 127]
@@ -108,7 +108,7 @@ def test_what_the_teacher_says_is_standard_on_the_training_images(small):
     by_three.learn_statistics(images.split(3))
     torch.testing.assert_close(by_one.mean_1K11, by_three.mean_1K11)
     torch.testing.assert_close(by_one.std_1K11, by_three.std_1K11)
-    taught = by_one.taught(standardised(images))
+    taught = by_one.teacher_outputs(standardised(images))
     torch.testing.assert_close(taught.mean(dim=(0, 2, 3)), torch.zeros(24), atol=1e-4, rtol=0)
     torch.testing.assert_close(taught.std(dim=(0, 2, 3), correction=0), torch.ones(24))
 
@@ -213,7 +213,7 @@ def test_foreign_images_are_learnt_to_be_nothing_and_counted(small, photograph):
     said = {}
     for penalty in (None, str(photograph.parent)):
         scorer = replace(settings, penalty=penalty).fit(images, seed=0, compute=InProcess())
-        assert scorer.numbers == {"penalty_images": (float(penalty is not None),)}
+        assert scorer.fit_statistics == {"penalty_images": (float(penalty is not None),)}
         network = restored(scorer.history["training 0"].state, image_size=64)
         says = network.student(standardised(foreign))[:, : network.channels]
         said[penalty] = says.square().mean().item()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.detectors.contract import NetworkScorer
+from harness.detectors.reconstruction import NetworkScorer
 from harness.experiment.preparation import encode_dataset
 from harness.features.encoder import encode
 from harness.networks.inp_former import InpFormer

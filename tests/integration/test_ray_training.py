@@ -12,7 +12,7 @@ import torch
 from harness.anomaly_maps import DINOMALY
 from harness.cluster.ray_compute import RayCompute
 from harness.cluster.tune import sweep
-from harness.detectors.contract import NetworkScorer
+from harness.detectors.reconstruction import NetworkScorer
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
 from harness.training import build, patch_scores, run_phase

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.detectors.contract import NetworkScorer
 from harness.detectors.meds import MeDS
 from harness.detectors.presets import paper, release
+from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores

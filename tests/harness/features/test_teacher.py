@@ -109,10 +109,10 @@ def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
     seen = []
     for experiment in experiments:
         prepared = prepare([experiment], **places, compute=InProcess())[experiment.key]
-        (file,) = prepared.teachers.values()
+        (file,) = prepared.files.values()
         seen.append(file.stat().st_mtime_ns)
-        taught = prepared.taught(experiment.detector)
-        assert apply_pdn(getattr(taught, "student", taught).teacher_weights()).channels == 8
+        resolved = prepared.with_files(experiment.detector)
+        assert apply_pdn(getattr(resolved, "student", resolved).teacher_weights()).channels == 8
         result = run_prepared(experiment, prepared, data=small.data, compute=InProcess())
         assert result.milliseconds > 0
     assert seen[0] == seen[1]

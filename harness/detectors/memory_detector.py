@@ -1,0 +1,56 @@
+"""Stage 1 of MeDS as a detector: the memory ensemble alone.
+
+Legend: N images, P patches on the encoder's grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.anomaly_maps import DINOMALY
+from harness.detectors.contract import Requirements
+from harness.features import ImageSet
+from harness.memory import MemoryEnsemble
+from harness.memory.scores import memory_scores
+from harness.runtime.compute import Compute
+from harness.training import TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryDetector:
+    """Stage 1 alone: the memory ensemble's score is the anomaly score."""
+
+    memory: MemoryEnsemble = MemoryEnsemble()
+    """Memory ensemble of the training images."""
+
+    name = "memory"
+    title = "memory ensemble"
+    maps = DINOMALY
+
+    @property
+    def requirements(self) -> Requirements:
+        """Scores of the memory ensemble."""
+        return Requirements(memories=(self.memory,))
+
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> MemoryScorer:
+        """Keep the training images; `seed` is not used, because a finite ensemble has its own seed."""
+        return MemoryScorer(self.memory, images)
+
+
+@dataclass(frozen=True)
+class MemoryScorer:
+    """Scorer that compares images of each category with the training images of the same category."""
+
+    memory: MemoryEnsemble
+    """Memory ensemble."""
+    bank: ImageSet
+    """Training images from which the banks are drawn."""
+    history: Mapping[str, TrainingResult] = field(default_factory=dict)
+    """Training phases: none."""
+
+    def score(self, images: ImageSet) -> np.ndarray:
+        """Return patch scores [N, P] in the units of the memory's distance."""
+        return memory_scores(images, self.bank, self.memory)

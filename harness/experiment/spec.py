@@ -1,0 +1,111 @@
+"""Experiment, a value that prints, hashes and pickles: everything that decides the numbers, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config.fingerprint import added_field, canonical_repr
+from harness.config.moved import recorded_name
+from harness.datasets import Dataset
+from harness.detectors import Detector
+from harness.errors import InputError
+from harness.evaluation import Evaluation
+from harness.features.encoder import Encoder
+from harness.memory import MemoryEnsemble
+from harness.noise import Noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One experiment of a study, without any path or machine."""
+
+    dataset: Dataset
+    """Dataset, without its folder."""
+    encoder: Encoder
+    """Encoder of the images."""
+    detector: Detector
+    """Method and its hyperparameters."""
+    noise: Noise = Noise()
+    """Contamination of the training images."""
+    seed: int = 0
+    """Seed of the detector's training."""
+    evaluation: Evaluation = Evaluation()
+    """Settings of the comparison of maps with masks, and further measurements."""
+    categories: tuple[str, ...] | None = added_field(None)
+    """Categories of the dataset that one detector is trained and tested on; None for all."""
+
+    def __post_init__(self) -> None:
+        features, memories = self.encoder.memory, self.detector.requirements.memories
+        is_cosine = any(memory.distance == "cosine" for memory in memories)
+        if is_cosine and features and not features.unit_length:
+            raise InputError(
+                f"The memory's cosine distance needs features of unit length, but {type(features).__name__} does not "
+                'normalise its features. Set the memory\'s distance to "euclidean", or choose other features.'
+            )
+
+    @property
+    def key(self) -> str:
+        """Digest of the value; equal experiments have equal keys on every machine."""
+        return hashlib.sha256(canonical_repr(self).encode()).hexdigest()[:24]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Settings by dotted name, such as `detector.memory.ratio`; the name of a component maps to its class."""
+        return dict(_flatten("", self))
+
+    @property
+    def name(self) -> str:
+        """Short description for one line of text, with the settings that vary in most studies; see `names`."""
+        parts = [self.detector.name, f"noise {self.noise.ratio:.0%}"]
+        parts += [f"rho {memory.ratio:g}" for memory in self.detector.requirements.memories]
+        parts += [", ".join(self.categories)] if self.categories else []
+        parts += [f"seed {self.seed}"] if self.seed else []
+        parts += [f"noise seed {self.noise.seed}"] if self.noise.seed else []
+        return ", ".join(parts)
+
+    @property
+    def memories(self) -> list[MemoryEnsemble]:
+        """Memory ensembles whose scores the experiment reads, in its detector or in its evaluation."""
+        return [*self.detector.requirements.memories, *self.evaluation.agreement]
+
+
+def names(experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    """Return a distinct name per experiment of a study, by key.
+
+    Experiments with equal names share a prefix: each one but the first adds the settings in which
+    it differs from the first.
+    """
+    firsts: dict[str, Experiment] = {}
+    found: dict[str, str] = {}
+    for key, experiment in experiments.items():
+        first = firsts.setdefault(experiment.name, experiment)
+        found[key] = ", ".join([experiment.name, *_differences(experiment, first)])
+    return found
+
+
+def _differences(experiment: Experiment, first: Experiment) -> list[str]:
+    """Return `setting=value` for every setting that differs; a component of another class is named by its class."""
+    usual, others = first.params, []
+    differing = {
+        setting: value
+        for setting, value in experiment.params.items()
+        if setting not in usual or usual[setting] != value
+    }
+    for setting, value in differing.items():
+        if not any(setting.startswith(f"{component}.") for component in differing):
+            others.append(f"{setting.rpartition('.')[2]}={value}")
+    return list(dict.fromkeys(others))
+
+
+def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
+    """Return pairs of dotted name and value for all settings below a component."""
+    if not dataclasses.is_dataclass(value):
+        return [(prefix, value)]
+    own = [(prefix, recorded_name(type(value)))] if prefix else []
+    for field in dataclasses.fields(value):
+        own += _flatten(f"{prefix}.{field.name}".lstrip("."), getattr(value, field.name))
+    return own
