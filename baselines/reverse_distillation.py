@@ -59,6 +59,7 @@ class ReverseStudent:
     () if every group has one vector per patch."""
 
     distance: ClassVar[Distance] = "cosine"
+    title = "reverse student"
     scores_are_unbounded = False
 
     def __post_init__(self) -> None:

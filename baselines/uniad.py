@@ -52,6 +52,7 @@ class UniADTransformer:
     """Dropout probability in the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
+    title = "UniAD transformer"
     scores_are_unbounded = True
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.plots.seeds import draw_curve
 from reports.plots.style import MARKERS, shades
 from reports.tables.comparison import summarise
@@ -19,7 +20,7 @@ CAPTION = (
 )
 READOUT = "all and unseen"
 METRIC = "image_auroc"
-PANELS = {"all": "all test images", "unseen": "unseen anomalies only"}
+PANELS = {ALL: "all test images", UNSEEN: "unseen anomalies only"}
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
@@ -44,9 +45,9 @@ def curves(rows: pd.DataFrame) -> Figure:
     """Draw the curves of results from `named`, with the methods sorted by the column `order`."""
     figure = Figure(figsize=(12.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    means = rows[(rows["metric"] == METRIC) & (rows["category"] == "mean")]
+    means = rows[(rows["metric"] == METRIC) & (rows["category"] == MEAN)]
     methods = list(means.sort_values("order", kind="stable")["method"].unique())
-    clean = headline(rows, METRIC).query("noise == 0").assign(readout="unseen")
+    clean = headline(rows, METRIC).query("noise == 0").assign(readout=UNSEEN)
     means = pd.concat([means, clean])  # without contamination every anomaly is unseen
     for axes, (readout, title) in zip(panels, PANELS.items(), strict=True):
         for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):

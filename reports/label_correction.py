@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.metrics.names import DATA, MEAN, TRAINING
 from reports.plots.style import shades
 from reports.tables.cells import Runs
 from reports.tables.labels import tidy
@@ -24,13 +25,13 @@ COLUMNS = {"label_auprc": "AUPRC", "inspection_depth": "inspection depth"}
 def ranked(results: pd.DataFrame) -> pd.DataFrame:
     """Return the tidy rows of the ranking of the training images."""
     rows = tidy(results)
-    return rows[(rows["readout"] == "training") & rows["metric"].isin(COLUMNS)]
+    return rows[(rows["readout"] == TRAINING) & rows["metric"].isin(COLUMNS)]
 
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one panel per metric, with one group of bars per noise ratio."""
     rows = ranked(results)
-    of_categories = rows[rows["category"] != "mean"]
+    of_categories = rows[rows["category"] != MEAN]
     noises = sorted(rows["noise"].unique())
     methods = [name for name in rows["method"].cat.categories if (rows["method"] == name).any()]
     floors = _floors(results)
@@ -57,8 +58,8 @@ def draw(results: pd.DataFrame) -> Figure:
 def _floors(results: pd.DataFrame) -> pd.Series:
     """Return the contamination by noise ratio, averaged over categories."""
     rows = tidy(results)
-    counts = rows[(rows["readout"] == "data") & (rows["metric"] == "contamination")]
-    return counts[counts["category"] != "mean"].groupby("noise")["value"].mean()
+    counts = rows[(rows["readout"] == DATA) & (rows["metric"] == "contamination")]
+    return counts[counts["category"] != MEAN].groupby("noise")["value"].mean()
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.plots.seeds import draw_curve, over_seeds
 from reports.plots.style import MARKERS, shades
 from reports.tables.comparison import summarise
@@ -86,8 +87,8 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = named(results)
     parts = []
-    for category, group in rows[rows["readout"].isin(["all", "unseen"])].groupby("category"):
-        of_category = over_seeds(group.assign(category="mean"), ["noise", "method"])
+    for category, group in rows[rows["readout"].isin([ALL, UNSEEN])].groupby("category"):
+        of_category = over_seeds(group.assign(category=MEAN), ["noise", "method"])
         parts.append(of_category.assign(category=category))
     measured = pd.concat(parts, ignore_index=True)
     timed = rows.groupby(["noise", "method"])["milliseconds"].median().rename("ms per image")

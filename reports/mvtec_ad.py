@@ -9,12 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports import baselines
-from reports.tables.comparison import summarise
-from reports.tables.labels import METHODS, wide
+from reports.tables.comparison import MEDS, NETWORK, summarise
+from reports.tables.labels import NETWORK_TITLES, TITLES, titles, wide
 
 TITLE = "Methods under contamination on MVTec AD"
 PROFILE = "mvtec_ad"
-NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ-Trans"}
 CAPTION = (
     "Figure: one panel for all test images, one without the anomalies that were in the training images. On the "
     "profiles of the paper, baselines run as their authors released them. On other profiles, baselines use the "
@@ -25,13 +24,14 @@ CAPTION = (
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
     """Return results whose method is the name of a baseline, of a network, or of a network with MeDS."""
-    network = results.get("detector.network", pd.Series(index=results.index, dtype=object))
-    known = network.map(NETWORKS)
-    kind = results["detector"].map(METHODS)
-    method = kind.where(known.isna(), known.where(kind != "MeDS", known + " + MeDS"))
-    order = [name for name in METHODS.values() if name in set(method)]
-    order += [f"{name}{end}" for name in NETWORKS.values() for end in ("", " + MeDS")]
-    category = pd.CategoricalDtype([name for name in order if name in set(method)], ordered=True)
+    network, method = titles(results, "detector.network"), titles(results)
+    method = method.mask(results["detector"] == NETWORK, network)
+    method = method.mask(results["detector"] == MEDS, network + " + MeDS")
+    networks = list(dict.fromkeys([*NETWORK_TITLES.values(), *sorted(network.dropna())]))
+    order = [f"{name}{end}" for name in networks for end in ("", " + MeDS")]
+    order = [*TITLES.values(), *sorted(set(method) - set(order)), *order]
+    order = [name for name in dict.fromkeys(order) if name in set(method)]
+    category = pd.CategoricalDtype(order, ordered=True)
     return baselines.named(results).assign(method=method, order=method.astype(category))
 
 

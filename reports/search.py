@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.metrics.names import MEAN, UNSEEN
 from reports.plots.style import MARKERS, shades
 from reports.tables.labels import METRICS, tidy, wide
 
@@ -40,7 +41,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 def _tried(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per setting, sorted by training length and then by agreement, highest first."""
     rows = named(results)
-    means = rows[(rows["category"] == "mean") & (rows["readout"] != "unseen")]
+    means = rows[(rows["category"] == MEAN) & (rows["readout"] != UNSEEN)]
     chosen = means[means["metric"].isin([AGREEMENT, *METRICS])]
     keys = [*SETTINGS.values(), TESTED]
     table = chosen.pivot_table(index=keys, columns="metric", values="value").reset_index()

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from harness.metrics.names import MEAN, TRAINING
 from reports.plots.style import MARKERS, shades
 from reports.tables.labels import tidy
 
@@ -42,13 +43,13 @@ HALF = 0.42
 def training_rows(results: pd.DataFrame) -> pd.DataFrame:
     """Return the tidy rows of the training read-out."""
     rows = tidy(results)
-    return rows[rows["readout"] == "training"]
+    return rows[rows["readout"] == TRAINING]
 
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw the curves above the histograms."""
     rows = training_rows(results)
-    is_mean = rows["category"] == "mean"
+    is_mean = rows["category"] == MEAN
     first = rows.loc[~is_mean, "category"].min()
     figure = Figure(figsize=(11, 8.2), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1, 1])

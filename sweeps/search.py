@@ -31,6 +31,7 @@ from harness.detectors.meds import MeDS
 from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
+from harness.metrics.names import ALL, IMAGE_AUROC, TRAINING
 from harness.training.optimizer import TrainingConfig
 from sweeps.launch.rounds import Rounds
 from sweeps.profiles.contract import Profile
@@ -57,7 +58,7 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 def objective(labelled: tuple[str, ...]) -> tuple[str, str]:
     """Return the readout and the metric of the objective; higher is better."""
-    return ("all", "image_auroc") if labelled else ("training", "memory_agreement")
+    return (ALL, IMAGE_AUROC) if labelled else (TRAINING, "memory_agreement")
 
 
 def rounds(profile: Profile, labelled: tuple[str, ...] = ()) -> Rounds:

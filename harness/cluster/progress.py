@@ -15,8 +15,8 @@ from ray import tune
 from tqdm import tqdm
 
 from harness.cluster.progress_actor import INTERVAL
-from harness.cluster.trial_runner import HEADLINE
 from harness.experiment import Experiment
+from harness.metrics.names import IMAGE_AUROC
 
 
 @dataclass
@@ -85,7 +85,7 @@ class ConsoleReporter(tune.Callback):
         else:
             self.summary.finished += 1
             self._seconds[experiment.detector.name].append(outcome["seconds"])
-            self._print(key, f"image AUROC {outcome[HEADLINE]:.3f}, {outcome['seconds']:.0f} s")
+            self._print(key, f"image AUROC {outcome[IMAGE_AUROC]:.3f}, {outcome['seconds']:.0f} s")
 
     def close(self) -> None:
         """Remove the progress bar."""

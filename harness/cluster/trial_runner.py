@@ -13,14 +13,12 @@ from harness.cluster.ray_compute import RayCompute
 from harness.cluster.resources import Resources
 from harness.experiment import Experiment, run_prepared
 from harness.experiment.preparation import Prepared
+from harness.metrics.names import ALL, IMAGE_AUROC, MEAN, MetricName
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.hardware import describe_hardware
 from harness.tracking import Tracker
 from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve, RunWriter
-
-HEADLINE = "image_auroc"
-"""Metric printed for every finished experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,8 @@ class TrialRunner:
     def _finished(self, key: str) -> dict[str, float]:
         values = self.tracker.finished_values(key, self.prepared[key].data_digest)
         assert values is not None
-        return {HEADLINE: values[f"all/{HEADLINE}/mean"], "seconds": values["seconds"]}
+        headline = values[str(MetricName(ALL, IMAGE_AUROC, MEAN))]
+        return {IMAGE_AUROC: headline, "seconds": values["seconds"]}
 
     def _lease(self, key: str) -> AbstractContextManager[RunWriter | None]:
         """Return a lease of an experiment, which yields its run, or None if any study has finished the experiment."""
@@ -97,7 +96,5 @@ class TrialRunner:
         experiment = self.experiments[key]
         result = run_prepared(experiment, self.prepared[key], data=self.data, compute=compute)
         log.finish(result)
-        means = result.metrics.query("readout == 'all' and category == 'mean'").set_index("metric")[
-            "value"
-        ]
-        return {HEADLINE: float(means[HEADLINE]), "seconds": result.seconds}
+        metrics = result.metrics.set_index(list(MetricName._fields))["value"]
+        return {IMAGE_AUROC: float(metrics[ALL, IMAGE_AUROC, MEAN]), "seconds": result.seconds}

@@ -1,5 +1,5 @@
 """Computation of all metrics from patch scores; the only package that reads masks."""
 
-from harness.evaluation.readouts import ALL, FIT, MEAN, ORACLE, Evaluation, evaluate, with_means
+from harness.evaluation.readouts import Evaluation, evaluate, with_means
 
-__all__ = ["ALL", "FIT", "MEAN", "ORACLE", "Evaluation", "evaluate", "with_means"]
+__all__ = ["Evaluation", "evaluate", "with_means"]

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from harness.evaluation.readouts import with_means
-from harness.evaluation.theorem import TRAINING
 from harness.metrics import image_sweep, inspection_depth
+from harness.metrics.names import TRAINING
 from harness.selection import robust_max
 
 AUPRC, DEPTH = "label_auprc", "inspection_depth"

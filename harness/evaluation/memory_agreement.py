@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from harness.evaluation.readouts import with_means
-from harness.evaluation.theorem import TRAINING
 from harness.features import ImageSet
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
+from harness.metrics.names import TRAINING
 from harness.selection import robust_max
 
 METRIC = "memory_agreement"

@@ -35,18 +35,10 @@ from harness.metrics import (
     pixel_sweep,
 )
 from harness.metrics.as_released import adeval200, dinomaly200_aupro
+from harness.metrics.names import ALL, MEAN, UNSEEN
 from harness.metrics.threshold_sweep import Sort, sort_in_place
 from harness.runtime.compute import default_device, device_sort
 
-ALL, UNSEEN, MEAN = "all", "unseen", "mean"
-"""Two read-outs, and the category of the means over categories."""
-FIT = "fit"
-"""Read-out of the statistics that a detector reports about its own fit."""
-ORACLE = "oracle"
-"""Read-out of the training snapshot with the best metrics on the test set.
-
-Some releases report these metrics. They are no valid result, because the test set selects the snapshot.
-"""
 SPRO_LIMIT = 0.05
 """False-positive rate up to which MVTec LOCO AD integrates its sPRO."""
 

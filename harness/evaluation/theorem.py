@@ -22,20 +22,19 @@ import pandas as pd
 
 from harness.datasets import Dataset
 from harness.errors import InputError
-from harness.evaluation.readouts import MEAN, Evaluation, read_masks
+from harness.evaluation.readouts import Evaluation, read_masks
 from harness.features import CategoryImages, ImageSet
 from harness.features.encoder import Encoder
 from harness.images import MaskRule
 from harness.memory import MemoryEnsemble, expected_scores
 from harness.memory.distance_tables import distances_among
 from harness.metrics import image_sweep
+from harness.metrics.names import MEAN, TRAINING
 
 RADII = 1024
 """Number of steps of the integral over the radius."""
 CELLS = 30
 """Number of cells of the score histogram."""
-TRAINING = "training"
-"""Name of the read-out for metrics of the training images."""
 GRID_MASK_RULE: MaskRule = "any"
 """Mask rule of training patches: a patch is anomalous if any of its pixels is anomalous."""
 

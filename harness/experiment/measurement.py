@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from harness.detectors import HasFitStatistics, HasSnapshots, Scorer
-from harness.evaluation import ALL, FIT, MEAN, ORACLE, evaluate, with_means
+from harness.evaluation import evaluate, with_means
 from harness.evaluation.label_ranking import ranking_quality
 from harness.evaluation.memory_agreement import agreement
 from harness.evaluation.theorem import separation
 from harness.experiment.preparation import Prepared
 from harness.experiment.spec import Experiment
+from harness.metrics.names import ALL, FIT, MEAN, ORACLE
 from harness.noise import NoisySplit
 from harness.training import TrainingResult
 

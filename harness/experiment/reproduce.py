@@ -17,6 +17,7 @@ import pandas as pd
 from harness.config.serialization import from_dict
 from harness.errors import InputError
 from harness.experiment.runner import Experiment, run
+from harness.metrics.names import DATA, MetricName
 from harness.runtime.compute import Compute
 from harness.runtime.environment import describe_environment
 from harness.runtime.hardware import describe_hardware
@@ -24,7 +25,7 @@ from harness.runtime.hardware import describe_hardware
 if TYPE_CHECKING:
     from harness.tracking.run_reader import TrackedRun
 
-PLACE = ["readout", "metric", "category"]
+PLACE = list(MetricName._fields)
 """What names a value of one experiment."""
 
 
@@ -66,7 +67,7 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
             f"{before.data}. Give the folder that it ran on."
         )
     again = result.metrics.rename(columns={"value": "again"})
-    values = stored[stored["readout"] != "data"].merge(again, on=PLACE, how="outer")
+    values = stored[stored["readout"] != DATA].merge(again, on=PLACE, how="outer")
     here = {**describe_environment(), **describe_hardware()}
     then, now = before.environment, {**here, "workers": "0"}  # it trains in one process
     return Reproduction(

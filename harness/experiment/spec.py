@@ -106,6 +106,7 @@ def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
     if not dataclasses.is_dataclass(value):
         return [(prefix, value)]
     own = [(prefix, recorded_name(type(value)))] if prefix else []
+    own += [(f"{prefix}.title", value.title)] if hasattr(value, "title") else []
     for field in dataclasses.fields(value):
         own += _flatten(f"{prefix}.{field.name}".lstrip("."), getattr(value, field.name))
     return own

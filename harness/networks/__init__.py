@@ -90,6 +90,10 @@ class NetworkSettings(Protocol):
     """Hyperparameters of a network, as a frozen dataclass."""
 
     @property
+    def title(self) -> str:
+        """Name in figures and tables."""
+
+    @property
     def distance(self) -> Distance:
         """Distance between features and their reconstruction; a memory that supervises the network must match."""
 

@@ -54,6 +54,7 @@ class Dinomaly:
     distance: Distance = "cosine"
     """Distance of the patch score: "cosine" (the MeDS release) or "euclidean" between unit vectors (the paper)."""
 
+    title = "Dinomaly"
     scores_are_unbounded = False
 
     def __post_init__(self) -> None:

@@ -45,6 +45,7 @@ class Hvq:
     """Dropout rate of the transformer layers."""
 
     distance: ClassVar[Distance] = "euclidean"
+    title = "HVQ-Trans"
     scores_are_unbounded = True
 
     def __post_init__(self) -> None:

@@ -50,6 +50,7 @@ class InpFormer:
     distance: Distance = "cosine"
     """Distance of the patch score: "cosine" (the MeDS release) or "euclidean" between unit vectors (the paper)."""
 
+    title = "INP-Former"
     scores_are_unbounded = False
 
     def __post_init__(self) -> None:

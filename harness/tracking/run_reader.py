@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from harness.errors import InputError
+from harness.metrics.names import MetricName
 from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, SAMPLES
 
 KEY, DATA = "meds.key", "meds.data"
@@ -85,12 +86,9 @@ def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
 def values_of(run: Run) -> list[dict[str, Any]]:
     """Numbers of a run that have a read-out, a metric and a category."""
     return [
-        {
-            **dict(zip(("readout", "metric", "category"), name.split("/"), strict=True)),
-            "value": value,
-        }
-        for name, value in run.data.metrics.items()
-        if name.count("/") == 2
+        {**name._asdict(), "value": value}
+        for text, value in run.data.metrics.items()
+        if (name := MetricName.parse(text))
     ]
 
 

@@ -16,6 +16,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
+from harness.metrics.names import DATA, MetricName
+
 if TYPE_CHECKING:
     from harness.experiment import Result
 
@@ -77,10 +79,11 @@ class RunWriter:
 def _metrics_of(result: Result) -> Iterable[Metric]:
     """All numbers of a result: per category and mean, selections by the step they begin at."""
     for row in result.metrics.to_dict("records"):
-        yield _metric(f"{row['readout']}/{row['metric']}/{row['category']}", row["value"])
+        name = MetricName(row["readout"], row["metric"], row["category"])
+        yield _metric(str(name), row["value"])
     for row in result.counts.to_dict("records"):
         for count in ("injected", "unseen", "contamination"):
-            yield _metric(f"data/{count}/{row['category']}", row[count])
+            yield _metric(str(MetricName(DATA, count, row["category"])), row[count])
     yield _metric("seconds", result.seconds)
     yield _metric("milliseconds", result.milliseconds)
     for row in result.selections.to_dict("records"):

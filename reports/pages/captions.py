@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from harness.metrics.names import ALL, DATA, MEAN, ORACLE
 from reports.tables.categories import incomplete_means
 from reports.tables.labels import tidy
 
-ORACLE = (
+BEST_SNAPSHOT = (
     "Read-out oracle also has all test images, but uses the epoch of each category that is best on these images. The "
     "release reports this read-out, but it is no valid result. "
 )
@@ -28,7 +29,7 @@ def full_caption(results: pd.DataFrame) -> str:
         f"{_seeds(results)}.{_fewer(results)} "
         "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
         "Read-out unseen excludes anomalies that were in the training images. "
-        f"{ORACLE if (results['readout'] == 'oracle').any() else ''}"
+        f"{BEST_SNAPSHOT if (results['readout'] == ORACLE).any() else ''}"
         f"Maps and masks are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}. "
         "Metrics are exact unless their name includes the code that they follow."
     )
@@ -47,7 +48,7 @@ def _contamination(results: pd.DataFrame) -> str:
 
 def contamination(results: pd.DataFrame) -> dict[str, str]:
     """Return the share of anomalies in the training images by nominal ratio; a range where categories differ."""
-    counts = results[(results["readout"] == "data") & (results["metric"] == "contamination")]
+    counts = results[(results["readout"] == DATA) & (results["metric"] == "contamination")]
     shares = counts.groupby(counts["noise.ratio"].astype(float))["value"].agg(["min", "max"])
     found = {}
     for noise, (low, high) in shares[shares["max"] > 0].iterrows():
@@ -57,8 +58,8 @@ def contamination(results: pd.DataFrame) -> dict[str, str]:
 
 
 def _dataset(results: pd.DataFrame) -> str:
-    categories = results.loc[results["readout"] == "all", "category"]
-    count = categories[categories != "mean"].nunique()
+    categories = results.loc[results["readout"] == ALL, "category"]
+    count = categories[categories != MEAN].nunique()
     names = ", ".join(sorted(results["dataset"].unique()))
     return f"{names} ({count} {'category' if count == 1 else 'categories'})"
 
@@ -73,7 +74,7 @@ def _fewer(results: pd.DataFrame) -> str:
 
     A mean lacks categories if experiments on single categories failed.
     """
-    rows = tidy(incomplete_means(results[results["readout"] == "all"]))
+    rows = tidy(incomplete_means(results[results["readout"] == ALL]))
     counts = rows.groupby(["method", "noise"], observed=True)[["count", "most"]].min()
     incomplete = [
         f"{method} at noise {noise:.0%} ({count} of {most})"

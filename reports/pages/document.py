@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.errors import NoResultError
+from harness.metrics.names import ALL
 from harness.tracking import Tracker
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.provenance import Provenance, runs_behind, trace
@@ -63,7 +64,7 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         results = merge_single_category(tracker.load(profile))
     except NoResultError:
         return _of_failures(study, tracker, profile)
-    readout = getattr(study, "READOUT", "all")
+    readout = getattr(study, "READOUT", ALL)
     tables = []
     if hasattr(study, "summary"):
         caption = f"{short_caption(results, IN_COLUMN)} {how_compared(results)}"

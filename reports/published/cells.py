@@ -6,9 +6,9 @@ import re
 
 import pandas as pd
 
+from harness.metrics.names import MEAN
 from reports.published.index import NumberedTable
 from reports.published.paper import published
-from reports.tables.comparison import MEAN
 
 STD = "std"
 """Row of the standard deviation over categories."""

@@ -18,6 +18,7 @@ import pandas as pd
 import tyro
 
 from harness.errors import InputError, UsageError, exit_on_input_error
+from harness.metrics.names import MEAN
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
@@ -25,7 +26,6 @@ from reports.published.cells import categories_of, layout
 from reports.published.index import TABLES, NumberedTable
 from reports.published.paper import CELL, DATASETS, KINDS, methods, named, other_lists, published
 from reports.tables.categories import merge_single_category
-from reports.tables.comparison import MEAN
 from reports.tables.studies import STUDIES, own_profile
 
 ORDER = ["source", "table", *CELL]

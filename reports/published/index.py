@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from harness.metrics.names import ALL
 from reports import ablation, loco
 from reports.published.paper import methods
 
@@ -23,7 +24,7 @@ class Form:
     """Axes of the columns, outermost first. The values of an axis in neither rows nor columns share a cell."""
     pairs: bool = False
     """True if bold compares networks with and without MeDS, see `reports.tables.comparison.Style`."""
-    readout: str = "all"
+    readout: str = ALL
     names: Callable[[pd.DataFrame], pd.Series] = methods
     """Function that returns the names of our methods in the table."""
 

@@ -10,10 +10,11 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from reports.tables.comparison import WITH_MEDS
+from harness.metrics.names import ALL, MEAN, TRAINING
+from reports.tables.comparison import MEDS, NETWORK, WITH_MEDS
+from reports.tables.labels import titles
 
 FILE = Path(__file__).parent / "paper.csv"
 DATASETS = {
@@ -23,17 +24,8 @@ DATASETS = {
     "MVTecLOCO": "MVTec-LOCO",
 }
 """Names of our datasets in the papers, by class name."""
-NETWORKS = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ"}
-BASELINES = {
-    "PatchCore": "PatchCore",
-    "SoftPatch": "SoftPatch",
-    "InReaCh": "InReaCh",
-    "FunAD": "FUN-AD",
-    "ReverseDistillation": "RD",
-    "UniAD": "UniAD",
-    "EfficientAD": "EfficientAD-M",
-    "AD2": "AD2",
-}
+RENAMED = {"reverse distillation": "RD", "HVQ-Trans": "HVQ"}
+"""Published names of methods and networks whose titles differ from ours."""
 METRICS = {
     "image_auroc": "I-AUROC",
     "image_ap": "I-AP",
@@ -48,7 +40,7 @@ METRICS = {
 """Names of our metrics in the papers. AUPRO follows the release; all other metrics are exact."""
 KINDS = {"image_auroc_structural": "structural", "image_auroc_logical": "logical"}
 """Metrics of one kind of anomalies; the tables of AD2 list the kind like a category."""
-READOUTS = ("all", "training")
+READOUTS = (ALL, TRAINING)
 """Read-outs of the published numbers: all test images, and the ranking of the training images."""
 SCOPES = {"multi-class": "all", "single-class": "category"}
 """Scope of the memory by the setting of a published table, for methods that can have either scope."""
@@ -80,13 +72,11 @@ def _file() -> pd.DataFrame:
 
 def methods(results: pd.DataFrame) -> pd.Series:
     """Return the papers' names for the detectors of tracked results; NaN for detectors absent from the papers."""
-    network = results.get("detector.network", pd.Series("", index=results.index)).map(NETWORKS)
-    name = np.select(
-        [results["detector"] == "MeDS", results["detector"] == "PlainNetwork"],
-        [network + WITH_MEDS, network],
-        results["detector"].map(BASELINES),
-    )
-    return pd.Series(name, index=results.index)
+    network = titles(results, "detector.network").replace(RENAMED)
+    name = titles(results).replace(RENAMED)
+    name = name.mask(results["detector"] == NETWORK, network)
+    name = name.mask(results["detector"] == MEDS, network + WITH_MEDS)
+    return name.where(name.isin(_file()["method"]))
 
 
 def named(
@@ -124,7 +114,7 @@ def named(
 def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
     """Return results that list the mean over each kind of anomalies as a category."""
     kind = results["metric"].map(KINDS)
-    is_kind = kind.notna() & (results["category"] == "mean")
+    is_kind = kind.notna() & (results["category"] == MEAN)
     return results.assign(
         category=results["category"].mask(is_kind, kind),
         metric=results["metric"].mask(is_kind, "image_auroc"),

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import NoResultError
+from harness.metrics.names import MEAN
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.document import Document, Table
 from reports.pages.provenance import Provenance
@@ -22,7 +23,7 @@ from reports.published.cells import AXES, STD, axes, categories_of, footnotes, l
 from reports.published.index import Form, NumberedTable
 from reports.published.paper import named, other_lists
 from reports.tables.cells import NONE, NumberCell, PairedCell, Runs
-from reports.tables.comparison import MARKS, MEAN, Style, compared, how_compared
+from reports.tables.comparison import MARKS, Style, compared, how_compared
 
 LOWER = ("inspection-depth",)
 """Metrics for which lower values are better."""

@@ -6,6 +6,8 @@ import ast
 
 import pandas as pd
 
+from harness.metrics.names import MEAN
+
 CATEGORIES = "categories"
 """Parameter that names the categories of an experiment; `None` means all categories."""
 OWN = ["run_id", "key", "milliseconds", CATEGORIES, "category", "value"]
@@ -21,7 +23,7 @@ def merge_single_category(results: pd.DataFrame) -> pd.DataFrame:
     if CATEGORIES not in results or (results[CATEGORIES] == "None").all():
         return results
     single = results[CATEGORIES] != "None"
-    rows = results[single & (results["category"] != "mean")]
+    rows = results[single & (results["category"] != MEAN)]
     shared = [column for column in results if column not in OWN]
     groups = rows.groupby(shared, dropna=False, sort=False, as_index=False)
     means = groups.agg(
@@ -30,7 +32,7 @@ def merge_single_category(results: pd.DataFrame) -> pd.DataFrame:
         key=("key", "first"),
         categories=("category", lambda names: str(tuple(sorted(names)))),
     )
-    return pd.concat([results[~single], rows, means.assign(category="mean")], ignore_index=True)
+    return pd.concat([results[~single], rows, means.assign(category=MEAN)], ignore_index=True)
 
 
 def incomplete_means(results: pd.DataFrame) -> pd.DataFrame:
@@ -40,6 +42,6 @@ def incomplete_means(results: pd.DataFrame) -> pd.DataFrame:
     """
     if CATEGORIES not in results:
         return results.iloc[:0].assign(count=0, most=0)
-    rows = results[(results["category"] == "mean") & results[CATEGORIES].str.startswith("(")]
+    rows = results[(results["category"] == MEAN) & results[CATEGORIES].str.startswith("(")]
     count = rows[CATEGORIES].map(lambda names: len(ast.literal_eval(names)))
     return rows.assign(count=count, most=count.max())[count < count.max()]

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.tables.cells import TIE, NumberCell, Runs
 from reports.tables.labels import METRICS, PAPER_METRICS
 
 DRAWS, LEVEL = 10_000, 0.95
-MEAN = "mean"
-"""Category name of the mean over categories."""
 OWN = ("MeDS", "MemoryDetector")
 """Detectors that are MeDS or a stage of MeDS; all others are baselines."""
 SEEDLESS = "MemoryDetector"
 """Detector that does not depend on the training seed, so its single value serves for every seed."""
+MEDS = "MeDS"
+"""Detector that is MeDS."""
 NETWORK = "PlainNetwork"
 """Detector that is a network trained as its authors do, paired with the same network with MeDS."""
 WITH_MEDS = "+MeDS"
@@ -90,7 +91,7 @@ def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
         named: Tidy results (`reports.tables.labels.tidy`); methods keep the order of their first rows.
         by: Column that names the methods.
     """
-    rows = named[named["metric"].isin(PAPER_METRICS) & named["readout"].isin(["all", "unseen"])]
+    rows = named[named["metric"].isin(PAPER_METRICS) & named["readout"].isin([ALL, UNSEEN])]
     seed = rows["noise.seed"].astype(str) + "/" + rows["seed"].astype(str)
     rows = rows.assign(unit=seed, method=rows[by].astype(str))
     metrics = [metric for metric in PAPER_METRICS if metric in set(rows["metric"])]

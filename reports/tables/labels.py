@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from harness.metrics.names import ALL, MEAN
 from reports.tables.cells import Runs
 
 METRICS = {
@@ -29,7 +31,7 @@ PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
 """Metrics of the paper's main tables."""
 FIGURE_METRICS = ("image_auroc", "pixel_ap")
 """Metrics of the paper's figures, one of detection and one of localisation."""
-METHODS = {
+TITLES = {
     "MemoryDetector": "memory ensemble",
     "MeDS": "MeDS",
     "PlainNetwork": "plain network",
@@ -42,16 +44,32 @@ METHODS = {
     "EfficientAD": "EfficientAD-M",
     "AD2": "AD2",
 }
+"""Titles of detectors by class, in the order of tables. Runs of older versions did not record their titles."""
+NETWORK_TITLES = {"Dinomaly": "Dinomaly", "InpFormer": "INP-Former", "Hvq": "HVQ-Trans"}
+"""Titles of networks by class, likewise."""
+
+
+def titles(results: pd.DataFrame, component: str = "detector") -> pd.Series:
+    """Return the titles under which components of tracked results appear in tables.
+
+    A run records the title of each component. For a run of an older version, the title follows from the class. A
+    component without either appears under the name of its class; a missing component has no title.
+    """
+    known = {"detector": TITLES, "detector.network": NETWORK_TITLES}[component]
+    absent = pd.Series(np.nan, index=results.index, dtype=object)
+    kind = results.get(component, absent)
+    recorded = results.get(f"{component}.title", absent)
+    return recorded.fillna(kind.map(known)).fillna(kind)
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
     """Add columns method, noise, rho (NaN without a memory) and seed to tracked results.
 
-    Methods follow the order of METHODS. Methods without a label come last, sorted by class name.
+    Methods follow the order of TITLES. Other methods come last, sorted by title.
     """
-    method = results["detector"].map(METHODS).fillna(results["detector"])
+    method = titles(results)
     names = pd.CategoricalDtype(
-        list(dict.fromkeys([*METHODS.values(), *sorted(method)])), ordered=True
+        list(dict.fromkeys([*TITLES.values(), *sorted(method)])), ordered=True
     )
     rho = results.get("detector.memory.ratio", pd.Series(index=results.index, dtype=float))
     return results.assign(
@@ -65,9 +83,7 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
 def headline(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the rows of one metric for all test images, averaged over categories."""
     chosen = (
-        (results["metric"] == metric)
-        & (results["readout"] == "all")
-        & (results["category"] == "mean")
+        (results["metric"] == metric) & (results["readout"] == ALL) & (results["category"] == MEAN)
     )
     return results[chosen]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.experiment import Experiment
+from harness.metrics.names import MEAN
 from harness.tracking import Tracker
 from sweeps.profiles.contract import Profile
 
@@ -66,7 +67,7 @@ def run_rounds(
 
 def values_of(tracker: Tracker, profile: str, readout: str, metric: str) -> dict[str, float]:
     """Return a metric of the study's finished experiments by key, averaged over categories."""
-    rows = tracker.load(profile).query(
-        "readout == @readout and metric == @metric and category == 'mean'"
-    )
-    return dict(zip(rows["key"], rows["value"], strict=True))
+    rows = tracker.load(profile)
+    is_mean = rows["category"] == MEAN
+    chosen = rows[is_mean & (rows["readout"] == readout) & (rows["metric"] == metric)]
+    return dict(zip(chosen["key"], chosen["value"], strict=True))

@@ -11,12 +11,14 @@ from reports.pages.page import render
 from reports.pages.provenance import Provenance
 from reports.published.cells import AXES, layout
 from reports.published.index import FIGURES, TABLES
-from reports.published.paper import BASELINES, DATASETS, KINDS, METRICS, NETWORKS, published
+from reports.published.paper import DATASETS, KINDS, METRICS, RENAMED, published
 from reports.published.tables import Results, make
 from reports.tables.cells import to_html, to_latex, to_markdown
+from reports.tables.labels import NETWORK_TITLES, TITLES
 
 PIXELS = {"MVTecAD": "table-7", "VisA": "table-15", "Real-IAD": "table-23"}
-DETECTORS = {name: detector for detector, name in BASELINES.items()}
+DETECTORS = {RENAMED.get(title, title): kind for kind, title in TITLES.items()}
+NETWORKS = {RENAMED.get(title, title): kind for kind, title in NETWORK_TITLES.items()}
 STAGES = {
     "Baseline": {"detector": "PlainNetwork", "detector.network.discard": "0.9"},
     "Memory ensemble": {"detector": "MemoryDetector"},
@@ -43,11 +45,10 @@ def settings(method):
         switches = {"detector.nmfe": nmfe, "detector.atdr": atdr}
         return {"detector": "AD2", "detector.student.batch_size": "8", **switches}
     network, with_meds, _ = method.partition("+MeDS")
-    ours = {name: kind for kind, name in NETWORKS.items()}
-    if network in ours:
+    if network in NETWORKS:
         return {
             "detector": "MeDS" if with_meds else "PlainNetwork",
-            "detector.network": ours[network],
+            "detector.network": NETWORKS[network],
         }
     return {"detector": DETECTORS[method]}
 

@@ -1,0 +1,53 @@
+"""Names of measured numbers: read-out, metric and category, and the one text that stands for them in tracked runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ALL = "all"
+"""Read-out over all test images."""
+UNSEEN = "unseen"
+"""Read-out over the test images whose anomalies were not injected into the training set."""
+ORACLE = "oracle"
+"""Read-out of the training snapshot with the best metrics on the test set, per category.
+
+Some releases report these metrics. They are no valid result, because the test set selects the snapshot.
+"""
+TRAINING = "training"
+"""Read-out over the training images."""
+FIT = "fit"
+"""Read-out of numbers that describe the fit of a detector."""
+DATA = "data"
+"""Read-out of the achieved contamination."""
+MEAN = "mean"
+"""Category of the mean over categories."""
+IMAGE_AUROC = "image_auroc"
+"""Metric that progress messages show."""
+
+
+class MetricName(NamedTuple):
+    """Name of one number of a run.
+
+    >>> str(MetricName(ALL, "image_auroc", "bottle"))
+    'all/image_auroc/bottle'
+    >>> MetricName.parse("all/image_auroc/bottle").category
+    'bottle'
+    >>> MetricName.parse("seconds") is None
+    True
+    """
+
+    readout: str
+    """Set of images, or kind of number: one of the constants of this module."""
+    metric: str
+    """Name of the metric, such as "image_auroc"."""
+    category: str
+    """Category of the dataset, or `MEAN`."""
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+    @classmethod
+    def parse(cls, text: str) -> MetricName | None:
+        """Return the name that a text stands for; None for a text of another form, such as a loss curve's."""
+        parts = text.split("/")
+        return cls(*parts) if len(parts) == len(cls._fields) else None
