@@ -1,1 +1,1 @@
-"""The benchmark: samples -> contaminate -> encode once -> distances -> memory -> distil -> fine-tune -> metrics."""
+"""Benchmark pipeline: samples, contamination, encoding, distances, memories, distillation, fine-tuning, metrics."""

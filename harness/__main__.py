@@ -1,4 +1,4 @@
-"""Tools beside the studies.   python -m harness check magnetic_tile --data folder"""
+"""Commands other than studies.   python -m harness check magnetic_tile --data folder"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that a user may cause: told in one paragraph, without a traceback."""
+"""Errors that a user may cause; commands print them as one paragraph, without a traceback."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a disk that has no more room, for anybody or for this user."""
+"""Error numbers of a full disk and of an exhausted disk quota."""
 
 
 class InputError(ValueError):
-    """Something given by the user cannot be used: its text names the thing, what is allowed and the next step."""
+    """An input of the user cannot be used; the message names the input, the allowed values and the next step."""
 
     exit_code = 1
 
 
 class NoResultError(InputError):
-    """A study has no finished experiment where results were looked for."""
+    """A tracking store holds no finished experiment of a study."""
 
     def __init__(self, what: str, command: str) -> None:
         super().__init__(f"{what} Run it: {command}.")
@@ -27,14 +27,14 @@ class NoResultError(InputError):
 
 
 class UsageError(InputError):
-    """The command itself was mistyped."""
+    """The command line names an unknown option, study or value."""
 
     exit_code = 2
 
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """End the program with one paragraph when what the user gave cannot be used, or the disk is full."""
+    """End the program with a one-paragraph message if an input cannot be used or the disk is full."""
     try:
         yield
     except InputError as error:
@@ -44,13 +44,13 @@ def exit_on_input_error() -> Iterator[None]:
         if error.errno not in DISK_FULL:
             raise
         text = (
-            f"Error: {error.filename or 'a file'} cannot be written ({error.strerror}). Make room, or name other "
-            "places with --cache and --runs. What is finished is kept; the same command goes on from here."
+            f"Error: {error.filename or 'a file'} cannot be written ({error.strerror}). Free disk space, or choose "
+            "other folders with --cache and --runs. Finished experiments are kept; the same command continues."
         )
         print(paragraph(text), file=sys.stderr)
         sys.exit(1)
 
 
 def paragraph(text: str) -> str:
-    """Wrap a text for a terminal without breaking paths."""
+    """Wrap a text at 100 columns without breaking paths."""
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)

@@ -1,1 +1,1 @@
-"""Settings as values: fingerprints, serialisation, files by content."""
+"""Settings as frozen dataclasses: fingerprints, serialisation, and files identified by content."""

@@ -1,4 +1,4 @@
-"""Discovery of components: one is added by a file in its package, and by nothing else."""
+"""Discovery of components; adding a file to a package is enough to add a component."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def modules_of(package: ModuleType) -> list[str]:
-    """List the names of the modules in a package, sorted; packages inside it and `__main__` are left out.
+    """Return the sorted names of a package's modules, without subpackages and names that start with an underscore.
 
     >>> import harness.networks
     >>> "dinomaly" in modules_of(harness.networks)

@@ -1,7 +1,7 @@
-"""Files that settings name: an experiment knows a file by its content, wherever it lies.
+"""Files in settings, identified by their content instead of their path.
 
-Two files of one name are two experiments, one file in two places is one. The content is looked at when the file is
-named, which is before anything is computed, and again when it is read.
+Experiments with the same file in two places are equal. Experiments with files of the same name but different content
+differ. The content is checked when the settings are made, and again when the file is read.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from harness.errors import InputError
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file and what was in it when it was named; equal files have equal content."""
+    """Path and content digest of a file; two references are equal if the contents are equal."""
 
     path: str = field(compare=False)
-    """Where it lies: absolute, and on a cluster seen by every machine under this path."""
+    """Absolute path of the file; on a cluster, every machine must see the file under this path."""
     digest: str
-    """Of its content."""
+    """First 24 hexadecimal digits of the content's SHA-256."""
 
     def checked(self) -> Path:
-        """Where it lies, to read it.
+        """Check that the file is unchanged, and return its path.
 
         Raises:
-            InputError: it is gone, or has another content by now.
+            InputError: the file does not exist any more, or its content has changed.
         """
         if file_ref(self.path) != self:
             raise InputError(
-                f"{self.path} has changed since its experiment was made, which is about the file with SHA-256 "
-                f"{self.digest}... Put that one back, or give the study the file anew."
+                f"{self.path} has changed since its experiment was defined with the file whose SHA-256 is "
+                f"{self.digest}... Restore that file, or start the study again with the changed file."
             )
         return Path(self.path)
 
 
 def file_ref(path: str | Path) -> FileRef:
-    """Name a file.
+    """Return a reference to a file with its present content.
 
     Raises:
-        InputError: there is none.
+        InputError: the file does not exist.
     """
     file = Path(path).absolute()
     if not file.is_file():
-        raise InputError(f"The file {file} does not exist. Correct its name, or put it there.")
+        raise InputError(f"The file {file} does not exist. Correct the path, or create the file.")
     with file.open("rb") as content:
         return FileRef(str(file), hashlib.file_digest(content, "sha256").hexdigest()[:24])

@@ -1,8 +1,8 @@
-"""What a value is, as text: what the keys of experiments and of the cache are digests of.
+"""Canonical text of a dataclass, from which experiment and cache keys are hashed.
 
-Equal values have equal texts on every machine, and in later versions, too: a setting that was added after results had
-been made is left out while it has its default, so that an upgrade leaves what is finished finished. What equality
-leaves out (`field(compare=False)`), such as the place of a file, is left out here, too.
+Equal values have equal texts on every machine and in later versions. A setting that was added after results had been
+stored is left out while it has its default, so finished experiments stay finished after an upgrade. Fields that
+equality ignores (`field(compare=False)`), such as the path of a file, are left out, too.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import Any
 from harness.config.moved import recorded_name
 
 ADDED = "added"
+"""Key in a field's metadata that marks the field as added later."""
 
 
 def added_field(default: Any) -> Any:
-    """A dataclass field that was added later, with the default that stands for how it was before."""
+    """Return a dataclass field that was added later; its default stands for the behaviour before."""
     return dataclasses.field(default=default, metadata={ADDED: True})
 
 
 def canonical_repr(value: Any) -> str:
-    """The `repr` of a value, without settings that were added later and have their default.
+    """Return the `repr` of a value without settings that were added later and have their default.
 
     >>> @dataclasses.dataclass
     ... class Sampler:

@@ -1,4 +1,4 @@
-"""Components that have moved or were renamed: stored runs and keys hold the names that classes had at first."""
+"""Components that were moved or renamed; stored runs and keys contain the first name of each class."""
 
 MOVED = {
     "baselines.fun_ad.FunAD": "baselines.fun_ad.detector.FunAD",

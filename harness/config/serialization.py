@@ -1,6 +1,7 @@
-"""Experiments as plain data and back, so that a stored run can be read, checked and run again.
+"""Conversion of experiments to plain data and back, so that a stored run can be read, checked and run again.
 
-A component is its class by its full name and all its settings; equal experiments have equal records.
+The record of a component contains the full name of its class and all its settings. Equal experiments have equal
+records.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from harness.config.moved import MOVED
 from harness.errors import InputError
 
 PACKAGES = ("harness", "baselines")
-"""Where components may come from."""
+"""Packages from which a record may name a class."""
 CLASS = "class"
+"""Key of the class name in a record."""
 
 
 def to_dict(value: Any) -> Any:
-    """A component, tuple or plain value as what JSON can hold.
+    """Convert a component, tuple or plain value to data that JSON can represent.
 
     >>> from harness.noise import Noise
     >>> to_dict(Noise(ratio=0.2))["ratio"], to_dict((1, None))
@@ -34,10 +36,10 @@ def to_dict(value: Any) -> Any:
 
 
 def from_dict(record: Any) -> Any:
-    """The value that a record was made of; settings that it lacks have their defaults.
+    """Restore the value of a record; settings that the record lacks have their defaults.
 
     Raises:
-        InputError: it names a class or a setting that this version does not have.
+        InputError: the record names a class or a setting that this version does not have.
     """
     if isinstance(record, list):
         return tuple(from_dict(item) for item in record)
@@ -48,8 +50,8 @@ def from_dict(record: Any) -> Any:
     unknown = sorted(set(settings) - {field.name for field in dataclasses.fields(kind)})
     if unknown:
         raise InputError(
-            f"The record sets {unknown[0]!r} of {record[CLASS]}, which this version does not know. Use the "
-            "version that made it; it is in the run's tag meds.git."
+            f"The record sets {unknown[0]!r} of {record[CLASS]}, but this version has no such setting. Use the "
+            "version that wrote the record; the run's tag meds.git names this version."
         )
     return kind(**settings)
 
@@ -64,7 +66,7 @@ def _component(name: str) -> Any:
             found = None
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise InputError(
-            f"The record names a component {name!r}, which this version does not have. Use the version that made "
-            "it; it is in the run's tag meds.git."
+            f"The record names a component {name!r}, which this version does not have. Use the version that wrote "
+            "the record; the run's tag meds.git names this version."
         )
     return found

@@ -1,1 +1,1 @@
-"""Where work runs, and where intermediate results are kept."""
+"""Execution of work, cache of intermediate results, checkpoints and remote storage."""

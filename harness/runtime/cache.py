@@ -1,7 +1,7 @@
-"""Entries of the cache: folders of arrays that are there completely or not at all, and are checked before use.
+"""Cache entries: folders of arrays that exist either completely or not at all, and are checked before use.
 
-An entry is written beside its place and moved there in one step. A manifest holds the size and checksum of every
-file; an entry that does not agree with its manifest is removed with a warning and computed again. Where the cache has
+An entry is written to a draft folder and renamed in one step. A manifest contains the size and checksum of every
+file; an entry that does not agree with its manifest is removed with a warning and computed again. If the cache has
 a remote copy (`harness.runtime.remote`), missing entries are fetched from it, and new entries are uploaded to it.
 """
 
@@ -24,26 +24,35 @@ from filelock import FileLock, Timeout
 from harness.runtime.remote import remote_of
 
 MANIFEST = "manifest.json"
+"""File of an entry with the size and checksum of every array file."""
 MIRRORED = "mirrored.txt"
-"""File of an entry that is at the mirror, too: the address. It spares asking there."""
+"""File of an entry that was uploaded already: the URL of the remote storage. It saves a request to the storage."""
 BLOCK = 2**24
 """Bytes read at a time for a checksum."""
 
 
 def open_array(file: Path) -> np.ndarray:
-    """Memory-map an array file, read-only; one map per process and file."""
+    """Memory-map an array file read-only; repeated calls in a process return the same map."""
     status = file.stat()
     return _map(file, status.st_ino, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
 def _map(file: Path, inode: int, modified: int) -> np.ndarray:
-    """Map a file; an entry that was made anew under its name is another file."""
+    """Map a file; `inode` and `modified` distinguish a recomputed entry of the same name."""
     return np.load(file, mmap_mode="r")
 
 
 def read_rows(file: Path, rows_n: np.ndarray) -> np.ndarray:
-    """Read some rows of an array file without mapping it."""
+    """Read some rows of an array file without loading the others.
+
+    Args:
+        file: Array file in numpy's format.
+        rows_n: Row numbers of shape (n,).
+
+    Returns:
+        Array of shape (n, ...), in the order of `rows_n`.
+    """
     whole = open_array(file)
     rows = np.empty((len(rows_n), *whole.shape[1:]), dtype=whole.dtype)
     size = rows[:1].nbytes
@@ -56,20 +65,20 @@ def read_rows(file: Path, rows_n: np.ndarray) -> np.ndarray:
 
 
 class EntryWriter:
-    """An entry while it is written."""
+    """Draft of a cache entry."""
 
     def __init__(self, target: Path) -> None:
-        """Start a draft of the entry `target`, in place of any older one of this process."""
+        """Create the draft folder of the entry `target`; an older draft of this process is removed."""
         self.target = target
         self.folder = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
     def array(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
-        """Create an array file of the entry and map it for writing.
+        """Create an array file of the entry and map the file for writing.
 
         Raises:
-            OSError: the disk has no room for it.
+            OSError: the disk has too little space for the array.
         """
         file = self.folder / f"{name}.npy"
         array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
@@ -84,7 +93,7 @@ class EntryWriter:
         return array
 
     def publish(self) -> None:
-        """Move the finished entry to its place; if another process was first, its equal result stays."""
+        """Write the manifest and rename the draft to the entry; if another process was first, its entry is kept."""
         files = sorted(self.folder.glob("*.npy"))
         manifest = {file.name: [file.stat().st_size, _checksum(file)] for file in files}
         (self.folder / MANIFEST).write_text(json.dumps(manifest))
@@ -99,7 +108,7 @@ class EntryWriter:
 
 
 def is_complete(target: Path) -> bool:
-    """Whether an entry is there and agrees with its manifest; a damaged one is removed with a warning."""
+    """Return whether an entry exists and agrees with its manifest; remove a damaged entry with a warning."""
     if not target.is_dir():
         return False
     try:
@@ -107,7 +116,7 @@ def is_complete(target: Path) -> bool:
         if _agrees(target, status.st_ino, status.st_mtime_ns):
             return True
     except (OSError, ValueError):
-        pass  # said below
+        pass  # the warning below reports it
     warnings.warn(f"The cache entry {target} is damaged and is computed again.", stacklevel=2)
     shutil.rmtree(target)
     return False
@@ -115,7 +124,7 @@ def is_complete(target: Path) -> bool:
 
 @functools.cache
 def _agrees(target: Path, inode: int, modified: int) -> bool:
-    """Whether the files have the sizes and checksums of the manifest; read once per process."""
+    """Return whether the files have the sizes and checksums of the manifest; files are read once per process."""
     manifest = json.loads((target / MANIFEST).read_text())
     files = {target / name: tuple(facts) for name, facts in manifest.items()}
     return all((file.stat().st_size, _checksum(file)) == facts for file, facts in files.items())
@@ -123,33 +132,33 @@ def _agrees(target: Path, inode: int, modified: int) -> bool:
 
 @contextmanager
 def fill_missing(kind: str, targets: Iterable[Path]) -> Iterator[list[Path]]:
-    """Hold the right to make the entries that are not there yet, and tell which; others wait, then find them made.
+    """Lock the missing entries and yield their paths; other processes wait and then find the entries complete.
 
-    Entries of a kind that lie in one folder share a lock, since a study can want more entries than a process may have
+    Entries of one kind in one folder share a lock, because a study can have more entries than a process may have
     open files.
 
     Raises:
-        InputError: the cache has a mirror, which does not answer or cannot be written.
+        InputError: the cache has a remote storage that does not answer or cannot be written.
     """
     wanted = sorted(set(targets))
     missing = [target for target in wanted if not is_complete(target)]
     for target in set(wanted) - set(missing):
         _save(target)
     with ExitStack() as locks:
-        # In one order everywhere, so that two processes never wait for each other.
+        # All processes lock in the same order, so that two processes never wait for each other.
         for folder in sorted({target.parent for target in missing}):
             locks.enter_context(file_lock(folder / f"{kind}.lock", f"makes {kind}"))
         missing = [target for target in missing if not target.is_dir()]
-        _clear(missing)  # of a process that died
+        _clear(missing)  # drafts of a process that died
         try:
             missing = [target for target in missing if not _fetch(target)]
             yield missing
         finally:
-            _clear(missing)  # of this one, if it fails: it may have filled the disk
+            _clear(missing)  # after a failure, drafts may fill the disk
 
 
 def _fetch(target: Path) -> bool:
-    """Copy an entry from the mirror, if there is one; return whether it is here now."""
+    """Copy an entry from the remote storage, if there is one; return whether the entry is complete now."""
     if (mirror := remote_of(target)) is None:
         return False
     draft = EntryWriter(target).folder
@@ -170,7 +179,7 @@ def _fetch(target: Path) -> bool:
 
 
 def _save(target: Path) -> None:
-    """Copy an entry to the mirror, if there is one that has not got it from here: the manifest last."""
+    """Upload an entry to the remote storage, unless this was done before; the manifest is uploaded last."""
     if (mirror := remote_of(target)) is None:
         return
     mark = target / MIRRORED
@@ -190,11 +199,11 @@ def _clear(targets: Iterable[Path]) -> None:
 
 @contextmanager
 def file_lock(file: Path, doing: str) -> Iterator[None]:
-    """Hold a lock; a process that dies gives it up.
+    """Hold a lock; the lock of a process that dies is released.
 
     Args:
-        file: The lock; processes on all machines that see it share it.
-        doing: What the holder does, said to who has to wait.
+        file: Lock file; processes on all machines that see the file share the lock.
+        doing: Verb and object of the holder's work, printed by processes that have to wait.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
@@ -210,12 +219,12 @@ def file_lock(file: Path, doing: str) -> Iterator[None]:
 
 
 def lock_id(lock: Path) -> str:
-    """What a lock is known by to other processes; the same path on another machine is another file."""
+    """Return the inode and path of a lock; the inode distinguishes files with the same path on other machines."""
     return f"{lock.stat().st_ino} {lock.absolute()}"
 
 
 def is_locked(name: str) -> bool | None:
-    """Whether a process holds a lock that this one does not; None where it cannot be seen from here."""
+    """Return whether another process holds a lock; None if this machine does not see the lock file."""
     inode, _, path = name.partition(" ")
     try:
         if str(Path(path).stat().st_ino) != inode:

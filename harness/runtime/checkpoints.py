@@ -1,4 +1,4 @@
-"""Checkpoints of a training phase: a file per phase, found again by what the phase is, not by who ran it."""
+"""Checkpoints of training phases: one file per phase, named by a digest of the phase's complete description."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.runtime.remote import remote_of
 
 
 def digest(value: Any) -> str:
-    """Digest of a value made of dataclasses, mappings, sequences, arrays and plain values; equal in every process.
+    """Return a digest of dataclasses, mappings, sequences, arrays and plain values; it is equal in every process.
 
-    A path is its last part: features lie in another folder in every cache, under a name that says what they are.
+    Only the last part of a path counts: caches are in different folders, but name equal features alike.
     """
     content = hashlib.sha256()
     for part in _parts(value):
@@ -54,21 +54,21 @@ def _parts(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """A folder of checkpoints, which every machine of a cluster must see; and its mirror, for others."""
+    """Folder of checkpoints that every machine of a cluster sees, with an optional copy at a remote storage."""
 
     folder: Path
     every: int = 500
-    """Steps between two checkpoints."""
+    """Number of training steps between two checkpoints."""
 
     def file(self, phase: Any) -> Path:
-        """Where the checkpoint of a phase lies."""
+        """Return the path of a phase's checkpoint."""
         return self.folder / f"{digest(phase)}.checkpoint"
 
     def load(self, phase: Any) -> dict[str, Any] | None:
-        """What was saved last, or None; a damaged file is left out with a warning.
+        """Return the state that was saved last, or None; warn about a damaged file and ignore it.
 
         Raises:
-            InputError: the mirror does not answer.
+            InputError: the remote storage does not answer.
         """
         file = self.file(phase)
         if not file.is_file():
@@ -80,15 +80,17 @@ class Checkpoints:
         except FileNotFoundError:
             return None
         except ValueError:
-            pass  # said below
-        warnings.warn(f"The checkpoint {file} is damaged: training begins anew.", stacklevel=2)
+            pass  # the warning below reports it
+        warnings.warn(
+            f"The checkpoint {file} is damaged: training restarts at its first step.", stacklevel=2
+        )
         return None
 
     def save(self, phase: Any, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint of a phase in one step.
 
         Raises:
-            InputError: the mirror does not answer, or cannot be written.
+            InputError: the remote storage does not answer, or cannot be written.
         """
         content = pickle.dumps(dict(state))
         file = self.file(phase)
@@ -98,16 +100,16 @@ class Checkpoints:
             draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
             draft.replace(file)
         except OSError:
-            draft.unlink(missing_ok=True)  # it may have filled the disk
+            draft.unlink(missing_ok=True)  # an unfinished draft may fill the disk
             raise
         if mirror := remote_of(file):
             mirror.save(file)
 
     def clear(self) -> None:
-        """Remove the folder, at the mirror, too.
+        """Remove the folder and its copy at the remote storage.
 
         Raises:
-            InputError: the mirror does not answer, or cannot be written.
+            InputError: the remote storage does not answer, or cannot be written.
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         if mirror := remote_of(self.folder):

@@ -1,9 +1,8 @@
-"""Where work runs: the two verbs that methods know, and their in-process form.
+"""Execution of work: the interface `Compute` that methods use, and its implementation in the calling process.
 
-`harness.cluster` has the same two verbs on Ray; both give the same bits, so a method is tested
-without Ray and runs unchanged on a cluster. Every item of work runs on one CPU thread, since the
-sums inside a matrix product may depend on how many threads share it; cores are used by running
-several items at once.
+`harness.cluster` implements the same interface on Ray. Both implementations give the same bits, so a method is tested
+without Ray and runs unchanged on a cluster. Every item of work runs on one CPU thread, because the sums inside a
+matrix product may depend on the number of threads. Several items run at once to use all cores.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Outcome = TypeVar("Outcome")
 Job = TypeVar("Job")
 
 ProgressCallback = Callable[[str, int, int, float], None]
-"""Called with (phase, step, steps, loss) after every step of a training phase; steps count from 1."""
+"""Function called with (phase, step, steps, loss) after every step of a training phase; steps count from 1."""
 
 
 def ignore_progress(phase: str, step: int, steps: int, loss: float) -> None:
@@ -35,32 +34,32 @@ def ignore_progress(phase: str, step: int, steps: int, loss: float) -> None:
 
 
 def default_device() -> torch.device:
-    """First GPU if this process sees one, else the CPU."""
+    """Return the first GPU if this process sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """What a training loop may know of the process it runs in, and of those that train with it."""
+    """Context of a training loop: its device, its callbacks, and the processes that train together."""
 
     device: torch.device
     report: ProgressCallback = ignore_progress
     checkpoints: Checkpoints | None = None
-    """Where training is saved and goes on from; None to begin anew always."""
+    """Storage of checkpoints, from which training resumes; None to start at the first step always."""
     rank: int = 0
-    """Number of this process among those that train together."""
+    """Rank of this process among the processes that train together."""
     size: int = 1
-    """How many train together; with more than one, torch.distributed is set up."""
+    """Number of processes that train together; with more than one, torch.distributed is initialised."""
 
     def share(self, module: nn.Module) -> nn.Module:
-        """The module, made to average its gradients over all processes."""
+        """Return the module, wrapped so that its gradients are averaged over all processes."""
         if self.size == 1:
             return module
-        # Heads of categories that no image of a batch is of have no gradient.
+        # Heads of categories without an image in the batch have no gradient.
         return DistributedDataParallel(module, find_unused_parameters=True)
 
     def gather(self, mine: Any) -> list[Any]:
-        """What every process holds, in order."""
+        """Return the objects of all processes, ordered by rank."""
         if self.size == 1:
             return [mine]
         everyone: list[Any] = [None] * self.size
@@ -69,7 +68,7 @@ class DistributedContext:
 
 
 class Compute(Protocol):
-    """Map a function over blocks, run a training loop; where and on how many machines is not the method's business."""
+    """Interface to map a function over blocks and to run a training loop, on any number of machines."""
 
     def map(
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
@@ -81,7 +80,7 @@ class Compute(Protocol):
 
 
 def device_sort(device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that sorts a numpy vector on a device, for `harness.metrics`; the same values as numpy's."""
+    """Return a function that sorts a numpy vector on a device, for `harness.metrics`; values are those of np.sort."""
 
     def sort(values: np.ndarray) -> np.ndarray:
         return torch.sort(torch.from_numpy(values).to(device)).values.cpu().numpy()
@@ -90,7 +89,7 @@ def device_sort(device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def exact_convolutions() -> AbstractContextManager[None]:
-    """Convolve in full precision, and alike each time, inside the block; a GPU rounds to ten bits by default."""
+    """Make convolutions deterministic and single-precision inside the block; a GPU rounds to ten bits by default."""
     return cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 
 
@@ -107,7 +106,7 @@ def single_threaded() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class InProcess:
-    """Both verbs in this process."""
+    """Implementation of `Compute` in the calling process."""
 
     report: ProgressCallback = ignore_progress
     checkpoints: Checkpoints | None = None

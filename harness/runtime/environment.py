@@ -1,4 +1,4 @@
-"""The process around an experiment: what Ray and MLflow read from it, and what a result was computed with."""
+"""Process environment of an experiment: variables that Ray and MLflow read, package versions, source revision."""
 
 from __future__ import annotations
 
@@ -15,46 +15,50 @@ from pathlib import Path
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray would give every trial a working directory of its own, in which relative paths of the user mean nothing.
+    # Ray would change the working directory for each trial, and the user's relative paths would be wrong there.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # Results go to MLflow; Ray's result files, and its way of handling Ctrl-C, would stand in the way of that.
+    # Results go to MLflow; Ray's result files and its handling of Ctrl-C would interfere.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "60",
-    # The plain reporter: the newer one prints a table of its own even when asked for nothing.
+    # Ray's newer reporter prints a table even with verbose=0.
     "RAY_AIR_NEW_OUTPUT": "0",
-    # A task that asks for no GPU must not find one.
+    # A task without GPU resources must not see a GPU.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # While a server is away, training waits for it: with these six minutes, and it goes on soon after.
+    # While a tracking server is down, training waits for it: at most six minutes with these values.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
+"""Packages whose versions are recorded with each run."""
 ROOT = Path(__file__).parents[2]
-"""Of the source tree."""
+"""Root folder of the source tree."""
 SOURCES = ("harness", "baselines", "sweeps")
-"""Where a new file that git does not know yet decides numbers; data that lies about elsewhere is not read for it."""
+"""Folders in which untracked files count as changes of the source, because such files can change numbers."""
 
 
 def prepare_environment(address: str | None = None) -> None:
-    """Set what Ray and MLflow read from the environment, leaving what the user has set.
+    """Set the environment variables of Ray and MLflow, except variables that the user has set.
 
-    Called once at the start of a program, before Ray is imported, since Ray reads some of it then.
-    For a cluster of our own on this machine, a token guards it that lives in the environment of its
-    processes and nowhere on disk; a given cluster has its own mode and token.
+    Call this function once at the start of a program, before Ray is imported, because Ray reads some variables then.
+    A private cluster on this machine is guarded by a random token. The token exists only in the environment of the
+    cluster's processes, not on disk. A given cluster has its own authentication mode and token.
+
+    Args:
+        address: Address of a given Ray cluster; None for RAY_ADDRESS or a private cluster.
 
     Raises:
-        RuntimeError: Ray is imported already, and would ignore some of the settings.
+        RuntimeError: Ray is imported already, and would ignore some of the variables.
     """
     if "ray" in sys.modules:
         raise RuntimeError("prepare_environment must be called before ray is imported.")
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    # MLflow would print a traceback of every error of a database that it raises anyway.
+    # MLflow prints a traceback of every database error in addition to raising the error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if address is None and "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
@@ -62,16 +66,19 @@ def prepare_environment(address: str | None = None) -> None:
 
 
 def describe_environment() -> dict[str, str]:
-    """Versions of Python and of the packages that decide numbers, and the source revision."""
+    """Return the versions of Python and of `PACKAGES`, and the source revision, by name."""
     found = {f"version.{name}": metadata.version(name) for name in PACKAGES}
     return {**found, "version.python": platform.python_version(), "git": git_revision()}
 
 
 def git_revision() -> str:
-    """Revision of this source tree; with `-dirty.` and a digest where files differ; `unknown` outside a checkout."""
+    """Return the git revision of the source tree, `unknown` outside a checkout.
+
+    If files differ from the revision, `-dirty.` and a digest of these files are appended.
+    """
     try:
         revision = _git("rev-parse", "HEAD").strip()
-        # Names alone: how git prints what differs depends on its user's settings.
+        # Only names, because the user's git settings change how git prints differences.
         changed = _git("diff", "HEAD", "--name-only", "--no-renames", "--relative", "-z")
         new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
@@ -81,7 +88,7 @@ def git_revision() -> str:
 
 
 def _digest(names: Iterable[str]) -> str:
-    """Twelve digits of what files of the source tree hold; one may be gone."""
+    """Return twelve digits of a digest over source files; deleted files count by their name."""
     digest = hashlib.sha256()
     for name in names:
         digest.update(os.fsencode(name) + b"\0")

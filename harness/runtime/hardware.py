@@ -1,7 +1,7 @@
-"""What an experiment was computed on: numbers are equal to the bit on processors of one kind, and close on others.
+"""Description of the hardware of an experiment; numbers are bit-identical only on processors of one kind.
 
-A processor with wider registers adds in another order. A score of a memory differs by that in its last digits; a
-network that trains takes another way from there, and ends about as far off as with another seed.
+Processors with registers of different width add in a different order. Memory scores then differ in their last digits.
+Trained networks diverge from such differences; their results differ about as much as between two training seeds.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 PROCESSORS = Path("/proc/cpuinfo")
-"""Where Linux says which processors it has."""
+"""File in which Linux describes its processors."""
 
 
 def describe_hardware() -> dict[str, str]:
-    """System and cores, processor and the registers that torch uses of it, GPUs."""
+    """Return the operating system and cores, the processor with its instruction set, and the GPUs."""
     count = torch.cuda.device_count()
     gpus = [torch.cuda.get_device_name(place) for place in range(count)]
     return {

@@ -1,4 +1,4 @@
-"""Progress of a training as bars on the terminal, for what trains in the calling process."""
+"""Progress bars on the terminal, for training in the calling process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 
 class ProgressBars(AbstractContextManager["ProgressBars"]):
-    """A bar for every part of the work; see `harness.runtime.compute.ProgressCallback`."""
+    """Progress callback with one bar per training phase; see `harness.runtime.compute.ProgressCallback`."""
 
     def __init__(self) -> None:
         self.text, self._phase = "already made", ""
         self._bar = tqdm(disable=True)
 
     def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
-        """Show a step."""
+        """Advance the bar of a phase to a step, and show the loss."""
         if phase != self._phase:
             self._phase = phase
             self._bar.close()

@@ -1,8 +1,8 @@
-"""The mirror of a cache: its entries and checkpoints at an address, for machines that share nothing else.
+"""Remote storage of a cache: a copy of its entries and checkpoints at a URL, for machines without a shared folder.
 
-A cache is mapped into memory, so it is a folder. A note in it says where it is mirrored, rather than an argument:
-scores and tables are wanted deep inside detectors, in processes that know the cache by the paths of features alone, and
-what has nothing to do with numbers would go through every signature between. Who sees the cache sees the note.
+A cache is a folder, because its arrays are memory-mapped. The remote URL is stored in a marker file inside the cache,
+because code deep inside detectors knows only the cache path; passing the URL would touch every signature. Every
+process that sees the cache also sees the marker file.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ import fsspec
 from harness.errors import DISK_FULL, InputError
 
 MARKER_FILE = "meds-mirror.txt"
-"""File in a cache: the address that it is mirrored at."""
+"""Marker file in a cache; it contains the URL of the remote storage."""
 
 
 @dataclass(frozen=True)
 class RemoteStore:
-    """A folder and its address."""
+    """Local folder and the URL of its copy."""
 
     folder: Path
     url: str
 
     def address(self, path: Path) -> str:
-        """Address of a file or folder in the folder."""
+        """Return the URL of a file or folder inside the local folder."""
         return f"{self.url}/{path.absolute().relative_to(self.folder).as_posix()}"
 
     def fetch(self, path: Path, to: Path) -> bool:
-        """Copy what should lie at a path to a file; return whether it is there.
+        """Download the copy of a local path to a file; return whether the copy exists.
+
+        Args:
+            path: Path in the local folder whose copy is wanted.
+            to: File to write.
 
         Raises:
-            InputError: the address does not answer.
+            InputError: the remote storage does not answer.
         """
         with _reach(self.address(path)) as (files, place):
             try:
@@ -47,28 +51,28 @@ class RemoteStore:
         return True
 
     def save(self, file: Path) -> None:
-        """Copy a file to its address, in place of what is there.
+        """Upload a file, replacing an older copy.
 
         Raises:
-            InputError: the address does not answer, or cannot be written.
+            InputError: the remote storage does not answer, or cannot be written.
         """
         with _reach(self.address(file)) as (files, place):
             files.makedirs(place.rpartition("/")[0], exist_ok=True)
             files.put_file(str(file), place)
 
     def remove(self, folder: Path) -> None:
-        """Remove a folder's copy, if there is one.
+        """Remove the copy of a folder, if there is one.
 
         Raises:
-            InputError: the address does not answer, or cannot be written.
+            InputError: the remote storage does not answer, or cannot be written.
         """
-        # Perhaps nothing was saved, or another process removed it.
+        # The folder may never have been uploaded, or another process has removed the copy.
         with _reach(self.address(folder)) as (files, place), suppress(FileNotFoundError):
             files.rm(place, recursive=True)
 
 
 def remote_of(path: Path) -> RemoteStore | None:
-    """The mirror of the cache that a path is in, if it has one."""
+    """Return the remote storage of the cache that contains a path; None if the cache has none."""
     for folder in path.absolute().parents:
         try:
             return RemoteStore(folder, (folder / MARKER_FILE).read_text())
@@ -78,7 +82,11 @@ def remote_of(path: Path) -> RemoteStore | None:
 
 
 def mirror(cache: Path, url: str | None) -> None:
-    """Say where a cache is mirrored from now on: at an address, or nowhere. Of several studies the last one decides.
+    """Set the remote storage of a cache; the last call decides, also if several studies share the cache.
+
+    Args:
+        cache: Cache folder.
+        url: URL of the remote storage; None to stop synchronising the cache.
 
     Raises:
         InputError: see `absolute`.
@@ -94,7 +102,7 @@ def mirror(cache: Path, url: str | None) -> None:
 
 
 def absolute(url: str) -> str:
-    """The same address for processes with any working directory. Asks nobody.
+    """Return the absolute form of a URL, valid in every working directory; the storage is not contacted.
 
     Raises:
         InputError: the protocol is unknown, or its package is not installed.
@@ -108,8 +116,8 @@ def _open(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         return fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise InputError(
-            f"The storage {url} wants a Python package that is not installed: {error}. Install it on every machine, or "
-            "give a folder that all machines see."
+            f"The storage {url} needs a Python package that is not installed: {error}. Install the package on every "
+            "machine, or give a folder that all machines see."
         ) from error
     except ValueError as error:
         raise InputError(
@@ -120,18 +128,18 @@ def _open(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 @contextmanager
 def _reach(url: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-    """The file system of an address and the place in it."""
+    """Yield the file system of a URL and the path in this file system; report errors as InputError."""
     try:
         files, place = _open(url)
-        files.invalidate_cache()  # other machines write there, too
+        files.invalidate_cache()  # other machines also write to the storage
         yield files, place
     except InputError:
         raise
-    except Exception as error:  # of any of a dozen packages
+    except Exception as error:  # every fsspec backend raises its own classes
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         raise InputError(
-            f"The storage {url} cannot be used ({type(error).__name__}: {error}). See that it exists, that this user "
-            "may read and write it and that it can be reached from here. What is in the cache stays there; the same "
-            "command goes on from it."
+            f"The storage {url} cannot be used ({type(error).__name__}: {error}). Check that it exists, that this "
+            "user may read and write it, and that this machine can reach it. The cache keeps its entries; the same "
+            "command continues from them."
         ) from error

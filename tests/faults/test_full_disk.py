@@ -62,7 +62,7 @@ def test_a_full_disk_of_the_cache_is_said_and_the_study_goes_on_with_room(
     code, text = study.run()
     assert code == 1
     assert "No space left on device" in text
-    assert "Make room" in text
+    assert "Free disk space" in text
     assert study.count_states() == {}
     small_disk("64m")
     assert study.run()[0] == 0

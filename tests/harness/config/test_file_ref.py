@@ -52,7 +52,7 @@ def test_a_file_that_changed_meanwhile_is_refused(file):
     noise, samples = listed(file), table({"a": (5, 2, 4)})
     assert len(contaminate(samples, noise).train) == 3
     file.write_text("filename\na/train/good/001.png\n")
-    with pytest.raises(InputError, match=r"list\.csv has changed since its experiment was made"):
+    with pytest.raises(InputError, match=r"list\.csv has changed since its experiment was defined"):
         contaminate(samples, noise)
     file.unlink()
     with pytest.raises(InputError, match=r"list\.csv does not exist"):

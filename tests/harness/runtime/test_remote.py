@@ -177,7 +177,7 @@ def test_a_half_saved_checkpoint_is_named_and_not_used(caches, url):
     first, second = (Checkpoints(cache / "checkpoints") for cache in caches)
     first.save("phase", {"step": 7})
     half(*remote(url, f"checkpoints/{first.file('phase').name}"))
-    with pytest.warns(UserWarning, match="is damaged: training begins anew"):
+    with pytest.warns(UserWarning, match="is damaged: training restarts at its first step"):
         assert second.load("phase") is None
 
 
@@ -214,7 +214,7 @@ def test_an_experiment_takes_all_that_is_shared_from_a_mirror(small, tmp_path, m
     ("address", "text"),
     [
         ("nonsense://bucket/x", "Protocol not known: nonsense"),
-        ("s3://bucket/x", "wants a Python package that is not installed: Install s3fs"),
+        ("s3://bucket/x", "needs a Python package that is not installed: Install s3fs"),
     ],
 )
 def test_an_address_that_nothing_here_can_open_is_refused(tmp_path, address, text):
@@ -241,7 +241,7 @@ def test_a_mirror_that_cannot_be_written_is_said_and_loses_nothing(tmp_path):
     mirror(cache, (tmp_path / "remote").as_uri())
     draft = EntryWriter(cache / "features" / "entry")
     draft.array("numbers", (2,), np.float32)[:] = 1
-    with pytest.raises(InputError, match="See that it exists, that this user may read and write"):
+    with pytest.raises(InputError, match="Check that it exists, that this user may read and write"):
         draft.publish()
     assert is_complete(cache / "features" / "entry")
 
