@@ -1,4 +1,4 @@
-"""Where the tracking store is, who talks to it, and what to say when it does not answer. Knows MLflow."""
+"""Connection to the tracking store: its default URI, the MLflow client, and explanations of its errors."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from harness.errors import InputError
 
 SINGLE_ATTEMPT_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
-"""How MLflow asks a server that it does not know yet: twice, for six seconds."""
+"""Environment variables for the first connection to a server: one retry, six seconds per request."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Schemes of database URIs."""
 SCHEMAS = Path("store/db_migrations/versions")
-"""Where MLflow has a file for every schema of a database that it knows; its name begins with that of the schema."""
+"""Folder of MLflow with one file per known database schema; file names begin with the name of the schema."""
 
 
 def default_uri(runs: Path) -> str:
-    """Address of the tracking store: MLFLOW_TRACKING_URI, or a database in the folder for results.
+    """Return the URI of the tracking store: MLFLOW_TRACKING_URI, or a database in the results folder.
 
-    It is absolute: a relative address would be another database in every worker, since Ray gives each its own working
-    directory.
+    The URI is absolute. A relative URI would name a different database in every worker, because each worker has its
+    own working directory.
 
     Raises:
-        InputError: the address is a folder, which MLflow no longer writes to.
+        InputError: the URI is a folder, which MLflow does not support any more.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
     if "://" not in uri or uri.startswith("file:"):
         raise InputError(
-            f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Give "
-            "sqlite:////absolute/path.db or the http address of a server, or unset it."
+            f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Set it to "
+            "sqlite:////absolute/path.db or to the http address of a server, or unset it."
         )
     return uri
 
 
 def check_artifact_store(address: str) -> str:
-    """The address, once it has answered: artifacts can be kept there.
+    """Check that MLflow can list artifacts at an address, and return the address.
 
     Raises:
-        InputError: MLflow does not know its protocol, lacks a package for it, or gets no answer.
+        InputError: MLflow does not support the protocol, lacks a package for it, or gets no answer.
     """
     try:
         get_artifact_repository(address).list_artifacts()
     except Exception as error:
         raise InputError(
-            f"The artifacts of runs cannot be kept at {address} ({_first_line(error)}). MLflow wants the package boto3 "
-            "for s3:// and google-cloud-storage for gs://, and the right to read and write there. A tracking server "
-            "keeps artifacts itself: name one in MLFLOW_TRACKING_URI."
+            f"Artifacts of runs cannot be stored at {address} ({_first_line(error)}). MLflow needs the package boto3 "
+            "for s3:// and google-cloud-storage for gs://, and permission to read and write there. Alternatively set "
+            "MLFLOW_TRACKING_URI to a tracking server, which stores artifacts itself."
         ) from error
     return address
 
 
 @functools.cache
 def connect(uri: str) -> MlflowClient:
-    """Who talks to the tracking store at an address, once the store has answered.
+    """Return a client of the tracking store, after checking that the store answers.
 
-    Later requests wait for a server that is away (see `harness.runtime.environment`). Waiting for one that never
-    existed, for example at a mistyped address, would be in vain.
+    Later requests are repeated while a server is down (see `harness.runtime.environment`). The first request is not,
+    because a server at a mistyped address would never answer.
 
     Raises:
-        InputError: it does not answer within seconds, or not as MLflow does.
+        InputError: the store does not answer within seconds, or is not an MLflow store.
     """
     with explain_failures(uri), _asking_once():
         if uri.startswith(DATABASES):
@@ -94,7 +95,7 @@ def _asking_once() -> Iterator[None]:
 
 
 def _open_database(uri: str) -> None:
-    """Connect to a database as MLflow will, which would try for two minutes."""
+    """Connect to a database once; MLflow itself would repeat failing attempts for two minutes."""
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(uri)
@@ -106,10 +107,10 @@ def _open_database(uri: str) -> None:
 
 @contextmanager
 def explain_failures(uri: str) -> Iterator[None]:
-    """Ask the tracking store at an address, or write to it.
+    """Turn errors of the tracking store inside the block into an explanation.
 
     Raises:
-        InputError: it does not answer, cannot be written, or is of another version of MLflow.
+        InputError: the store does not answer, cannot be written, or belongs to another version of MLflow.
     """
     try:
         yield
@@ -117,12 +118,12 @@ def explain_failures(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(
-            f"The tracking store {uri} {_diagnosis(uri, error)} What is finished stays finished."
+            f"The tracking store {uri} {_diagnosis(uri, error)} Finished experiments are kept."
         ) from error
 
 
 def _diagnosis(uri: str, error: Exception) -> str:
-    """What is wrong with a store, and what to do about it."""
+    """Return what is wrong with a store and how to mend it."""
     root: BaseException = error
     while deeper := root.__cause__ or root.__context__:
         root = deeper
@@ -131,8 +132,8 @@ def _diagnosis(uri: str, error: Exception) -> str:
         _network_cause(root)
         or _of_the_server(getattr(error, "error_code", ""), said)
         or _of_the_database(uri, root, said)
-        or f"does not work ({cause}). See that its server is well and its disk has room, or name another store with "
-        "MLFLOW_TRACKING_URI or --runs."
+        or f"does not work ({cause}). Check that its server runs and that its disk has free space, or choose another "
+        "store with MLFLOW_TRACKING_URI or --runs."
     )
 
 
@@ -141,54 +142,54 @@ def _first_line(error: BaseException) -> str:
 
 
 def _network_cause(root: BaseException) -> str | None:
-    """What keeps a request from a server, by the error below all others."""
+    """Explain the innermost error of a request that did not reach a server; None for other errors."""
     match root:
         case socket.gaierror():
-            return f"is on a machine that nobody knows ({root}). Correct MLFLOW_TRACKING_URI."
+            return f"is on an unknown host ({root}). Correct MLFLOW_TRACKING_URI."
         case ConnectionRefusedError():
-            return "does not answer: nothing listens there. Start the server, or correct MLFLOW_TRACKING_URI."
+            return "does not answer: no process listens there. Start the server, or correct MLFLOW_TRACKING_URI."
         case TimeoutError():
             return (
-                f"does not answer in time ({root}). Start the server, open the firewall on the way to it, or correct "
+                f"does not answer in time ({root}). Start the server, open the firewall for it, or correct "
                 "MLFLOW_TRACKING_URI."
             )
         case ssl.SSLError():
             return (
-                f"speaks no https that can be trusted ({root}). Correct MLFLOW_TRACKING_URI: http:// is without; or "
-                "name the certificate of its authority in MLFLOW_TRACKING_SERVER_CERT_PATH."
+                f"has no trusted https certificate ({root}). Set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate "
+                "of its authority, or use http:// in MLFLOW_TRACKING_URI if the server has no https."
             )
     return None
 
 
 def _of_the_server(code: str, said: str) -> str | None:
-    """What a server says, by MLflow's code and words."""
+    """Explain an error that a server returned, by MLflow's error code and message; None for other errors."""
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return (
             f"refuses this user ({said}). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-            "MLFLOW_TRACKING_TOKEN, or ask its administrator for the right to write."
+            "MLFLOW_TRACKING_TOKEN, or ask its administrator for permission to write."
         )
     other = ("valid JSON", "Invalid url", "unsupported URI")
     if code == "ENDPOINT_NOT_FOUND" or any(words in said for words in other):
         return (
-            f"is not MLflow's ({said}). Correct MLFLOW_TRACKING_URI: http://host:5000, as `mlflow server` prints it, "
-            "or sqlite:////absolute/path.db."
+            f"is not an MLflow server ({said}). Correct MLFLOW_TRACKING_URI: http://host:5000, as `mlflow server` "
+            "prints it, or sqlite:////absolute/path.db."
         )
     return None
 
 
 def _of_the_database(uri: str, root: BaseException, said: str) -> str | None:
-    """What a database is, and should be."""
+    """Explain the error of a database: a missing package, a wrong file, or another schema; None for other errors."""
     if isinstance(root, ModuleNotFoundError):
-        return f"needs the Python package {root.name}. Install it, or name another store."
+        return (
+            f"needs the Python package {root.name}. Install the package, or choose another store."
+        )
     if isinstance(root, sqlite3.DatabaseError) and "not a database" in str(root):
-        return "is a file, but no database. Move it away, or name another store."
+        return "is a file, but not a database. Move the file away, or choose another store."
     if not (found := re.search(r"database schema \(found version (\w+)", said)):
         return None
     if any((Path(mlflow.__file__).parent / SCHEMAS).glob(f"{found[1]}_*")):
-        return (
-            f"was made by an older MLflow. Bring it up to date: .venv/bin/mlflow db upgrade {uri}."
-        )
+        return f"was created by an older MLflow. Upgrade it: .venv/bin/mlflow db upgrade {uri}."
     return (
-        f"was made by a newer MLflow than {mlflow.__version__} here. Install that one, or name another store with "
-        "MLFLOW_TRACKING_URI or --runs."
+        f"was created by a newer MLflow than the installed {mlflow.__version__}. Install the newer one, or choose "
+        "another store with MLFLOW_TRACKING_URI or --runs."
     )

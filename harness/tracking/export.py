@@ -1,8 +1,10 @@
-"""A study's results as a folder: to carry, to publish, to read without MLflow, and to merge with others of the kind.
+"""Export of a study's results into a portable folder that is readable without MLflow, and merging of such folders.
 
-results.parquet and results.csv have one row per experiment, category and metric; runs.csv one per run, failed ones with
-their reason; experiments.json the settings behind each key (see `harness.config.serialization`); manifest.json the
-software, the machine, and digests, also of the exact versions to install, which lie beside it (lock-*.txt).
+* results.parquet and results.csv: one row per experiment, category and metric.
+* runs.csv: one row per run; failed runs with their reason.
+* experiments.json: the settings behind each key (see `harness.config.serialization`).
+* manifest.json: software, machines and digests.
+* lock-*.txt: exact versions of the packages to install.
 """
 
 from __future__ import annotations
@@ -31,22 +33,22 @@ RESULTS, RUNS, EXPERIMENTS, MANIFEST = (
 )
 LOCK = ROOT / "requirements" / "lock.txt"
 OF_RUN = ["run_id", "key", "name", "status", "failure", "seconds", "data"]
-"""Columns of runs that are about the run itself; the others are about where it ran."""
+"""Columns of runs that describe the run itself; the other columns describe its environment."""
 KIND = ("study", "profile", "data")
-"""What folders that are merged have in common."""
+"""Entries of the manifest that must be equal in merged folders."""
 VALUE = ["key", "readout", "metric", "category"]
-"""What names a value."""
+"""Columns that identify a value."""
 
 
 @dataclass(frozen=True)
 class MergeReport:
-    """Exported folders, put together."""
+    """Outcome of merging exported folders."""
 
     folder: Path
     differing: int
-    """Experiments that had other numbers in a later folder."""
+    """Number of experiments whose values differed between folders."""
     largest: float
-    """By how much at most."""
+    """Largest absolute difference between two values of an experiment."""
 
 
 def export(tracker: Tracker, profile: str, out: Path) -> Path:
@@ -75,28 +77,30 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """Results of an exported folder, as `harness.tracking.Tracker.load` gives them.
+    """Read the results of an exported folder, in the form of `harness.tracking.Tracker.load`.
 
     Raises:
-        InputError: it is no such folder.
+        InputError: the folder is not an exported study.
     """
     if not (folder / RESULTS).is_file():
         raise InputError(
-            f"{folder.absolute()} is no exported study: it has no {RESULTS}. Make one with python -m harness export."
+            f"{folder.absolute()} is not an exported study, because it has no {RESULTS}. Export a study with python "
+            "-m harness export."
         )
     return pd.read_parquet(folder / RESULTS)
 
 
 def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> MergeReport:
-    """Put exported folders of one study together into a new one.
+    """Merge exported folders of one study into a new folder.
 
     Args:
-        folders: The exported folders.
-        out: The new one.
-        keep: Of an experiment that is in several, keep the numbers of the folder named first; None: they must be equal.
+        folders: Exported folders.
+        out: Folder to create.
+        keep: "first" to keep the values of the first folder if an experiment has different values in several folders.
+            None to raise an error then.
 
     Raises:
-        InputError: they are of different studies or data, or an experiment has other numbers in one than in another.
+        InputError: the folders belong to different studies or data, or the values of an experiment differ.
     """
     parts = [read(folder) for folder in folders]
     manifests = [json.loads((folder / MANIFEST).read_text()) for folder in folders]
@@ -126,14 +130,15 @@ def _refuse_other_kinds(manifests: Sequence[Mapping[str, Any]]) -> None:
         values = [manifest[name] for manifest in manifests]
         if any(value != values[0] for value in values):
             raise InputError(
-                f"These folders cannot be merged, as their {name} differs: {values}. Merge what is of one kind."
+                f"These folders cannot be merged, because their {name} differs: {values}. Merge folders of one study, "
+                "one profile and the same data."
             )
 
 
 def _first_of_each(
     folders: Sequence[Path], manifests: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, bytes]]:
-    """Records and splits by key, of the first folder that has them, and all lock files by name."""
+    """Return records and splits by key, from the first folder with the key, and all lock files by name."""
     records: dict[str, Any] = {}
     splits: dict[str, str] = {}
     locks: dict[str, bytes] = {}
@@ -145,7 +150,7 @@ def _first_of_each(
 
 
 def _spans(parts: Sequence[pd.DataFrame]) -> pd.Series:
-    """How far apart the numbers of a value are, by what names it."""
+    """Return the difference between the largest and smallest number of each value, indexed by `VALUE`."""
     values = pd.concat(parts).groupby(VALUE)["value"]
     return values.max() - values.min()
 
@@ -154,15 +159,15 @@ def _refuse(spans: pd.Series) -> None:
     if (spans > 0).any():
         key, readout, metric, category = spans.idxmax()
         raise InputError(
-            f"Experiment {key} has other numbers in one folder than in another: {metric} of {category} ({readout}) "
-            f"differs by {spans.max():.3g}. Networks that were trained on processors of another kind do differ: --keep "
-            "first takes the numbers of the folder that is named first. Whether this machine finds the same again: "
-            "python -m harness verify."
+            f"Experiment {key} has different values in two folders: {metric} of {category} ({readout}) differs by "
+            f"{spans.max():.3g}. Networks trained on different kinds of processor differ. To keep the values of the "
+            "folder given first, add --keep first. To run an experiment again on this machine, use python -m harness "
+            "verify."
         )
 
 
 def _together(parts: Sequence[pd.DataFrame], differing: pd.Index) -> pd.DataFrame:
-    """All results, each once; of experiments that differ those of the first part that has them, whole."""
+    """Return all results once; results of a differing experiment come only from the first part that has it."""
     together = parts[0]
     for part in parts[1:]:
         mixed = part["key"].isin(differing) & part["key"].isin(together["key"])
@@ -171,14 +176,14 @@ def _together(parts: Sequence[pd.DataFrame], differing: pd.Index) -> pd.DataFram
 
 
 def _runs_behind(results: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The runs of these results, and those that failed and finished nowhere."""
+    """Return the runs of these results, and failed runs of experiments that finished in no part."""
     runs = pd.concat(parts, ignore_index=True).drop_duplicates("run_id")
     failed = (runs["status"] == "FAILED") & ~runs["key"].isin(results["key"])
     return runs[runs["run_id"].isin(results["run_id"]) | failed]
 
 
 def _made_with(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Where finished runs ran: versions, source revision, machine, processor, GPUs and workers, and how many ran so."""
+    """Count the finished runs per environment: versions, source revision, machine, processor, GPUs and workers."""
     finished = runs[runs["status"] == "FINISHED"].drop(columns=OF_RUN)
     rows = [row.dropna().sort_index().items() for _, row in finished.iterrows()]
     counts = Counter(tuple(row) for row in rows)
@@ -194,7 +199,7 @@ def _write(
     locks: Mapping[str, bytes],
 ) -> Path:
     if out.exists():
-        raise InputError(f"{out.absolute()} exists already. Name a folder that does not.")
+        raise InputError(f"{out.absolute()} exists already. Choose a folder that does not exist.")
     draft = out.with_name(f"{out.name}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

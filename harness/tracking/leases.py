@@ -1,13 +1,13 @@
-"""Who runs an experiment: one process at a time, whichever driver, machine or cache it belongs to.
+"""Leases: at most one process runs an experiment at a time, across drivers, machines and caches.
 
-A claim lies where the results lie: it is the experiment's run, RUNNING in the tracking store, with a sign of life that
-its process renews. A store cannot compare and swap. So whoever wants an experiment opens a run of it and then looks:
-if nobody else has one, it is the holder; else it withdraws and tries again later. There cannot be two holders, since
-each would have looked before the other's run was there.
+A lease is the experiment's own run in the tracking store, with status RUNNING and a heartbeat that its process renews.
+The store has no compare-and-swap. A process that wants the lease therefore creates a run first, then searches for
+other live runs of the experiment. If there is none, the process holds the lease; otherwise it deletes its run and
+retries later. Two processes cannot both hold the lease: each would have searched before the other created its run.
 
-The run names a lock that its process holds. Who sees the lock knows at once whether the process lives: a study whose
-driver was killed goes on without delay. Who does not see it, on another machine, takes the claim over when its sign of
-life has stood still for minutes.
+The run also names a lock file that its process holds. A process that sees the lock file knows at once whether the
+holder lives, so a study continues without delay after its driver was killed. A process on another machine, which does
+not see the lock file, takes the lease over after minutes without a heartbeat.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from harness.experiment import Experiment
 
 HEARTBEAT_S = 20.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 PATIENCE = 180.0
-"""Seconds after which a sign of life that stood still is a dead process's: one that waits for a server asks it every
-two minutes (see `harness.runtime.environment`)."""
+"""Seconds without a heartbeat after which the lease holder is considered dead. A live process that waits for a server
+repeats its request every two minutes (see `harness.runtime.environment`)."""
 MAX_BACKOFF_S = 4.0
-"""At most so many seconds between two looks; more for those that meet again and again."""
+"""Upper bound of the random polling delay in seconds; it doubles after each conflict."""
 
 
 @contextmanager
@@ -51,17 +51,17 @@ def lease(
     environment: Mapping[str, str],
     patience: float = PATIENCE,
 ) -> Iterator[RunWriter | None]:
-    """Hold the right to run an experiment, and the run to write; None if it is finished already.
+    """Hold the lease of an experiment and yield its run for writing, or None if the experiment is finished already.
 
     Args:
-        tracker: Where it is stored.
-        experiment: What to run.
-        lock: File to hold meanwhile; processes that see it wait for each other there.
-        name: What people see.
-        parent: Run of the study.
-        data_digest: Digest of the data to run it on.
-        environment: What it is run in.
-        patience: See `PATIENCE`.
+        tracker: Tracker of the study.
+        experiment: Experiment to run.
+        lock: Lock file to hold during the lease; processes that see the file wait for each other there.
+        name: Display name of the run.
+        parent: Id of the study's parent run.
+        data_digest: Digest of the data.
+        environment: Tags that describe the software and hardware.
+        patience: Seconds without a heartbeat after which another holder is considered dead.
     """
 
     def look() -> list[Run]:
@@ -92,7 +92,7 @@ def _wait(
     clear: Callable[[Iterable[Run]], None],
     others: _OtherHolders,
 ) -> RunWriter | None:
-    """Wait until nobody else runs the experiment; return its new run, or None if it was finished meanwhile."""
+    """Wait until no other process runs the experiment; return a new run, or None if another process finished it."""
     longest = MAX_BACKOFF_S
     while True:
         if _is_finished(runs := look()):
@@ -114,25 +114,25 @@ def _is_finished(runs: Iterable[Run]) -> bool:
 
 @dataclass
 class _OtherHolders:
-    """Which runs of other processes are still written, as far as can be told from here."""
+    """Detector of live runs of other processes, by their locks or heartbeats."""
 
     own_lock: str
     patience: float
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
-    """When a sign of life of a run was seen first."""
+    """Time at which each heartbeat was first seen, by run id and heartbeat."""
     _looked: float = 0.0
 
     def live(self, runs: Iterable[Run]) -> bool:
-        """Whether any of the runs is alive; asked again and again, it knows ever better."""
+        """Return whether any of the runs is alive; a dead holder is recognised only by repeated calls."""
         now = time.monotonic()
-        if now - self._looked > HEARTBEAT_S:  # the store was away, perhaps for the others, too
+        if now - self._looked > HEARTBEAT_S:  # the store may have been down for the holders, too
             self._since.clear()
         self._looked = now
         return any([self._lives(run, now) for run in runs if run.info.status == "RUNNING"])
 
     def _lives(self, run: Run, now: float) -> bool:
         lock = run.data.tags.get(LOCK)
-        # Of an older version, which had no such tag; of a process whose lock is ours now.
+        # Runs of an older version have no such tag. If the lock is held here, its former holder is dead.
         if lock is None or lock == self.own_lock:
             return False
         if (held := is_locked(lock)) is not None:
@@ -143,14 +143,14 @@ class _OtherHolders:
 
 @contextmanager
 def _heartbeat(log: RunWriter) -> Iterator[None]:
-    """Give signs of life from a thread of its own."""
+    """Renew the heartbeat of a run in a thread."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_S):
             log.beat()
 
-    # It may be waiting for a server when the rest has ended, and nobody waits for it then.
+    # A daemon thread, because a heartbeat that waits for a server must not delay the end of the process.
     threading.Thread(target=beat, daemon=True).start()
     try:
         yield

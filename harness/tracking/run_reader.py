@@ -1,4 +1,4 @@
-"""What a stored run says. Knows MLflow."""
+"""Reading of tracked runs from MLflow."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from harness.metrics.names import MetricName
 from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, SAMPLES
 
 KEY, DATA = "meds.key", "meds.data"
-"""Tags of a run: its experiment, and the digest of the data it ran on."""
+"""Tags of a run: the key of its experiment, and the digest of its data."""
 WRITER = "meds.writer"
-"""Tag of a run: the driver whose study writes it."""
+"""Tag of a run: the driver of the study that writes the run."""
 RECORD = "experiment.json"
-"""Artifact of a run: its key, its settings, and what makes its experiment again."""
+"""Artifact of a run: key, settings, and the serialised experiment."""
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """One run with its artifacts."""
+    """Stored run with its artifacts."""
 
     client: MlflowClient
     run: Run
 
     def record(self) -> dict[str, Any]:
-        """What its experiment is, see `harness.config.serialization`.
+        """Return the serialised experiment (see `harness.config.serialization`).
 
         Raises:
-            InputError: it was stored before experiments were stored so.
+            InputError: an older version stored the run without its serialised experiment.
         """
         value = json.loads(self._read(RECORD))["value"]
         if not isinstance(value, dict):
             raise InputError(
-                f"Run {self.run.info.run_id} was stored by a version that did not store what makes its experiment "
-                "again. Run the study anew in another folder: --runs."
+                f"Run {self.run.info.run_id} was stored by a version that did not serialise experiments. Run the "
+                "study again with another results folder: --runs."
             )
         return value
 
     def values(self) -> pd.DataFrame:
-        """All its numbers: columns readout, metric, category, value."""
+        """Return all values of the run, with columns readout, metric, category, value."""
         return pd.DataFrame(values_of(self.run))
 
     def split(self) -> str:
-        """Its training images, as CSV: image, category, digest, injected."""
+        """Return the training images as CSV with columns image, category, digest, injected."""
         return self._read("train.csv").decode()
 
     def samples(self) -> bytes | None:
@@ -65,12 +65,12 @@ class TrackedRun:
 
     @property
     def data(self) -> str:
-        """Digest of the data that it used."""
+        """Digest of the run's data."""
         return str(self.run.data.tags[DATA])
 
     @property
     def environment(self) -> dict[str, str]:
-        """What it was computed with and on, see `harness.runtime.environment` and `harness.runtime.hardware`."""
+        """Software and hardware of the run (see `harness.runtime.environment` and `harness.runtime.hardware`)."""
         return environment_of(self.run)
 
     def _read(self, name: str) -> bytes:
@@ -78,13 +78,13 @@ class TrackedRun:
 
 
 def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
-    """The content of a file that is stored with a run."""
+    """Return the content of an artifact of a run."""
     with tempfile.TemporaryDirectory() as folder:
         return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
 
 def values_of(run: Run) -> list[dict[str, Any]]:
-    """Numbers of a run that have a read-out, a metric and a category."""
+    """Return the values of a run that have a read-out, a metric and a category."""
     return [
         {**name._asdict(), "value": value}
         for text, value in run.data.metrics.items()
@@ -93,13 +93,13 @@ def values_of(run: Run) -> list[dict[str, Any]]:
 
 
 def settings_of(run: Run, key: str) -> dict[str, Any]:
-    """What all numbers of a run have in common: what ran, with which settings, and how long an image took to score."""
+    """Return the columns that all values of a run share: run id, key, milliseconds per scored image, and settings."""
     timed = {"milliseconds": run.data.metrics.get("milliseconds")}
     return {"run_id": run.info.run_id, "key": key, **timed, **run.data.params}
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """The run itself, and the environment that it ran in, see `harness.tracking.Tracker.runs`."""
+    """Return the description of a run and its environment as a row of `harness.tracking.Tracker.runs`."""
     tags = run.data.tags
     return {
         "run_id": run.info.run_id,
@@ -114,7 +114,7 @@ def row_of(run: Run) -> dict[str, Any]:
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """What a run was computed with and on, by name."""
+    """Return the software and hardware of a run, by name."""
     return {
         name.removeprefix("meds."): value
         for name, value in run.data.tags.items()

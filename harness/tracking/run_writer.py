@@ -1,6 +1,6 @@
-"""What is written of one experiment's run: results at its end, loss curves while it trains. Knows MLflow.
+"""Writing of an experiment's run to MLflow: loss curves during training, results at its end.
 
-A run counts as finished by one last write, when everything else of it is stored.
+The last write marks the run as finished, after all its results are stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.experiment import Result
 
 FAILURE = "meds.failure"
-"""Tag that says why an experiment failed."""
+"""Tag with the reason why an experiment failed."""
 LOCK, ALIVE = "meds.lock", "meds.alive"
 """Tags of a run: the lock that its process holds, and the time of its last heartbeat (`harness.tracking.leases`)."""
 SAMPLES = "samples.jpg"
@@ -30,12 +30,12 @@ SAMPLES = "samples.jpg"
 BATCH = 1000
 """Metrics per request; MLflow refuses more."""
 CURVE_POINTS = 200
-"""Points kept of a loss curve, each the mean over its steps."""
+"""Maximum number of points of a loss curve; each point is the mean over its steps."""
 
 
 @dataclass(frozen=True)
 class RunWriter:
-    """The run of one experiment while it is written."""
+    """Run of an experiment, open for writing."""
 
     client: MlflowClient
     run_id: str
@@ -52,7 +52,7 @@ class RunWriter:
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def _curves_of(self, result: Result) -> Iterable[Metric]:
-        """Points of the loss curves that were not written while the network trained."""
+        """Yield points of the loss curves that were not written during training."""
         for phase, trained in result.history.items():
             name, stride = loss_name(phase), _stride(len(trained.losses_T))
             written = {point.step for point in self.client.get_metric_history(self.run_id, name)}
@@ -61,12 +61,12 @@ class RunWriter:
                     yield _metric(name, trained.losses_T[step : step + stride].mean(), step)
 
     def beat(self) -> None:
-        """Give a sign of life."""
-        with suppress(MlflowException):  # if something is wrong, what else is written will say so
+        """Renew the heartbeat."""
+        with suppress(MlflowException):  # later writes report a broken store
             self.client.set_tag(self.run_id, ALIVE, str(time.time()))
 
     def discard(self) -> None:
-        """Take the run back."""
+        """Delete the run."""
         self.client.set_terminated(self.run_id, "KILLED")
         self.client.delete_run(self.run_id)
 
@@ -77,7 +77,7 @@ class RunWriter:
 
 
 def _metrics_of(result: Result) -> Iterable[Metric]:
-    """All numbers of a result: per category and mean, selections by the step they begin at."""
+    """Yield all values of a result, per category and as means; selections by the step at which they begin."""
     for row in result.metrics.to_dict("records"):
         name = MetricName(row["readout"], row["metric"], row["category"])
         yield _metric(str(name), row["value"])
@@ -97,11 +97,11 @@ def _metric(name: str, value: float, step: int = 0) -> Metric:
 
 @dataclass
 class LossCurve:
-    """Progress callback that writes loss curves while a network trains, a few hundred points of means over steps."""
+    """Progress callback that writes loss curves during training; each of at most 200 points is a mean over steps."""
 
     log: RunWriter
     interval: float = 5.0
-    """Seconds between two writes."""
+    """Minimum number of seconds between two writes."""
     _losses: list[float] = field(default_factory=list)
     _points: list[Metric] = field(default_factory=list)
     _written: float = 0.0
@@ -120,10 +120,10 @@ class LossCurve:
 
 
 def loss_name(phase: str) -> str:
-    """Name of the metric that holds a phase's loss curve."""
+    """Return the name of the metric with a phase's loss curve."""
     return f"{phase}_loss"
 
 
 def _stride(steps: int) -> int:
-    """Steps behind one point of a loss curve."""
+    """Return the number of steps per point of a loss curve."""
     return max(1, math.ceil(steps / CURVE_POINTS))

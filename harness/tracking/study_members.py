@@ -1,9 +1,9 @@
-"""Which experiments belong to a study: lists of their keys beside its parent run, one of each command. Knows MLflow.
+"""Membership of experiments in a study: key lists among the artifacts of its parent run, one list per command.
 
-A list is never written again, so drivers on several machines lose nothing of each other's. A command that runs a part
-of the study adds a list; one that runs the whole study names in its own the lists that it found, which are void then:
-what an older version of the study had goes. Two kinds of results would be mixed in one mean, so a list counts for
-results of its kind alone: on the same data, and of the same variant of the study.
+A list is never changed, so drivers on several machines cannot overwrite each other's lists. A command that runs a part
+of the study adds a list. A command that runs the complete study records which earlier lists its own list replaces, so
+experiments removed from the study disappear from its report. A list counts only for results on the same data and of
+the same variant of the study, because a mean over several variants would be meaningless.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FOLDER = "keys"
-"""Folder of the parent's artifacts with the lists."""
+"""Artifact folder of the parent run that contains the lists."""
 LEGACY_FILE = "keys.json"
-"""Artifact of a parent run that an older version made: one list, of results that are not varied."""
+"""Artifact of a parent run of an older version: a single list, of the study without a variant."""
 
 
 @dataclass(frozen=True)
 class StudyScope:
-    """What of a study a command runs."""
+    """Part and variant of a study that a command runs."""
 
     whole: bool = True
-    """All of it, so that what the study had before and no longer has goes."""
+    """True if the command runs the complete study; experiments that were removed from the study then disappear."""
     variant: str = ""
-    """What makes every experiment another than the study's own, in words."""
+    """Description of the changes that apply to every experiment of the study; empty for the study itself."""
 
 
 def add(
     client: MlflowClient, parent: str, keys: Collection[str], data_digest: str, scope: StudyScope
 ) -> None:
-    """List the keys of a command's experiments, unless the lists that are there say the same."""
+    """Write a list with the keys of a command's experiments, unless the existing lists contain the same keys."""
     lists, wanted = _lists(client, parent, data_digest, scope.variant), set(keys)
     known = _keys(lists)
     if wanted == known or (wanted < known and not scope.whole):
@@ -54,7 +54,7 @@ def add(
 
 
 def listed(client: MlflowClient, parent: str, data_digest: str, variant: str) -> set[str]:
-    """Keys of the experiments that belong to a variant of the study on this data."""
+    """Return the keys of the experiments that belong to a variant of the study on this data."""
     return _keys(_lists(client, parent, data_digest, variant))
 
 
@@ -66,7 +66,7 @@ def _keys(lists: dict[str, dict[str, Any]]) -> set[str]:
 def _lists(
     client: MlflowClient, parent: str, data_digest: str, variant: str
 ) -> dict[str, dict[str, Any]]:
-    """The lists that count, void ones among them, by name."""
+    """Return the lists of a variant on this data by name, including replaced lists."""
     names = [file.path for file in client.list_artifacts(parent, FOLDER)]
     lists = {name: json.loads(read_artifact(client, parent, name)) for name in names}
     kind = data_digest, variant

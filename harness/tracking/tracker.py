@@ -1,9 +1,9 @@
-"""MLflow, both ways: runs in, finished keys and tables out. What knows MLflow, with `run_log`, `stored_run`, `store`.
+"""Tracking of a study in MLflow: runs are written, finished keys and tables of results are read.
 
-Every experiment is one run, found again by its key and the digest of its data, so a study resumes itself. A run
-counts as finished by one last write, when everything else of it is stored; a run that is not finished counts for
-nothing and is removed when its experiment starts again. Studies are MLflow experiments; a study on a profile has
-one parent run, beside which the keys are listed that belong to it, whichever driver runs them.
+Every experiment is one run, identified by its key and the digest of its data, so a study resumes where it stopped. The
+last write of a run marks it as finished. An unfinished run is ignored, and removed when its experiment starts again.
+Studies are MLflow experiments. A study on a profile has one parent run; key lists among its artifacts contain the keys
+of its experiments (`harness.tracking.study_members`).
 """
 
 from __future__ import annotations
@@ -45,49 +45,50 @@ if TYPE_CHECKING:
     from harness.experiment import Experiment
 
 PROFILE, VARIANT, PARENT = "meds.profile", "meds.variant", "mlflow.parentRunId"
+"""Tags of parent runs (profile and variant of the study) and of their children (id of the parent run)."""
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """One study in one tracking store."""
+    """Access to one study in one tracking store."""
 
     uri: str
     study: str
     artifacts: str | None = None
-    """Address for artifacts where the store has none of its own (a database); a server brings its own."""
+    """URL for artifacts if the store is a database; a tracking server stores artifacts itself."""
     writer: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
-    """Tells runs of this study's driver and its workers from those of another driver."""
+    """Random name of the driver, which marks the runs of this driver and its workers."""
 
     @property
     def file(self) -> Path | None:
-        """File of the database, if the store is one."""
+        """File of the SQLite database; None for any other store."""
         file = self.uri.removeprefix("sqlite:///")
         return None if file == self.uri else Path(file)
 
     @property
     def is_there(self) -> bool:
-        """Whether the store exists; asking a database anything else would make it."""
+        """True if the store exists; any query would create a missing database."""
         return self.file is None or self.file.is_file()
 
     def reach(self) -> str:
-        """Ask the store for its studies, if it is there; say what it is.
+        """Query the store for its studies, if the store exists; return a description of the store.
 
         Raises:
-            InputError: it does not answer, or is of another version of MLflow.
+            InputError: the store does not answer, or belongs to another version of MLflow.
         """
         if not self.is_there:
-            return f"{self.uri}, not made yet"
+            return f"{self.uri}, not created yet"
         with explain_failures(self.uri):
             return f"{self.uri}, {len(self._client.search_experiments())} studies"
 
     @cached_property
     def _client(self) -> MlflowClient:
-        """It goes with the tracker to workers, which so wait for a server that is away when they begin."""
+        """Client of the store; workers receive it with the tracker, and so wait for a server that is down."""
         return connect(self.uri)
 
     @cached_property
     def _experiment(self) -> str:
-        """Id of the study. The first call makes a fresh database, so the driver calls before any worker starts."""
+        """Id of the study; the first call may create the database, so the driver calls before any worker starts."""
         if found := self._client.get_experiment_by_name(self.study):
             return found.experiment_id
         place = self.artifacts if self.file else None
@@ -101,7 +102,13 @@ class Tracker:
     def open_study(
         self, profile: str, keys: Iterable[str], data_digest: str, scope: StudyScope = StudyScope()
     ) -> str:
-        """Make or find the parent run of the study on a profile, list keys beside it; return its run id.
+        """Find or create the parent run of the study on a profile, add a key list to it, and return its run id.
+
+        Args:
+            profile: Name of the profile.
+            keys: Keys of the command's experiments.
+            data_digest: Digest of the data.
+            scope: Part and variant of the study that the command runs.
 
         Raises:
             InputError: the store cannot be written.
@@ -114,13 +121,13 @@ class Tracker:
             assert parent is not None
             run_id = parent.info.run_id
             key_lists.add(self._client, run_id, set(keys), data_digest, scope)
-            # What reports are about: the last command's.
+            # Reports show the data and variant of the last command.
             self._client.set_tag(run_id, DATA, data_digest)
             self._client.set_tag(run_id, VARIANT, scope.variant)
             return run_id
 
     def close_study(self, parent: str, *, complete: bool) -> None:
-        """Give the parent run its status; mark children of this driver killed that nobody writes any more.
+        """Set the status of the parent run, and mark unfinished runs of this driver as killed.
 
         Raises:
             InputError: the store cannot be written.
@@ -132,7 +139,7 @@ class Tracker:
             self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
 
     def keys(self, profile: str) -> set[str]:
-        """Keys of the experiments that the study on a profile is about, see `harness.tracking.study_members`.
+        """Return the keys of the study's experiments on a profile (see `harness.tracking.study_members`).
 
         Raises:
             NoResultError: the store has no such study.
@@ -142,16 +149,16 @@ class Tracker:
         return key_lists.listed(self._client, parent.info.run_id, tags[DATA], tags.get(VARIANT, ""))
 
     def finished_keys(self, data_digest: str) -> set[str]:
-        """Keys of the experiments that are finished on this data, whichever study ran them."""
+        """Return the keys of all experiments that any study has finished on this data."""
         return set(self._finished(data_digest))
 
     def finished_values(self, key: str, data_digest: str) -> dict[str, float] | None:
-        """Metrics of an experiment that is finished on this data, by their names in MLflow; None if it is not."""
+        """Return the metrics of a finished experiment by their names in MLflow; None if it is not finished."""
         runs = self.attempts(key, data_digest)
         return next((dict(r.data.metrics) for r in runs if r.info.status == "FINISHED"), None)
 
     def rates(self, data_digest: str) -> dict[str, float]:
-        """Seconds per step (see `steps_of`) of finished experiments on this data, by the class of their detector."""
+        """Return seconds per step (see `steps_of`) of finished experiments on this data, by class of detector."""
         seconds: dict[str, float] = defaultdict(float)
         steps: dict[str, int] = defaultdict(int)
         for run in self._finished(data_digest).values():
@@ -162,7 +169,7 @@ class Tracker:
         return {kind: seconds[kind] / steps[kind] for kind in seconds}
 
     def attempts(self, key: str, data_digest: str) -> list[Run]:
-        """Runs of an experiment on this data in all studies, whatever became of them."""
+        """Return all runs of an experiment on this data, in all studies and with any status."""
         of_experiment = f"tags.`{KEY}` = '{key}' AND tags.`{DATA}` = '{data_digest}'"
         return self._search(of_experiment, self._everywhere())
 
@@ -176,7 +183,16 @@ class Tracker:
         environment: Mapping[str, str],
         lock: str = "",
     ) -> RunWriter:
-        """Open a run for an experiment; people see `name`, `lock` identifies the writer (`harness.tracking.leases`)."""
+        """Create a run of an experiment, open for writing.
+
+        Args:
+            experiment: Experiment of the run.
+            name: Display name of the run.
+            parent: Id of the study's parent run.
+            data_digest: Digest of the data.
+            environment: Tags that describe the software and hardware.
+            lock: Id of the lock that the writing process holds (see `harness.tracking.leases`).
+        """
         tags = {f"meds.{name}": value for name, value in environment.items()}
         tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
         tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time())}
@@ -188,7 +204,7 @@ class Tracker:
         return RunWriter(self._client, run_id)
 
     def clear(self, stale: Iterable[Run]) -> None:
-        """Remove runs that nobody writes any more, but neither results nor what failed in other studies."""
+        """Delete stale runs, except finished runs and failed runs of other studies."""
         for run in stale:
             if run.info.status == "RUNNING":
                 RunWriter(self._client, run.info.run_id).discard()
@@ -196,7 +212,7 @@ class Tracker:
                 self._client.delete_run(run.info.run_id)
 
     def load(self, profile: str) -> pd.DataFrame:
-        """Finished results of the study on a profile: one row per experiment, category and metric.
+        """Load the finished results of the study on a profile: one row per experiment, category and metric.
 
         Columns: run_id, key, milliseconds per scored image (see `harness.experiment.measurement.Measurement`), readout
         (all, unseen, or data for counts), metric, category, value, and one per parameter (as text).
@@ -212,13 +228,13 @@ class Tracker:
         return pd.DataFrame(rows)
 
     def runs(self, profile: str) -> pd.DataFrame:
-        """Runs of the study on a profile: finished experiments, and those that failed and were not run again since.
+        """Load the runs of the study on a profile: finished runs, and failed runs of unfinished experiments.
 
         Columns: run_id, key, name, status (FINISHED or FAILED), failure, seconds, data, and one per tag of the
-        environment that it ran in (git, machine, version.torch, ...).
+        environment (git, machine, version.torch, ...).
 
         Raises:
-            NoResultError: there is none.
+            NoResultError: the study has no such run.
         """
         finished = self._of_study(profile)
         parent, missing = self._opened(profile), self.keys(profile) - set(finished)
@@ -231,10 +247,10 @@ class Tracker:
         return pd.DataFrame([row_of(run) for run in (*finished.values(), *failed)])
 
     def run(self, run_id: str) -> TrackedRun:
-        """A run, to read.
+        """Return a stored run for reading.
 
         Raises:
-            InputError: there is no such run.
+            InputError: the store has no such run.
         """
         try:
             if self.is_there:
@@ -242,11 +258,11 @@ class Tracker:
             raise MlflowException("it does not exist")
         except MlflowException as error:
             raise InputError(
-                f"{self.uri} has no run {run_id!r}. Ids of runs are in runs.csv of an exported study, and in MLflow."
+                f"{self.uri} has no run {run_id!r}. Run ids are in runs.csv of an exported study and in MLflow."
             ) from error
 
     def _of_study(self, profile: str) -> dict[str, Run]:
-        """Finished runs of the study's experiments on a profile, by key."""
+        """Return finished runs of the study's experiments on a profile, by key."""
         finished = self._finished(self._opened(profile).data.tags[DATA])
         keys = self.keys(profile)
         return {key: run for key, run in finished.items() if key in keys}
@@ -258,20 +274,20 @@ class Tracker:
         )
 
     def _opened(self, profile: str) -> Run:
-        """The parent run, which must be there."""
+        """Return the parent run; raise NoResultError if there is none."""
         if parent := self._parent(profile):
             return parent
         raise self._nothing(profile)
 
     def _parent(self, profile: str) -> Run | None:
-        # Asking a store for runs would make its database, and the study in it.
+        # Searching for runs would create a missing database and the study in it.
         if not (self.is_there and self._client.get_experiment_by_name(self.study)):
             return None
         found = self._search(f"tags.`{PROFILE}` = '{profile}'")
         return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def _finished(self, data_digest: str) -> dict[str, Run]:
-        """Finished runs of all studies by the key of their experiment; of two that raced, the first."""
+        """Return finished runs of all studies by key; if an experiment finished twice, the first run."""
         condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
         runs = sorted(
             self._search(condition, self._everywhere()), key=lambda run: run.info.end_time
@@ -279,7 +295,7 @@ class Tracker:
         return {run.data.tags[KEY]: run for run in reversed(runs) if KEY in run.data.tags}
 
     def _everywhere(self) -> list[str]:
-        """Ids of all studies in the store."""
+        """Return the ids of all studies in the store."""
         return [study.experiment_id for study in self._client.search_experiments()]
 
     def _search(self, condition: str, studies: list[str] | None = None) -> list[Run]:

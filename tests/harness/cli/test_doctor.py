@@ -100,7 +100,7 @@ def test_a_tracking_store_that_does_not_answer(tmp_path):
     with pytest.raises(InputError, match="does not answer"):
         Tracker("http://127.0.0.1:9", "doctor").reach()
     (tmp_path / "mlflow.db").write_text("This is no database. " * 99)
-    with pytest.raises(InputError, match="no database"):
+    with pytest.raises(InputError, match="not a database"):
         Tracker(default_uri(tmp_path), "doctor").reach()
 
 
@@ -116,7 +116,7 @@ def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
     assert "ok dashboard answers on the head" in text
     assert "ok folders 1 machines see" in text
     assert "ok storage memory:" in text
-    assert "FAULT tracking The artifacts of runs cannot be kept at memory:" in text
+    assert "FAULT tracking Artifacts of runs cannot be stored at memory:" in text
     assert "2 faults." in text
 
 

@@ -249,7 +249,7 @@ def test_a_mirror_that_cannot_be_written_is_said_and_loses_nothing(tmp_path):
 @pytest.mark.parametrize("address", ["memory://x/artifacts", "s3://bucket/artifacts"])
 def test_where_mlflow_cannot_keep_artifacts_is_refused(address, monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(InputError, match="MLflow wants the package boto3"):
+    with pytest.raises(InputError, match="MLflow needs the package boto3"):
         check_artifact_store(address)
 
 

@@ -50,8 +50,8 @@ def a_server(code, body):
 
 
 def test_nobody_listens_and_nobody_is_there():
-    assert "nothing listens there. Start the server" in refusal("http://127.0.0.1:1")
-    assert "is on a machine that nobody knows" in refusal("http://no-such-host.invalid:5000")
+    assert "no process listens there. Start the server" in refusal("http://127.0.0.1:1")
+    assert "is on an unknown host" in refusal("http://no-such-host.invalid:5000")
 
 
 @pytest.mark.slow
@@ -74,9 +74,9 @@ def test_a_server_that_is_silent_is_not_waited_for():
     [
         (401, b"You are not authenticated", "refuses this user (API request"),
         (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}', "MLFLOW_TRACKING_TOKEN"),
-        (404, b"<html>", "is not MLflow's"),
+        (404, b"<html>", "is not an MLflow server"),
         (200, b"<html>", "http://host:5000, as `mlflow server` prints it"),
-        (503, b"busy", "See that its server is well"),
+        (503, b"busy", "Check that its server runs"),
     ],
 )
 def test_servers_that_answer_otherwise_than_mlflow(code, body, text):
@@ -86,9 +86,9 @@ def test_servers_that_answer_otherwise_than_mlflow(code, body, text):
 
 def test_addresses_that_are_none():
     with a_server(200, b"") as uri:
-        assert "speaks no https" in refusal(uri.replace("http:", "https:"))
-    assert "is not MLflow's" in refusal("http://127.0.0.1:port")
-    assert "is not MLflow's" in refusal("carrier-pigeon://roof")
+        assert "has no trusted https certificate" in refusal(uri.replace("http:", "https:"))
+    assert "is not an MLflow server" in refusal("http://127.0.0.1:port")
+    assert "is not an MLflow server" in refusal("carrier-pigeon://roof")
 
 
 def test_a_database_of_another_version_and_what_is_none(tmp_path):
@@ -99,12 +99,12 @@ def test_a_database_of_another_version_and_what_is_none(tmp_path):
         with sqlite3.connect(database) as content:
             content.execute("update alembic_version set version_num = ?", (schema,))
         content.close()
-    assert f"an older MLflow. Bring it up to date: .venv/bin/mlflow db upgrade sqlite:///{old}" in (
+    assert f"an older MLflow. Upgrade it: .venv/bin/mlflow db upgrade sqlite:///{old}" in (
         refusal(f"sqlite:///{old}")
     )
-    assert "was made by a newer MLflow than 3." in refusal(f"sqlite:///{new}")
+    assert "was created by a newer MLflow than the installed 3." in refusal(f"sqlite:///{new}")
     junk.write_text("This is no database. " * 99)
-    assert "is a file, but no database" in refusal(f"sqlite:///{junk}")
+    assert "is a file, but not a database" in refusal(f"sqlite:///{junk}")
     assert "does not work" in refusal("sqlite:////proc/self/mlflow.db")  # MLflow tries for minutes
 
 

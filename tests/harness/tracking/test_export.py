@@ -110,7 +110,7 @@ def test_folders_of_one_study_are_merged(two, tmp_path):
     assert made_with == {"a": 2, "b": 1}
     assert len(manifest["locks"]) == 2
     assert (folder / "lock-0.txt").read_text() == "numpy==1.0\n"
-    with pytest.raises(InputError, match="is no exported study"):
+    with pytest.raises(InputError, match="is not an exported study"):
         portable.read(tmp_path)
 
 

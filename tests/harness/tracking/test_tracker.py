@@ -217,7 +217,7 @@ def test_the_default_store_is_an_absolute_database(tmp_path, monkeypatch):
 @pytest.mark.parametrize("uri", ["./mlruns", "file:/somewhere", "mlruns"])
 def test_a_folder_as_store_is_refused_with_what_to_give(uri, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(InputError, match=r"sqlite:////absolute/path.db or the http address"):
+    with pytest.raises(InputError, match=r"sqlite:////absolute/path.db or to the http address"):
         default_uri(tmp_path)
 
 
