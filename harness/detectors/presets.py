@@ -1,9 +1,8 @@
-"""MeDS as its paper describes it, and as its release runs it, on the networks of both; our own default is `MeDS()`.
+"""Presets of MeDS as described in its paper and as run by its release; our own default is `MeDS()`.
 
-`NetworkPreset`s are networks as their authors train them, and MeDS on them, with encoders that must be downloaded once.
-
-They differ in the distance, in the loss of distillation, in how many patches make an image's score and in the critical
-value; where the paper is silent the release decides.
+`paper` and `release` differ in the distance, the distillation loss, the number of patches in an image score, and the
+critical value. Settings that the paper does not specify are those of the release. A `NetworkPreset` is a network as
+its authors train it, and MeDS on this network. Its encoder must be downloaded once.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ from harness.training.optimizer import TrainingConfig
 from harness.training.phases import ProgressiveSelection
 
 BANKS = 100
+"""Number of memory banks in the ensemble."""
 STEPS = 10_000
+"""Number of training steps of each stage of MeDS, and of Dinomaly."""
 EPOCHS = 200
-"""Of INP-Former as its authors train it, and of HVQ-Trans as the paper does."""
+"""Number of epochs of INP-Former in its authors' training, and of HVQ-Trans in the paper's."""
 DINOV2 = Encoder(
     name="vit_base_patch14_reg4_dinov2.lvd142m",
     weights="hub",
@@ -32,19 +33,19 @@ DINOV2 = Encoder(
     groups=((2, 3, 4, 5), (6, 7, 8, 9)),
     positions="dinov2",
 )
-"""The encoder of Dinomaly, INP-Former and MeDS: 28 x 28 patches."""
+"""Encoder of Dinomaly, INP-Former and MeDS: 28 x 28 patches."""
 EFFICIENTNET_B4 = Encoder(
     name="tf_efficientnet_b4.aa_in1k",
     weights="hub",
     image_size=224,
     groups=((0,), (1,), (2,), (3,)),
 )
-"""The encoder of HVQ-Trans: 14 x 14 patches."""
+"""Encoder of HVQ-Trans: 14 x 14 patches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPreset:
-    """A network as its authors train it, and MeDS on it."""
+    """A network as its authors train it, and MeDS on this network."""
 
     plain: ReconstructionDetector
     meds: MeDS
@@ -52,7 +53,11 @@ class NetworkPreset:
 
 
 def paper(network: Dinomaly | InpFormer) -> MeDS:
-    """Euclidean distances between unit features, an unsquared norm per image to distil, 1 % rounded up, k = 1."""
+    """Return MeDS as the paper describes it.
+
+    Distances between unit features are Euclidean. The distillation loss is an unsquared norm per image. An image score
+    is the mean over 1 % of the patches, rounded up. The critical value is k = 1.
+    """
     return MeDS(
         network=replace(_gentle(network), distance="euclidean"),
         memory=MemoryEnsemble(ratio=0.1, size=BANKS, replacement=True, distance="euclidean"),
@@ -64,7 +69,11 @@ def paper(network: Dinomaly | InpFormer) -> MeDS:
 
 
 def release(network: Dinomaly | InpFormer) -> MeDS:
-    """Cosine distances, ten times the mean squared error to distil, 1 % rounded down, k = 3."""
+    """Return MeDS as its release runs it.
+
+    Distances are cosine distances. The distillation loss is ten times the mean squared error. An image score is the
+    mean over 1 % of the patches, rounded down. The critical value is k = 3.
+    """
     return MeDS(
         network=_gentle(network),
         memory=MemoryEnsemble(ratio=0.1, size=BANKS, replacement=True),
@@ -75,7 +84,7 @@ def release(network: Dinomaly | InpFormer) -> MeDS:
 
 
 def _gentle(network: Dinomaly | InpFormer) -> Dinomaly | InpFormer:
-    """Dinomaly with the discard rate that both fine-tune with."""
+    """Return Dinomaly with the discard rate of fine-tuning, which is the same in paper and release."""
     return replace(network, discard=0.5) if isinstance(network, Dinomaly) else network
 
 
@@ -86,7 +95,7 @@ def _training(network: Dinomaly | InpFormer) -> TrainingConfig:
 
 
 def dinomaly() -> NetworkPreset:
-    """Dinomaly, for all categories of MVTec AD or VisA."""
+    """Return the preset of Dinomaly, for all categories of MVTec AD or VisA together."""
     network = Dinomaly()
     return NetworkPreset(
         plain=ReconstructionDetector(network=network), meds=paper(network), encoder=DINOV2
@@ -94,7 +103,10 @@ def dinomaly() -> NetworkPreset:
 
 
 def inp_former(images: int) -> NetworkPreset:
-    """INP-Former on so many training images: its authors count epochs, MeDS counts steps."""
+    """Return the preset of INP-Former for `images` training images.
+
+    Its authors specify a number of epochs, which is converted to steps. MeDS has a fixed number of steps.
+    """
     network = InpFormer()
     training = replace(_training(network), steps=_steps(images))
     return NetworkPreset(
@@ -105,7 +117,10 @@ def inp_former(images: int) -> NetworkPreset:
 
 
 def hvq(images: int) -> NetworkPreset:
-    """HVQ-Trans on so many training images, both stages of MeDS as long as its own training; what has no release."""
+    """Return the preset of HVQ-Trans for `images` training images.
+
+    Both MeDS stages use the training length of HVQ-Trans, because MeDS has no released configuration for it.
+    """
     training = TrainingConfig(
         steps=_steps(images),
         learning_rate=1e-4,
@@ -123,5 +138,5 @@ def hvq(images: int) -> NetworkPreset:
 
 
 def _steps(images: int) -> int:
-    """Steps of 16 images in all epochs, without the remainders."""
+    """Return the number of full batches of 16 images in all epochs."""
     return EPOCHS * (images // 16)

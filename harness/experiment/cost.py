@@ -1,4 +1,4 @@
-"""What a study has still to do and what that takes; only a few images are computed, to see how fast this machine is.
+"""Estimate of the remaining time and disk space of a study, from the speed of this machine on a few images.
 
 Legend: N images of a category, M of them that can be in a training set, P patches, C channels.
 """
@@ -33,41 +33,50 @@ from harness.memory.scores import TABLE_BUDGET
 from harness.runtime.compute import single_threaded
 
 ENCODED, COMPARED = 4, 16
-"""Images that are encoded, and random ones that are compared, to measure rates."""
+"""Numbers of images that are encoded, and of random images that are compared, to measure this machine's speed."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Work that experiments share."""
+    """Cost of one kind of work that experiments share."""
 
     what: str
+    """Name of the work."""
     wanted: int
+    """Number of items that the study needs."""
     missing: int
+    """Number of items that the cache lacks."""
     seconds: float
-    """On one device."""
+    """Seconds for the missing items on one device."""
     gigabytes: float
-    """That it leaves in the cache."""
+    """Gigabytes that the missing items take in the cache."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What is left of a study."""
+    """Estimate of the remaining cost of a study."""
 
     missing: Mapping[str, Experiment]
-    """Experiments that are not finished, by key."""
+    """Unfinished experiments by key."""
     steps: tuple[Step, ...]
+    """Costs of the shared work."""
     seconds: Mapping[str, float]
-    """What experiments take on one device, by key; without those whose kind of detector was never run."""
+    """Seconds per unfinished experiment on one device, by key; only for classes of detectors that were run before."""
 
     @property
     def unknown(self) -> list[str]:
-        """Kinds of detectors of which no duration is known."""
+        """Sorted names of the detectors whose duration is unknown."""
         return sorted(
             {e.detector.name for key, e in self.missing.items() if key not in self.seconds}
         )
 
     def total(self, devices: int, at_once: int | None = None) -> float:
-        """Seconds on so many devices, of what is known, with at most so many experiments at once."""
+        """Return the seconds of all work whose duration is known.
+
+        Args:
+            devices: Number of devices.
+            at_once: Maximum number of concurrent experiments; None for one per device.
+        """
         shared = sum(step.seconds for step in self.steps)
         return shared / devices + sum(self.seconds.values()) / (at_once or devices)
 
@@ -80,14 +89,14 @@ def forecast(
     finished: set[str],
     rates: Mapping[str, float],
 ) -> CostEstimate:
-    """Look at what is in the store and in the cache, and measure the rates of what is not.
+    """Estimate the cost of a study's unfinished experiments and of the entries that the cache lacks.
 
     Args:
-        experiments: All cells of a study by key; they share one dataset.
+        experiments: All experiments of a study by key; they share one dataset.
         data: Root of the dataset.
         cache: Folder of features and distances.
         finished: Keys of finished experiments.
-        rates: Seconds that a step took, by the class of a detector (see `harness.tracking.Tracker.rates`).
+        rates: Seconds per training step, by the class of a detector (see `harness.tracking.Tracker.rates`).
 
     Raises:
         InputError: the data or an encoder cannot be used.
@@ -116,7 +125,7 @@ def forecast(
 
 
 def _files(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
-    """Yield the files that detectors require, by kind; the time that they take is not known."""
+    """Yield a step per kind of file that detectors require; its duration is unknown and counts as 0."""
     recipes = {recipe for e in experiments for recipe in e.detector.requirements.files}
     for kind in sorted({recipe.kind for recipe in recipes}):
         of_kind = [recipe for recipe in recipes if recipe.kind == kind]
@@ -126,7 +135,7 @@ def _files(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:
 
 @dataclass(frozen=True)
 class _Throughput:
-    """What a few images showed."""
+    """Speed of this machine, measured on a few images."""
 
     encoded: Encoded
     seconds_per_image: float
@@ -134,7 +143,7 @@ class _Throughput:
 
     @classmethod
     def of(cls, encoder: Encoder, files: Sequence[Path]) -> _Throughput:
-        """Encode a few images, once to warm up, and compare random patches of their shape."""
+        """Measure the encoding of a few images after a warm-up, and the comparison of random patches of their shape."""
         with single_threaded():
             encode(encoder, files[:1])
             start = time.perf_counter()
@@ -150,7 +159,7 @@ class _Throughput:
 
     @property
     def bytes_per_image(self) -> int:
-        """In the feature store."""
+        """Bytes per image in the feature store."""
         encoded = self.encoded
         arrays = [encoded.memory_NPC, *encoded.targets, encoded.prefix_NTC, encoded.pixels_NHWC]
         return sum(array[0].nbytes for array in arrays if array is not None)
@@ -169,7 +178,7 @@ def _encoding(samples: pd.DataFrame, entries: Mapping[str, Path], probe: _Throug
 
 
 def _memories(prepared: Prepared, group: Sequence[Experiment], probe: _Throughput) -> list[Step]:
-    """Distances that memories are read from, and the scores that are read from them."""
+    """Return the steps of computing image distances and memory scores."""
     wanted = [(e.noise, memory) for e in group for memory in e.memories]
     requests = {request.entry: request for request in score_requests(prepared, wanted)}
     if not requests:

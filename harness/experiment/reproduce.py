@@ -1,7 +1,7 @@
-"""Run a stored experiment again and say how far the numbers are from those that were stored.
+"""Reproduction of a stored experiment: run the experiment again and compare its values with the stored values.
 
-Everything is computed again, from the images on: features, distances and scores that the cache holds are those that the
-numbers were made of, and would be read again whatever is wrong with them.
+Everything is computed again from the images. The cache is not used, because an error in its features, distances or
+scores would be repeated.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
     from harness.tracking.run_reader import TrackedRun
 
 PLACE = list(MetricName._fields)
-"""What names a value of one experiment."""
+"""Columns that identify a value of one experiment."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """An experiment, run twice."""
+    """Comparison of two runs of an experiment."""
 
     experiment: Experiment
     values: pd.DataFrame
     """Columns readout, metric, category, stored, again, difference."""
     environment_changes: Mapping[str, tuple[str, str]]
-    """What it was computed with and on then and now, by name, as far as that is known and not the same."""
+    """Software and hardware that differ, by name, each as (then, now), if the stored run recorded the entry."""
 
     @property
     def largest(self) -> float:
-        """Largest absolute difference; infinite where a value is there only once."""
+        """Largest absolute difference; infinite if only one of the runs has a value."""
         return float(self.values["difference"].abs().fillna(float("inf")).max())
 
 
 def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> Reproduction:
-    """Run the experiment of a stored run again, and compare all its numbers.
+    """Run the experiment of a stored run again, and compare all its values.
 
     Args:
-        before: The stored run.
-        data: Root of its dataset.
-        cache: Folder with room for a new cache, which is gone afterwards.
-        compute: Who computes.
+        before: Stored run.
+        data: Root of the run's dataset.
+        cache: Folder for a temporary cache, which is deleted afterwards.
+        compute: Executor of the work.
 
     Raises:
-        InputError: this version cannot make its experiment, or the data is not the same.
+        InputError: this version cannot restore the experiment, or the data differs.
     """
     experiment = from_dict(before.record())
     stored = before.values().rename(columns={"value": "stored"})
@@ -63,13 +63,13 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
         result = run(experiment, data=data, cache=Path(fresh), compute=compute)
     if result.data_digest != before.data:
         raise InputError(
-            f"The images in {data} are not those of run {before.run_id}: digest {result.data_digest} instead of "
-            f"{before.data}. Give the folder that it ran on."
+            f"The images in {data} are not those of run {before.run_id}: their digest is {result.data_digest} instead "
+            f"of {before.data}. Give the folder of the run's images with --data."
         )
     again = result.metrics.rename(columns={"value": "again"})
     values = stored[stored["readout"] != DATA].merge(again, on=PLACE, how="outer")
     here = {**describe_environment(), **describe_hardware()}
-    then, now = before.environment, {**here, "workers": "0"}  # it trains in one process
+    then, now = before.environment, {**here, "workers": "0"}  # training was in one process
     return Reproduction(
         experiment,
         values.assign(difference=values["again"] - values["stored"]),
