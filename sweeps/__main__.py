@@ -24,17 +24,18 @@ class Options:
     """Run every experiment of a study that is not finished yet, then draw its figure, table and page."""
 
     study: Annotated[str, tyro.conf.Positional]
-    """Which study: the name of a file in sweeps/."""
+    """Name of the study, which is a file in sweeps/."""
     profile: str | None = None
-    """What it runs on: laptop (drawn defects on photographs), smoke (the same, a minute), folder (images of yours), mtd
-    (magnetic tiles), or mvtec_ad, visa, real_iad, loco as in the papers; by default the study's own, else laptop."""
+    """Profile with dataset and training lengths; by default the study's own, else laptop. Profiles: laptop (drawn
+    defects on photographs), smoke (the same in a minute), folder (your images), mtd (magnetic tiles), or mvtec_ad,
+    visa, real_iad, loco as in the papers."""
     data: Path | None = None
-    """Root folder of the dataset; the laptop profile makes its own."""
+    """Root folder of the dataset; the profiles laptop and smoke draw their own images."""
     choice: Annotated[StudyFilter, tyro.conf.arg(name="")] = field(default_factory=StudyFilter)
     objective: tuple[str, ...] = ()
-    """For the study `search`: categories whose labels may be looked at; without any, no label decides."""
+    """Categories whose labels the study `search` may use; without categories, it uses no labels."""
     dry_run: bool = False
-    """Print the experiments, what they share and what it takes, and run nothing."""
+    """Whether to print the experiments and an estimate of time and disk space, without running anything."""
     where: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
 
 
@@ -42,7 +43,7 @@ def main(options: Options) -> int:
     """Run the study; return the exit code.
 
     Raises:
-        UsageError: there is no such study.
+        UsageError: the study does not exist.
         InputError: see `sweeps.launch.command.run_command`.
     """
     studies = modules_of(sweeps)

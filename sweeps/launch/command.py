@@ -1,4 +1,4 @@
-"""What `python -m sweeps` does with its options: run the rounds of a study, then draw the report."""
+"""Implementation of `python -m sweeps`: run the rounds of a study, then draw the report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run_command(options: Options) -> int:
-    """Run the study that was asked for, then draw its report; return the exit code.
+    """Run the selected study, then draw its report; return the exit code.
 
     Raises:
         InputError: no part of the study can be selected, or a profile, the data or a setting cannot be used.
@@ -42,7 +42,7 @@ def run_command(options: Options) -> int:
         dry_run(options.study, profile.name, first, data=data, where=where)
         if hasattr(study, "rounds"):
             print(
-                "That is the first round; those after it go on from what it finds, fewer and longer."
+                "This is the first round. Later rounds have fewer and longer experiments, chosen by its results."
             )
         return 0
     try:
@@ -56,7 +56,7 @@ def run_command(options: Options) -> int:
             )
     except KeyboardInterrupt:
         print(
-            "\nStopped. What is finished is kept; the same command goes on from here.",
+            "\nStopped. Finished experiments are kept; the same command continues from here.",
             file=sys.stderr,
         )
         return 130
@@ -76,7 +76,7 @@ def _run(
     lasting: ExitStack,
     experiments: list[Experiment],
 ) -> Summary:
-    # Here, not above: importing Ray reads environment variables that `prepare_environment` sets.
+    # Not imported at the top, because importing Ray reads environment variables that `prepare_environment` sets.
     from harness.cluster.study import run_study
 
     where = options.where
@@ -96,7 +96,7 @@ def _run(
 
 
 def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float]:
-    """What decides about the next round."""
+    """Return the results by key that decide about the next round."""
     if not hasattr(study, "objective"):
         return {}
     tracker = Tracker(default_uri(options.where.results), options.study)
@@ -104,16 +104,16 @@ def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float
 
 
 def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
-    """What was asked for, the profile narrowed to the values that were.
+    """Return the selected study, and its profile narrowed to the selected values.
 
     Raises:
-        InputError: there is no such profile, no part of the study can be selected, or the profile needs data.
+        InputError: the profile does not exist or needs data, or the study does not support the selection.
     """
     study = importlib.import_module(f"sweeps.{options.study}")
     if hasattr(study, "rounds") and (options.choice.method or options.choice.seed):
         raise UsageError(
-            f"The study {options.study} decides by what its rounds found of MeDS with its own seed: leave out --method "
-            "and --seed."
+            f"The study {options.study} chooses experiments by the results of MeDS with its own seed. Leave out "
+            "--method and --seed."
         )
     name = options.profile or getattr(study, "PROFILE", "laptop")
     if name not in PROFILES:
@@ -121,7 +121,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     profile = options.choice.narrow(PROFILES[name])
     if options.data is None and not profile.generated:
         raise InputError(
-            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Use "
             f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
         )
     return study, profile

@@ -1,4 +1,4 @@
-"""What a study runs on and how long it trains: a study varies one axis of a profile."""
+"""Profile of a study: dataset, encoder, methods, training lengths, and the axes that studies vary."""
 
 from __future__ import annotations
 
@@ -31,42 +31,43 @@ class Profile:
     dataset: Dataset
     encoder: Encoder
     plain: ReconstructionDetector
-    """The network as its authors train it; in our own profiles as many steps as MeDS has in its two stages."""
+    """Network as its authors train it; in our own profiles with as many steps as the two stages of MeDS together."""
     meds: MeDS
     """MeDS on the same network."""
     noise_ratios: tuple[float, ...]
+    """Noise ratios of the training set, in [0, 1)."""
     noise: Noise = Noise()
     """Protocol and seed of the contamination; a study sets the ratio."""
     rhos: tuple[float, ...]
     """Subsampling ratios of the memory ensemble."""
     meds_rhos: tuple[float, ...]
-    """Subsampling ratios at which MeDS is trained, too."""
+    """Subsampling ratios at which MeDS is also trained."""
     others: tuple[NetworkPreset, ...] = ()
     """Further networks of the main table."""
     released: tuple[MethodPreset, ...] | None = None
-    """Baselines of the main table with their authors' encoders; None for all, on the profile's features."""
+    """Baselines of the main table with their authors' encoders; None for all baselines, on the profile's features."""
     inreach: InReaCh = InReaCh()
-    """InReaCh with channels that so many images can have."""
+    """InReaCh, with a minimum channel length that fits the number of training images."""
     fun_ad: FunAD
-    """FUN-AD, in our own profiles shorter and faster than published: its bank is smaller and made once an epoch, its
-    rate is ten times as high."""
+    """FUN-AD; shorter and faster than published in our own profiles. There, its bank is smaller and refreshed once per
+    epoch, and its learning rate is ten times as high."""
     reverse_distillation: MethodPreset
-    """Reverse distillation, in our own profiles small and short on the profile's features."""
+    """Reverse distillation; in our own profiles with few training steps on the profile's features."""
     uniad: MethodPreset
-    """UniAD, in our own profiles small and short on the profile's features."""
+    """UniAD; in our own profiles small, with few training steps on the profile's features."""
     efficient_ad: MethodPreset
-    """EfficientAD-M, in our own profiles on small images, narrow and short."""
+    """EfficientAD-M; in our own profiles narrow, with few training steps on small images."""
     ad2: MethodPreset
-    """AD2, in our own profiles with the batches and length of `efficient_ad`."""
+    """AD2; in our own profiles with the batch size and training length of `efficient_ad`."""
     several_categories: bool = True
-    """Whether the dataset has more than one."""
+    """True if the dataset has more than one category."""
     apart: bool = False
-    """Whether every category is an experiment of its own (single-class), with a network of its own."""
+    """True if every category is a separate experiment with a separate network (single-class setting)."""
     generated: bool = False
-    """Whether the dataset is made by this software, so that no data root is needed."""
+    """True if this software draws the dataset, so that no data root is needed."""
 
     def cells(self, experiments: Sequence[Experiment]) -> list[Experiment]:
-        """The experiments of a study as this profile runs them: one for all categories, or one for each."""
+        """Return a study's experiments as this profile runs them: one for all categories, or one per category."""
         if not self.apart:
             return list(experiments)
         return [
@@ -77,12 +78,12 @@ class Profile:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Names of the categories that it has."""
+        """Names of the dataset's categories."""
         chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
         return chosen or tuple(self.dataset.expected)
 
     def with_students(self, **settings: Any) -> Profile:
-        """The profile with other settings of EfficientAD-M, alone and in AD2."""
+        """Return the profile with changed settings of EfficientAD-M, alone and in AD2."""
         alone, wary = cast(EfficientAD, self.efficient_ad.detector), cast(AD2, self.ad2.detector)
         changed = replace(wary, student=replace(wary.student, **settings))
         return replace(
@@ -93,7 +94,7 @@ class Profile:
 
     @property
     def own(self) -> MethodPreset:
-        """The profile's encoder, and the network as its authors train it."""
+        """Preset of the profile's encoder and network, as the network's authors train it."""
         return MethodPreset(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
 
     @property
@@ -105,7 +106,7 @@ class Profile:
         return tuple(replace(self.own, detector=detector) for detector in detectors)
 
     def cell(self, method: MethodPreset, ratio: float, *, seed: int = 0) -> Experiment:
-        """A cell of a study: a method with an encoder and an evaluation of its own."""
+        """Return the experiment of a method with the method's encoder and evaluation, at a noise ratio."""
         of_profile = self.experiment(
             method.detector, ratio, seed=seed, evaluation=method.evaluation
         )
@@ -119,7 +120,7 @@ class Profile:
         seed: int = 0,
         evaluation: Evaluation = Evaluation(),
     ) -> Experiment:
-        """A cell of a study: a detector on this profile's data at a noise ratio."""
+        """Return the experiment of a detector with this profile's data and encoder, at a noise ratio."""
         return Experiment(
             dataset=self.dataset,
             encoder=self.encoder,

@@ -1,4 +1,4 @@
-"""All profiles, and those of our own: `laptop`, `smoke` and `mtd`; see `sweeps.profiles.paper` for the others."""
+"""Our own profiles `laptop`, `smoke`, `folder` and `mtd`, and the table of all profiles (`sweeps.profiles.paper`)."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ MTD = Profile(
 )
 
 FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, generated=False)
-"""A user's own images with the lengths of a laptop."""
+"""Profile for a user's own images, with the training lengths of `laptop`."""
 
 PROFILES = {
     profile.name: profile

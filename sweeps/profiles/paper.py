@@ -1,4 +1,4 @@
-"""Profiles with encoder, lengths, noise ratios and setting of the papers: they want GPUs, and download weights once."""
+"""Profiles with the papers' encoders, training lengths and noise ratios; they need GPUs and download weights once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.profiles.contract import Profile
 
 _DINOMALY = presets.dinomaly()
 _POOLED = (releases.softpatch(scope="all"), releases.inreach(), releases.fun_ad(scope="all"))
-"""One memory or network for all categories, where the method can (Tables 1 and 2)."""
+"""Baselines with one memory or network for all categories, if the method supports it (Tables 1 and 2)."""
 _PAPER_RHOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 MVTEC_AD = Profile(

@@ -17,7 +17,7 @@ def test_a_stopped_driver_leaves_a_study_that_goes_on(undisturbed, study):
     """
     code, text = study.run(lambda driver: driver.send_signal(signal.SIGINT))
     assert code == 130
-    assert "Stopped. What is finished is kept; the same command goes on from here." in text
+    assert "Stopped. Finished experiments are kept; the same command continues from here." in text
     assert set(study.count_states()) <= {"FINISHED", "KILLED"}
     first = study.finished()
     assert 1 <= len(first) < 5

@@ -128,7 +128,7 @@ def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
     """Two settings, then one, then it at full length beside the profile's own; again, and nothing is run."""
     refused = command("sweeps", "search", "--profile", "smoke", "--seed", "1")
     assert refused.returncode == 2
-    assert "leave out --method and --seed" in " ".join(refused.stderr.split())
+    assert "Leave out --method and --seed" in " ".join(refused.stderr.split())
     arguments = ["search", "--profile", "smoke", "--limit", "2", "--storage", str(tmp_path)]
     answer = command("sweeps", *arguments, timeout=600)
     assert answer.returncode == 0, answer.stderr
