@@ -39,7 +39,7 @@ class MapSettings:
     image: Literal["top", "map", "patches", "window"] = "top"
     """Image score, computed from the map or from the patch scores.
 
-    top: mean of the highest 1 % of the map's pixels; map: maximum of the map; patches: maximum of the patch scores;
+    top: mean of the highest 1 % of the map's pixels. map: maximum of the map. patches: maximum of the patch scores.
     window: highest mean of `WINDOW` x `WINDOW` pixels of the map."""
 
     def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:

@@ -26,9 +26,9 @@ class Options:
     study: Annotated[str, tyro.conf.Positional]
     """Name of the study, which is a file in sweeps/."""
     profile: str | None = None
-    """Profile with dataset and training lengths; by default the study's own, else laptop. Profiles: laptop (drawn
-    defects on photographs), smoke (the same in a minute), folder (your images), mtd (magnetic tiles), or mvtec_ad,
-    visa, real_iad, loco as in the papers."""
+    """Profile with dataset and training lengths; by default the study's own, else laptop. Our own profiles: laptop
+    (drawn defects on photographs), smoke (the same in a minute), folder (your images), mtd (magnetic tiles). Profiles
+    of the papers: mvtec_ad, visa, real_iad, loco."""
     data: Path | None = None
     """Root folder of the dataset; the profiles laptop and smoke draw their own images."""
     choice: Annotated[StudyFilter, tyro.conf.arg(name="")] = field(default_factory=StudyFilter)

@@ -11,8 +11,8 @@ a repeated search takes the same course.
 By default no label decides. The objective is how well the final network's scores rank the training images as memory
 ensembles do. Its value is the mean over three moderate subsampling ratios, which are the same for all settings
 (`harness.evaluation.memory_agreement`). Sparse memories rank injected images high whatever the network does
-(Theorem 1). Three kinds of networks therefore agree less: networks that have learnt to reconstruct injected images,
-networks trained too little to distinguish images, and networks that left out too many normal images.
+(Theorem 1). Three kinds of networks therefore agree less. The first have learnt to reconstruct injected images. The
+second were trained too little to distinguish images. The third left out too many normal images.
 
 The objective cannot distinguish a network that is better than these memories from a network that is worse. The report
 shows the objective beside the test image AUROC, which the search never uses. `--objective brick` declares categories

@@ -23,9 +23,9 @@ class ClusterOptions:
     sharing: Annotated[Resources, tyro.conf.arg(name="")] = field(default_factory=Resources)
     storage: str = "."
     """Folder that contains --runs and --cache. On a cluster, all machines must see the folder under this path, for
-    example through NFS. Alternatively a URL (s3://bucket/folder, gs://, file://): --runs and --cache then stay on this
-    machine, and features, distances, checkpoints and artifacts are also stored at the URL. A URL serves machines that
-    share nothing else; each machine then runs its own driver."""
+    example through NFS. Alternatively a URL (s3://bucket/folder, gs://, file://), at which features, distances,
+    checkpoints and artifacts are also stored. --runs and --cache then stay on this machine. A URL serves machines
+    without a shared folder; each machine then runs its own driver."""
     runs: Path = Path("runs")
     """Folder for results."""
     cache: Path = Path("cache")

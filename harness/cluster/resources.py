@@ -1,4 +1,4 @@
-"""How the experiments of a study share a cluster. Imports no Ray, so that options are checked before Ray starts."""
+"""Division of a cluster among experiments. This file imports no Ray, so that options are checked before Ray starts."""
 
 from __future__ import annotations
 

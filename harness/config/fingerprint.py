@@ -1,7 +1,7 @@
 """Canonical text of a dataclass, from which experiment and cache keys are hashed.
 
-Equal values have equal texts on every machine and in later versions. A setting that was added after results had been
-stored is left out while it has its default, so finished experiments stay finished after an upgrade. Fields that
+Equal values have equal texts on every machine and in later versions. A setting that was added later is left out while
+it has its default. Experiments that were finished before therefore stay finished after an upgrade. Fields that
 equality ignores (`field(compare=False)`), such as the path of a file, are left out, too.
 """
 

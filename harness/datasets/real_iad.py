@@ -3,9 +3,9 @@
 Each resolution has a folder (realiad_256, realiad_512, realiad_1024, realiad_raw). The images in this folder are
 <category>/{OK,NG/<code>}/S0001/*.jpg, and each mask has the stem of its image.
 
-Folders of JSON files, one file per category, define the splits: the base sets (all views, or a single view) and the
-official noisy lists (FUIAD). These folders are next to the image folders or nested in `realiad_jsons`. The label of an
-image comes from the JSON file, never from the image's folder: 26,881 views in NG folders show no defect.
+Folders of JSON files, one file per category, define the splits. These are the base sets (all views, or a single view)
+and the official noisy lists (FUIAD). The folders are next to the image folders or nested in `realiad_jsons`. The label
+of an image comes from the JSON file, never from the image's folder: 26,881 views in NG folders show no defect.
 """
 
 from __future__ import annotations

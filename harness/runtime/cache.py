@@ -1,8 +1,8 @@
 """Cache entries: folders of arrays that exist either completely or not at all, and are checked before use.
 
-An entry is written to a draft folder and renamed in one step. A manifest contains the size and checksum of every
-file; an entry that does not agree with its manifest is removed with a warning and computed again. If the cache has
-a remote copy (`harness.runtime.remote`), missing entries are fetched from it, and new entries are uploaded to it.
+An entry is written to a draft folder and renamed in one step. Its manifest contains the size and checksum of every
+file. An entry that does not agree with its manifest is removed with a warning and computed again. If the cache has a
+remote copy (`harness.runtime.remote`), missing entries are fetched from it, and new entries are uploaded to it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Remote storage of a cache: a copy of its entries and checkpoints at a URL, for machines without a shared folder.
 
 A cache is a folder, because its arrays are memory-mapped. The remote URL is stored in a marker file inside the cache,
-because code deep inside detectors knows only the cache path; passing the URL would touch every signature. Every
+because code deep inside detectors receives only the cache path. Passing the URL would touch every signature. Every
 process that sees the cache also sees the marker file.
 """
 

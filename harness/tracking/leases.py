@@ -1,7 +1,7 @@
 """Leases: at most one process runs an experiment at a time, across drivers, machines and caches.
 
 A lease is the experiment's own run in the tracking store, with status RUNNING and a heartbeat that its process renews.
-The store has no compare-and-swap. A process that wants the lease therefore creates a run first, then searches for
+The store has no compare-and-swap. A process that requests the lease therefore creates a run first, then searches for
 other live runs of the experiment. If there is none, the process holds the lease; otherwise it deletes its run and
 retries later. Two processes cannot both hold the lease: each would have searched before the other created its run.
 

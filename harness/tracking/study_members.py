@@ -3,7 +3,7 @@
 A list is never changed, so drivers on several machines cannot overwrite each other's lists. A command that runs a part
 of the study adds a list. A command that runs the complete study records which earlier lists its own list replaces, so
 experiments removed from the study disappear from its report. A list counts only for results on the same data and of
-the same variant of the study, because a mean over several variants would be meaningless.
+the same variant of the study. A mean over results of several variants would be meaningless.
 """
 
 from __future__ import annotations

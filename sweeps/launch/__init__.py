@@ -1,1 +1,1 @@
-"""What a command does around a study: selection, rounds, weights, dry runs."""
+"""Launch of a study by a command: selection of experiments, rounds, weights, dry runs."""
