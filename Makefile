@@ -1,7 +1,7 @@
-# Verbs only. `make` alone lists them. Everything happens in .venv, made on first use.
+# Targets are verbs; `make` alone lists them. Everything runs in .venv, which is created on first use.
 PYTHON ?= python3
 VENV := .venv
-# cpu or gpu; once made with one, an environment stays so until the other is asked for.
+# cpu or gpu; an environment keeps its extra until the other one is requested.
 EXTRA ?= $(if $(wildcard $(VENV)/installed-gpu),gpu,cpu)
 INSTALLED := $(VENV)/installed-$(EXTRA)
 RUN := $(VENV)/bin/python
@@ -12,13 +12,13 @@ OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 .DEFAULT_GOAL := help
 .PHONY: help install figures test test-faults bench compare-paper lock
 
-help:  ## list the verbs
+help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-sweep-%: $(INSTALLED)  ## run a study and draw it: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
+sweep-%: $(INSTALLED)  ## run a study and draw its report: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
 	@$(RUN) -m sweeps $* $(OPTIONS)
 
-figure-% table-%: $(INSTALLED)  ## draw a report from results, computing nothing: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
+figure-% table-%: $(INSTALLED)  ## draw a report from stored results: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
 	@$(RUN) -m reports $@ $(ON) $(ARGS)
 
 figures: $(INSTALLED)  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
@@ -30,22 +30,22 @@ compare-paper: $(INSTALLED)  ## print our results beside the published ones: mak
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
 
-# The tests of a file stay in one process, as they share what they prepare.
+# The tests of a file stay in one process, because they share prepared data.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-test: $(INSTALLED)-dev  ## lint, types, import law, doctests and tests
+test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests and tests
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "not faults"
 
-test-faults: $(INSTALLED)-dev  ## kill, stop, fill and race what a study needs, and see that nothing is lost
+test-faults: $(INSTALLED)-dev  ## test studies against killed processes, full disks, lost servers and races
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) tests/faults
 
-install: $(INSTALLED)  ## make the environment: make install [EXTRA=gpu]
+install: $(INSTALLED)  ## create the environment: make install [EXTRA=gpu]
 
-lock: pyproject.toml  ## resolve the newest allowed versions anew and write them down (maintainers)
+lock: pyproject.toml  ## resolve the newest allowed versions and write requirements/lock.txt (maintainers)
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(PIP) install --editable '.[cpu,dev]'
 	@$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-)' > requirements/lock.txt
 	@touch $(VENV)/installed-cpu $(VENV)/installed-cpu-dev
@@ -53,7 +53,7 @@ lock: pyproject.toml  ## resolve the newest allowed versions anew and write them
 $(INSTALLED): pyproject.toml requirements/lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (a few minutes, once)"
-	@test -e $@ || rm -rf $(VENV)  # torch and faiss of one extra would stay beside those of the other
+	@test -e $@ || rm -rf $(VENV)  # otherwise torch and faiss of the other extra would stay installed
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA)]'
 	@touch $@
