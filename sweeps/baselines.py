@@ -29,11 +29,9 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 
 def _detectors(profile: Profile) -> Iterator[Detector]:
-    yield profile.inreach
-    for method in (PatchCore(), SoftPatch()):
-        yield method
-        if profile.several_categories:
-            yield replace(method, scope="all")
-    yield profile.fun_ad
+    for detector in profile.baselines:
+        yield detector
+        if profile.several_categories and isinstance(detector, PatchCore | SoftPatch):
+            yield replace(detector, scope="all")
     yield profile.plain
     yield profile.meds

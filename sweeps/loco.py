@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import cast
 
 from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
 from baselines.presets import MethodPreset
 from harness.experiment import Experiment
 from sweeps.ablation import SEEDS
@@ -30,17 +31,17 @@ MODULES = ((False, False), (True, False), (False, True))
 def experiments(profile: Profile) -> list[Experiment]:
     """Return all experiments of the study, cheap experiments first."""
     noise = NOISE if NOISE in profile.noise_ratios else max(profile.noise_ratios)
-    once = [profile.cell(method, noise) for method in profile.baselines]
+    once = [profile.cell(method, noise) for method in profile.main_baselines]
     seeded = [
         profile.cell(method, ratio, seed=seed)
         for seed in SEEDS
-        for method in (profile.efficient_ad, profile.ad2)
+        for method in (profile.system(EfficientAD), profile.system(AD2))
         for ratio in profile.noise_ratios
     ]
     varied = [
-        profile.cell(replace(profile.ad2, detector=detector), noise, seed=seed)
+        profile.cell(replace(profile.system(AD2), detector=detector), noise, seed=seed)
         for seed in SEEDS
-        for detector in _variants(profile.ad2)
+        for detector in _variants(profile.system(AD2))
     ]
     return list(dict.fromkeys([*once, *seeded, *varied]))
 

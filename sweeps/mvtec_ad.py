@@ -34,7 +34,7 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 def _methods(profile: Profile) -> Iterator[MethodPreset]:
     own = profile.own
-    yield from profile.baselines
+    yield from profile.main_baselines
     yield own
     yield replace(own, detector=profile.meds)
     for pair in profile.others:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from baselines import presets
+from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
 from harness.detectors import Detector
@@ -28,11 +30,12 @@ def experiments(profile: Profile) -> list[Experiment]:
 
 
 def _detectors(profile: Profile) -> Iterator[Detector]:
-    yield profile.inreach
-    yield replace(profile.inreach, shuffle=False, compat_index_swap=True)
+    inreach, fun_ad = profile.baseline(InReaCh), profile.baseline(FunAD)
+    yield inreach
+    yield replace(inreach, shuffle=False, compat_index_swap=True)
     yield PatchCore()
     yield presets.patchcore().detector
     yield SoftPatch()
     yield presets.softpatch().detector
-    yield profile.fun_ad
-    yield replace(profile.fun_ad, ms_on_noised=True)
+    yield fun_ad
+    yield replace(fun_ad, ms_on_noised=True)

@@ -15,9 +15,9 @@ ensembles do. Its value is the mean over three moderate subsampling ratios, whic
 second were trained too little to distinguish images. The third left out too many normal images.
 
 The objective cannot distinguish a network that is better than these memories from a network that is worse. The report
-shows the objective beside the test image AUROC, which the search never uses. `--objective brick` declares categories
-whose labels may be used. The image AUROC of these categories then decides, and the last round runs on the other
-categories. The search runs at the profile's highest noise ratio.
+shows the objective beside the test image AUROC, which the search never uses. `--labelled-categories brick` declares
+categories whose labels may be used. The image AUROC of these categories then decides, and the last round runs on the
+other categories. The search runs at the profile's highest noise ratio.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ def _others(profile: Profile, labelled: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     if unknown := [name for name in labelled if name not in profile.categories]:
         raise UsageError(
-            f"--objective names the category {unknown[0]!r}, but the profile {profile.name} has no such category. Its "
-            f"categories: {', '.join(profile.categories)}."
+            f"--labelled-categories names the category {unknown[0]!r}, but the profile {profile.name} has no such "
+            f"category. Its categories: {', '.join(profile.categories)}."
         )
     others = tuple(name for name in profile.categories if name not in labelled)
     if not others:
         raise UsageError(
-            f"--objective names all categories of {profile.name}, so none is left to test the result of the search. "
-            "Leave one category out, or leave out --objective: then no label decides."
+            f"--labelled-categories names all categories of {profile.name}, so none is left to test the result of the "
+            "search. Leave one category out, or leave out --labelled-categories: then no label decides."
         )
     return others
 

@@ -18,14 +18,7 @@ from sweeps.profiles.contract import Profile
 def experiments(profile: Profile) -> list[Experiment]:
     """Return all experiments of the study, the baselines first."""
     own = profile.own
-    trained = (
-        profile.reverse_distillation,
-        profile.uniad,
-        profile.efficient_ad,
-        profile.ad2,
-        own,
-        replace(own, detector=profile.meds),
-    )
+    trained = (*profile.systems, own, replace(own, detector=profile.meds))
     over_seeds = [
         profile.cell(method, ratio, seed=seed)
         for seed in SEEDS

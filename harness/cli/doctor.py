@@ -54,7 +54,7 @@ class Doctor:
         yield "encoder", doctor.encoder
         yield "gpu", doctor.gpu
         yield "disk", lambda: doctor.disk(self._folders)
-        if url := self.where.url:
+        if url := self.where.remote_url:
             yield "storage", lambda: doctor.storage(url)
         yield "limits", doctor.limits
         yield "tracking", self._tracking
@@ -65,16 +65,16 @@ class Doctor:
 
     @property
     def _folders(self) -> tuple[Path, Path]:
-        return self.where.cached, self.where.results
+        return self.where.cache_dir, self.where.runs_dir
 
     def _tracking(self) -> str:
         from harness.tracking import Tracker
         from harness.tracking.connection import check_artifact_store, default_uri
 
-        tracker = Tracker(default_uri(self.where.results), "doctor")
+        tracker = Tracker(default_uri(self.where.runs_dir), "doctor")
         answer = tracker.reach()
-        if self.where.url and tracker.file:  # a tracking server stores artifacts itself
-            check_artifact_store(f"{self.where.url}/artifacts")
+        if self.where.remote_url and tracker.file:  # a tracking server stores artifacts itself
+            check_artifact_store(f"{self.where.remote_url}/artifacts")
         return answer
 
     def _ray(self, exit_stack: ExitStack) -> str:
@@ -101,6 +101,6 @@ class Doctor:
                 f"--data is missing. Give the folder of {dataset.name} with --data. {dataset.source}"
             )
         samples = validate_or_raise(
-            dataset, self.data, ImageIndex(self.where.cached / "images.json")
+            dataset, self.data, ImageIndex(self.where.cache_dir / "images.json")
         ).samples
         return f"{dataset.name}: {len(samples)} images, {samples['category'].nunique()} categories"

@@ -43,17 +43,17 @@ class Merge:
     """Exported folders to merge."""
     out: Path
     """Folder for the merged results; it must not exist yet."""
-    keep: Literal["first"] | None = None
+    on_conflict: Annotated[Literal["first"] | None, tyro.conf.arg(aliases=["--keep"])] = None
     """Folder whose numbers are kept if an experiment has different numbers in several folders: the first one given.
     Such differences occur, e.g., for networks trained on different kinds of processor. By default, folders with
-    different numbers are refused."""
+    different numbers are refused. The old name of the option is --keep."""
 
     def run(self) -> int:
         """Merge the folders; return the exit code."""
         prepare_environment()
         from harness.tracking import export as portable
 
-        merged = portable.merge(self.folders, self.out, self.keep)
+        merged = portable.merge(self.folders, self.out, self.on_conflict)
         if merged.differing:
             print(
                 f"{merged.differing} experiments differ, by {merged.largest:.3g} at most. "

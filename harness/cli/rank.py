@@ -17,21 +17,23 @@ from harness.runtime.environment import prepare_environment
 class Rank:
     """Rank the images of a folder without labels, most suspicious first.
 
-    With --apply, make a folder without the images that were ticked on the page.
+    With --remove, make a folder without the images that were ticked on the page.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder with training images, also in subfolders."""
     out: Path = Path("ranking")
     """Output folder for ranking.csv and the page ranking.html."""
-    apply: Path | None = None
-    """List of images saved from the page; instead of ranking, all other images are linked into --cleaned."""
-    cleaned: Path = Path("cleaned")
-    """Folder for the cleaned images; it must not exist yet."""
+    remove: Annotated[Path | None, tyro.conf.arg(aliases=["--apply"])] = None
+    """List of images saved from the page; instead of ranking, all other images are linked into --clean-folder.
+    The old name of the option is --apply."""
+    clean_folder: Annotated[Path, tyro.conf.arg(aliases=["--cleaned"])] = Path("cleaned")
+    """Folder for the remaining images; it must not exist yet. The old name of the option is --cleaned."""
     copy: bool = False
     """Whether to copy the images instead of linking to them."""
-    known: Path | None = None
-    """CSV file whose column `image` lists known contaminated images; prints how early the ranking finds them."""
+    contaminated: Annotated[Path | None, tyro.conf.arg(aliases=["--known"])] = None
+    """CSV file whose column `image` lists known contaminated images; prints how early the ranking finds them.
+    The old name of the option is --known."""
     steps: int = 2000
     """Number of training steps, at least 4; a quarter of the steps is distillation."""
     seed: int = 0
@@ -45,17 +47,17 @@ class Rank:
         from harness.ranking import label_correction
         from harness.ranking import page as ranking_page
 
-        if self.apply:
-            removed = read_image_list(self.apply)
-            left = label_correction.clean(self.folder, removed, self.cleaned, copy=self.copy)
+        if self.remove:
+            removed = read_image_list(self.remove)
+            left = label_correction.clean(self.folder, removed, self.clean_folder, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
             print(
-                f"{how} {left} images into {self.cleaned}, without the {len(set(removed))} listed images."
+                f"{how} {left} images into {self.clean_folder}, without the {len(set(removed))} listed images."
             )
             return 0
         if self.steps < 4:
             raise UsageError(f"--steps must be at least 4, got {self.steps}.")
-        known = read_image_list(self.known) if self.known else []
+        known = read_image_list(self.contaminated) if self.contaminated else []
         label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
         prepare_environment()
         from harness.cluster.rank import rank_on_ray
@@ -71,6 +73,6 @@ class Rank:
         print(
             f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
             "images to remove on the page and save the list. Then run: "
-            f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --apply remove.csv"
+            f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --remove remove.csv"
         )
         return 0

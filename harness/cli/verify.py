@@ -49,7 +49,7 @@ class Verify:
             session(),
             start_pool() as pool,
         ):
-            compute = RayCompute(Path(scratch), crew=pool)
+            compute = RayCompute(Path(scratch), pool=pool)
             found = verify(before, data=self.data, cache=self.cache, compute=compute)
         off = found.values[found.values["difference"] != 0]
         counts = f"{len(found.values)} numbers, {len(off)} differ, by {found.largest:.3g} at most"

@@ -32,7 +32,7 @@ class ClusterOptions:
     """Folder for checkpoints and for data that can be recomputed: drawn images, features, distances."""
 
     def __post_init__(self) -> None:
-        if self.url:
+        if self.remote_url:
             return
         # If a mount is missing, later code would create the folder on this machine's own disk.
         if not Path(self.storage).is_dir():
@@ -46,7 +46,7 @@ class ClusterOptions:
             )
 
     @property
-    def url(self) -> str | None:
+    def remote_url(self) -> str | None:
         """Absolute URL of the storage; None if the storage is a folder.
 
         Raises:
@@ -55,15 +55,15 @@ class ClusterOptions:
         return absolute(self.storage) if "://" in self.storage else None
 
     @property
-    def results(self) -> Path:
+    def runs_dir(self) -> Path:
         """Folder for results, in the storage folder unless --runs is absolute."""
         return self._folder / self.runs
 
     @property
-    def cached(self) -> Path:
+    def cache_dir(self) -> Path:
         """Cache folder, in the storage folder unless --cache is absolute."""
         return self._folder / self.cache
 
     @property
     def _folder(self) -> Path:
-        return Path() if self.url else Path(self.storage)
+        return Path() if self.remote_url else Path(self.storage)

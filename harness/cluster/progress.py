@@ -38,16 +38,16 @@ class ConsoleReporter(tune.Callback):
         self,
         experiments: Mapping[str, Experiment],
         names: Mapping[str, str],
-        board: Any,
+        progress: Any,
         worker_slots: int,
     ) -> None:
         self.summary = Summary()
         self.lost: dict[str, str] = {}
         """Failure reasons, by key of the experiment, of trials that ended without recording their failure."""
-        self._experiments, self._names, self._board, self._slots = (
+        self._experiments, self._names, self._progress, self._slots = (
             experiments,
             names,
-            board,
+            progress,
             worker_slots,
         )
         self._seconds: dict[str, list[float]] = defaultdict(list)
@@ -59,7 +59,7 @@ class ConsoleReporter(tune.Callback):
         """Refresh the text of the progress bar."""
         if not self._bar.disable and time.monotonic() - self._last > INTERVAL:
             self._last = time.monotonic()
-            self._bar.set_postfix_str(ray.get(self._board.read.remote()))
+            self._bar.set_postfix_str(ray.get(self._progress.read.remote()))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print an experiment that finished or whose failure the trial has recorded."""

@@ -31,7 +31,7 @@ class ThrottledReporter:
     """Progress callback of one experiment; writes to the `ProgressActor` too rarely to slow the experiment down."""
 
     name: str
-    board: Any
+    progress: Any
     last: float = 0.0
 
     def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
@@ -40,7 +40,7 @@ class ThrottledReporter:
         if step == steps or now - self.last > INTERVAL:
             self.last = now
             text = "" if step == steps else f"{phase} {step}/{steps}, loss {loss:.4f}"
-            self.board.write.remote(self.name, text)
+            self.progress.write.remote(self.name, text)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
         start_pool() as pool,
         tqdm(total=steps, leave=False, disable=None) as bar,
     ):
-        compute = RayCompute(Path(scratch), crew=pool, report=_Bar(bar))
+        compute = RayCompute(Path(scratch), pool=pool, report=_Bar(bar))
         return rank(
             folder, detector=detector, encoder=Encoder(), cache=cache, seed=seed, compute=compute
         )

@@ -33,7 +33,7 @@ class RayCompute:
 
     storage: Path
     """Folder for the records of training runs; all machines of a cluster share the folder."""
-    crew: ActorPool | None = None
+    pool: ActorPool | None = None
     """Actor pool for all maps; None for the calling process, helped by actors where cores are free."""
     workers: int = 0
     """Number of worker processes of a training loop; 0 trains in the calling process (Ray Train's local mode)."""
@@ -50,8 +50,8 @@ class RayCompute:
         if not items:
             return
         helpers = min(len(items) - 1, available_slots())
-        with nullcontext(self.crew) if self.crew else start_pool(helpers) as pool:
-            results = pool.results(function, items, use_caller=self.crew is None)
+        with nullcontext(self.pool) if self.pool else start_pool(helpers) as pool:
+            results = pool.results(function, items, use_caller=self.pool is None)
             yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
 
     def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:

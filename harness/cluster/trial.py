@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 def trial(
     config: dict[str, str],
-    plan: tuple[ray.ObjectRef[TrialRunner]],
-    board: Any,
+    runner: tuple[ray.ObjectRef[TrialRunner]],
+    progress: Any,
     resources: Mapping[str, float],
 ) -> dict[str, Any]:
     """Run an experiment in a Ray task; return its headline metrics, or the failure that was recorded.
 
     Args:
         config: Configuration of the trial, with the key of its experiment.
-        plan: Reference to the plan, in a tuple. Without the tuple, Tune would fetch the plan and import all modules
-            that experiments need.
-        board: Handle of the `ProgressActor`.
+        runner: Reference to the trial runner, in a tuple. Without the tuple, Tune would fetch the runner and import
+            all modules that experiments need.
+        progress: Handle of the `ProgressActor`.
         resources: Cluster resources that the task takes.
     """
-    key, (planned,) = config["key"], plan
+    key, (referenced,) = config["key"], runner
     # Without DEFAULT, the task would have to fit into the resources of the trial itself.
     task = run_and_log.options(**resources, scheduling_strategy="DEFAULT", max_retries=0)
     try:
-        return {"failure": "", **ray.get(task.remote(key, planned, board))}
+        return {"failure": "", **ray.get(task.remote(key, referenced, progress))}
     except RayError as error:  # the experiment raised, or its process died
-        return ray.get(planned).record_failure(key, str(error))
+        return ray.get(referenced).record_failure(key, str(error))
 
 
 @ray.remote
-def run_and_log(key: str, plan: TrialRunner, board: Any) -> dict[str, float]:
+def run_and_log(key: str, runner: TrialRunner, progress: Any) -> dict[str, float]:
     """Call `TrialRunner.run_and_log`; Ray reuses the process for the next experiment."""
-    return plan.run_and_log(key, board)
+    return runner.run_and_log(key, progress)

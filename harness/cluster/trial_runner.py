@@ -39,21 +39,23 @@ class TrialRunner:
     environment: Mapping[str, str]
     sharing: Resources = Resources()
 
-    def run_and_log(self, key: str, board: Any) -> dict[str, float]:
+    def run_and_log(self, key: str, progress: Any) -> dict[str, float]:
         """Run one experiment, log it to MLflow, and return its headline metrics.
 
         If another study is running the experiment, wait for that study.
 
         Args:
             key: Key of the experiment.
-            board: Handle of the `ProgressActor`.
+            progress: Handle of the `ProgressActor`.
         """
         checkpoints = Checkpoints(self.checkpoints / key)
         with self._lease(key) as log:
             if log is None:
                 found = self._finished(key)
             else:
-                found = self._run(key, log, ThrottledReporter(self.names[key], board), checkpoints)
+                found = self._run(
+                    key, log, ThrottledReporter(self.names[key], progress), checkpoints
+                )
             checkpoints.clear()
         return found
 

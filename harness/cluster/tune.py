@@ -17,44 +17,49 @@ from harness.cluster.trial_runner import TrialRunner
 from harness.experiment import Experiment
 from harness.tracking.connection import explain_failures
 
-TRIAL = 0.001
+TRIAL_CPUS = 0.001
 """CPU fraction reserved per trial; Tune requires a positive amount."""
 
 
-def sweep(plan: TrialRunner) -> Summary:
-    """Run the experiments of a plan, as many at once as fit on the cluster.
+def run_trials(runner: TrialRunner) -> Summary:
+    """Run the experiments of a trial runner, as many at once as fit on the cluster.
 
     Raises:
         InputError: see `harness.cluster.session.max_concurrent_trials`; or the tracking store cannot be written.
     """
-    # Tune would print a traceback for a trial that dies; the watcher prints one line instead.
+    # Tune would print a traceback for a trial that dies; the reporter prints one line instead.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    count, resources = max_concurrent_trials(plan.sharing)
+    count, resources = max_concurrent_trials(runner.sharing)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressActor).remote()
-    watcher = ConsoleReporter(plan.experiments, plan.names, board, count)
+    progress = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressActor).remote()
+    reporter = ConsoleReporter(runner.experiments, runner.names, progress, count)
     tuner = tune.Tuner(
         # The trial only waits. Its task takes the core, in a process that Ray reuses for the next task.
         tune.with_resources(
-            tune.with_parameters(trial, plan=(ray.put(plan),), board=board, resources=resources),
-            {"cpu": TRIAL},
+            tune.with_parameters(
+                trial, runner=(ray.put(runner),), progress=progress, resources=resources
+            ),
+            {"cpu": TRIAL_CPUS},
         ),
         # Keys are plain strings: Tune would replace other values by placeholders in the trial's configuration.
-        param_space={"key": tune.grid_search(order(plan.experiments))},
+        param_space={"key": tune.grid_search(order(runner.experiments))},
         tune_config=tune.TuneConfig(max_concurrent_trials=count, reuse_actors=True),
         run_config=tune.RunConfig(
-            storage_path=str(plan.scratch.absolute()), name="study", verbose=0, callbacks=[watcher]
+            storage_path=str(runner.scratch.absolute()),
+            name="study",
+            verbose=0,
+            callbacks=[reporter],
         ),
     )
     try:
         tuner.fit()
-        with explain_failures(plan.tracker.uri):
-            for key, reason in watcher.lost.items():
-                watcher.count(key, plan.record_failure(key, reason))
+        with explain_failures(runner.tracker.uri):
+            for key, reason in reporter.lost.items():
+                reporter.count(key, runner.record_failure(key, reason))
     finally:
-        watcher.close()
-        ray.kill(board)
-    return watcher.summary
+        reporter.close()
+        ray.kill(progress)
+    return reporter.summary
 
 
 def order(experiments: Mapping[str, Experiment]) -> list[str]:

@@ -161,8 +161,8 @@ def _refuse(spans: pd.Series) -> None:
         raise InputError(
             f"Experiment {key} has different values in two folders: {metric} of {category} ({readout}) differs by "
             f"{spans.max():.3g}. Networks trained on different kinds of processor differ. To keep the values of the "
-            "folder given first, add --keep first. To run an experiment again on this machine, use python -m harness "
-            "verify."
+            "folder given first, add --on-conflict first. To run an experiment again on this machine, use "
+            "python -m harness verify."
         )
 
 

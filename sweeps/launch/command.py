@@ -17,13 +17,13 @@ from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
+from sweeps.launch.options import Options
 from sweeps.launch.rounds import rounds_of, run_rounds, values_of
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile
 
 if TYPE_CHECKING:
     from harness.cluster.progress import Summary
-    from sweeps.__main__ import Options
 
 
 def run_command(options: Options) -> int:
@@ -34,9 +34,9 @@ def run_command(options: Options) -> int:
     """
     study, profile = _study_and_profile(options)
     where = options.where
-    rounds = rounds_of(study, profile, options.objective)
-    first = options.choice.pick(next(rounds))
-    data = options.data or where.cached / f"{profile.dataset.name}-{profile.name}"
+    rounds = rounds_of(study, profile, options.labelled_categories)
+    first = options.study_filter.select(next(rounds))
+    data = options.data or where.cache_dir / f"{profile.dataset.name}-{profile.name}"
     prepare_environment(where.address)
     if options.dry_run:
         dry_run(options.study, profile.name, first, data=data, where=where)
@@ -46,12 +46,12 @@ def run_command(options: Options) -> int:
             )
         return 0
     try:
-        with ExitStack() as lasting:
+        with ExitStack() as exit_stack:
             summary = run_rounds(
                 first,
                 rounds,
-                run=functools.partial(_run, options, profile.name, data, lasting),
-                pick=options.choice.pick,
+                run=functools.partial(_run, options, profile.name, data, exit_stack),
+                select=options.study_filter.select,
                 found=lambda: _found(options, study, profile.name),
             )
     except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def run_command(options: Options) -> int:
     if summary.finished_before + summary.finished == 0 and not summary.failures:
         return 1
     command = [sys.executable, "-m", "reports", options.study, "--profile", profile.name]
-    report = subprocess.run([*command, "--runs", str(where.results)], check=False)
+    report = subprocess.run([*command, "--runs", str(where.runs_dir)], check=False)
     return report.returncode or int(bool(summary.failures))
 
 
@@ -73,25 +73,20 @@ def _run(
     options: Options,
     profile: str,
     data: Path,
-    lasting: ExitStack,
+    exit_stack: ExitStack,
     experiments: list[Experiment],
 ) -> Summary:
     # Not imported at the top, because importing Ray reads environment variables that `prepare_environment` sets.
     from harness.cluster.study import run_study
 
-    where = options.where
     return run_study(
         options.study,
         profile,
         experiments,
         data=data,
-        cache=where.cached,
-        runs=where.results,
-        storage=where.url,
-        address=where.address,
-        sharing=where.sharing,
-        scope=options.choice.scope,
-        lasting=lasting,
+        where=options.where,
+        scope=options.study_filter.scope,
+        exit_stack=exit_stack,
     )
 
 
@@ -99,8 +94,8 @@ def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float
     """Return the results by key that decide about the next round."""
     if not hasattr(study, "objective"):
         return {}
-    tracker = Tracker(default_uri(options.where.results), options.study)
-    return values_of(tracker, profile, *study.objective(options.objective))
+    tracker = Tracker(default_uri(options.where.runs_dir), options.study)
+    return values_of(tracker, profile, *study.objective(options.labelled_categories))
 
 
 def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
@@ -110,7 +105,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
         InputError: the profile does not exist or needs data, or the study does not support the selection.
     """
     study = importlib.import_module(f"sweeps.{options.study}")
-    if hasattr(study, "rounds") and (options.choice.method or options.choice.seed):
+    if hasattr(study, "rounds") and (options.study_filter.method or options.study_filter.seed):
         raise UsageError(
             f"The study {options.study} chooses experiments by the results of MeDS with its own seed. Leave out "
             "--method and --seed."
@@ -118,7 +113,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     name = options.profile or getattr(study, "PROFILE", "laptop")
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
-    profile = options.choice.narrow(PROFILES[name])
+    profile = options.study_filter.restrict(PROFILES[name])
     if options.data is None and not profile.generated:
         raise InputError(
             f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Use "

@@ -28,10 +28,10 @@ def dry_run(
         InputError: the data or a setting cannot be used.
     """
     by_key = {experiment.key: experiment for experiment in experiments}
-    cache = where.cached
+    cache = where.cache_dir
     (dataset,) = {experiment.dataset for experiment in experiments}
     _, digest = read_dataset(dataset, data, cache)
-    tracker = Tracker(default_uri(where.results), study)
+    tracker = Tracker(default_uri(where.runs_dir), study)
     finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
     rates = tracker.rates(digest) if tracker.is_there else {}
     found = forecast(by_key, data=data, cache=cache, finished=finished, rates=rates)

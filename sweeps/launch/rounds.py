@@ -29,8 +29,8 @@ def rounds_of(study: ModuleType, profile: Profile, labelled: tuple[str, ...]) ->
         yield from study.rounds(profile, labelled)
     elif labelled:
         raise UsageError(
-            "--objective is for the study search alone, because no other study uses its results to choose experiments. "
-            "Leave --objective out."
+            "--labelled-categories is for the study search alone, because no other study uses its results to choose "
+            "experiments. Leave --labelled-categories out."
         )
     else:
         yield profile.cells(study.experiments(profile))
@@ -41,7 +41,7 @@ def run_rounds(
     rounds: Rounds,
     *,
     run: Callable[[list[Experiment]], Summary],
-    pick: Callable[[list[Experiment]], list[Experiment]],
+    select: Callable[[list[Experiment]], list[Experiment]],
     found: Callable[[], Mapping[str, float]],
 ) -> Summary:
     """Run all rounds, beginning with the given first round; return a summary of all experiments.
@@ -50,7 +50,7 @@ def run_rounds(
         first: Experiments to run in the first round.
         rounds: Generator of the rounds, advanced past the first round.
         run: Function that runs all unfinished experiments among those of all rounds so far.
-        pick: Function that selects the experiments of a round to run.
+        select: Function that selects the experiments of a round to run.
         found: Function that returns the results of finished experiments by key.
     """
     experiments, new = list(first), first
@@ -59,7 +59,7 @@ def run_rounds(
         if not new or summary.finished_before + summary.finished == 0:
             return summary
         try:
-            new = pick(rounds.send(found()))
+            new = select(rounds.send(found()))
         except StopIteration:
             return summary
         experiments = list(dict.fromkeys([*experiments, *new]))

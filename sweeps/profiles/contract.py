@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TypeVar
 
-from baselines.ad2 import AD2
-from baselines.efficient_ad import EfficientAD
-from baselines.fun_ad import FunAD
-from baselines.inreach import InReaCh
-from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
-from baselines.softpatch import SoftPatch
 from harness.datasets import Dataset
 from harness.detectors import Detector, ReconstructionDetector
 from harness.detectors.meds import MeDS
@@ -21,6 +15,8 @@ from harness.evaluation import Evaluation
 from harness.experiment import Experiment
 from harness.features.encoder import Encoder
 from harness.noise import Noise
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +42,10 @@ class Profile:
     """Further networks of the main table."""
     released: tuple[MethodPreset, ...] | None = None
     """Baselines of the main table with their authors' encoders; None for all baselines, on the profile's features."""
-    inreach: InReaCh = InReaCh()
-    """InReaCh, with a minimum channel length that fits the number of training images."""
-    fun_ad: FunAD
-    """FUN-AD; shorter and faster than published in our own profiles. There, its bank is smaller and refreshed once per
-    epoch, and its learning rate is ten times as high."""
-    reverse_distillation: MethodPreset
-    """Reverse distillation; in our own profiles with few training steps on the profile's features."""
-    uniad: MethodPreset
-    """UniAD; in our own profiles small, with few training steps on the profile's features."""
-    efficient_ad: MethodPreset
-    """EfficientAD-M; in our own profiles narrow, with few training steps on small images."""
-    ad2: MethodPreset
-    """AD2; in our own profiles with the batch size and training length of `efficient_ad`."""
+    baselines: tuple[Detector, ...]
+    """Noise-robust baselines on the profile's features, in the order of tables."""
+    systems: tuple[MethodPreset, ...]
+    """Systems of the papers that are not made for noise, and AD2; studies train them with several seeds."""
     several_categories: bool = True
     """True if the dataset has more than one category."""
     apart: bool = False
@@ -82,15 +69,13 @@ class Profile:
         chosen: tuple[str, ...] | None = getattr(self.dataset, "categories", None)
         return chosen or tuple(self.dataset.expected)
 
-    def with_students(self, **settings: Any) -> Profile:
-        """Return the profile with changed settings of EfficientAD-M, alone and in AD2."""
-        alone, wary = cast(EfficientAD, self.efficient_ad.detector), cast(AD2, self.ad2.detector)
-        changed = replace(wary, student=replace(wary.student, **settings))
-        return replace(
-            self,
-            efficient_ad=replace(self.efficient_ad, detector=replace(alone, **settings)),
-            ad2=replace(self.ad2, detector=changed),
-        )
+    def baseline(self, kind: type[Kind]) -> Kind:
+        """Return the baseline of this class."""
+        return next(each for each in self.baselines if isinstance(each, kind))
+
+    def system(self, kind: type) -> MethodPreset:
+        """Return the system whose detector is of this class."""
+        return next(each for each in self.systems if isinstance(each.detector, kind))
 
     @property
     def own(self) -> MethodPreset:
@@ -98,12 +83,11 @@ class Profile:
         return MethodPreset(encoder=self.encoder, detector=self.plain, evaluation=Evaluation())
 
     @property
-    def baselines(self) -> tuple[MethodPreset, ...]:
-        """Noise-robust baselines of the main table: with their authors' encoders, or on the profile's features."""
+    def main_baselines(self) -> tuple[MethodPreset, ...]:
+        """Baselines of the main table: with their authors' encoders, or on the profile's features."""
         if self.released is not None:
             return self.released
-        detectors = (self.inreach, PatchCore(), SoftPatch(), self.fun_ad)
-        return tuple(replace(self.own, detector=detector) for detector in detectors)
+        return tuple(replace(self.own, detector=detector) for detector in self.baselines)
 
     def cell(self, method: MethodPreset, ratio: float, *, seed: int = 0) -> Experiment:
         """Return the experiment of a method with the method's encoder and evaluation, at a noise ratio."""

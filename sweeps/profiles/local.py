@@ -8,8 +8,10 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
+from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile
@@ -57,6 +59,13 @@ _FEATURES = MethodPreset(encoder=Encoder(), detector=_REVERSE, evaluation=Evalua
 _PIXELS = MethodPreset(
     encoder=Encoder(image_size=96, pixels=True), detector=_STUDENT, evaluation=Evaluation()
 )
+_SYSTEMS = (
+    _FEATURES,
+    replace(_FEATURES, detector=_UNIAD),
+    _PIXELS,
+    replace(_PIXELS, detector=AD2(student=_STUDENT)),
+)
+"""Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
 _SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
 
 LAPTOP = Profile(
@@ -72,11 +81,8 @@ LAPTOP = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
-    fun_ad=_FUN_AD,
-    reverse_distillation=_FEATURES,
-    uniad=replace(_FEATURES, detector=_UNIAD),
-    efficient_ad=_PIXELS,
-    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
+    baselines=(InReaCh(), PatchCore(), SoftPatch(), _FUN_AD),
+    systems=_SYSTEMS,
     generated=True,
 )
 
@@ -130,14 +136,20 @@ SMOKE = Profile(
             encoder=_SMOKE,
         ),
     ),
-    inreach=InReaCh(min_channel_length=1, std_factor=None),
-    fun_ad=FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),
-    reverse_distillation=_SMOKE_FEATURES,
-    uniad=replace(
-        _SMOKE_FEATURES, detector=replace(_UNIAD, training=replace(_UNIAD.training, steps=10))
+    baselines=(
+        InReaCh(min_channel_length=1, std_factor=None),
+        PatchCore(),
+        SoftPatch(),
+        FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),
     ),
-    efficient_ad=_SMOKE_PIXELS,
-    ad2=replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
+    systems=(
+        _SMOKE_FEATURES,
+        replace(
+            _SMOKE_FEATURES, detector=replace(_UNIAD, training=replace(_UNIAD.training, steps=10))
+        ),
+        _SMOKE_PIXELS,
+        replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
+    ),
     generated=True,
 )
 
@@ -156,11 +168,8 @@ MTD = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
-    fun_ad=replace(_FUN_AD, snapshots=5),
-    reverse_distillation=_FEATURES,
-    uniad=replace(_FEATURES, detector=_UNIAD),
-    efficient_ad=_PIXELS,
-    ad2=replace(_PIXELS, detector=AD2(student=_STUDENT)),
+    baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(_FUN_AD, snapshots=5)),
+    systems=_SYSTEMS,
     several_categories=False,
 )
 

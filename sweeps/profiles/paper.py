@@ -6,6 +6,10 @@ from dataclasses import replace
 
 from baselines import presets as releases
 from baselines.fun_ad import FunAD
+from baselines.inreach import InReaCh
+from baselines.patchcore import PatchCore
+from baselines.presets import MethodPreset
+from baselines.softpatch import SoftPatch
 from harness.datasets import training_images
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import MVTecLOCO
@@ -19,6 +23,17 @@ _DINOMALY = presets.dinomaly()
 _POOLED = (releases.softpatch(scope="all"), releases.inreach(), releases.fun_ad(scope="all"))
 """Baselines with one memory or network for all categories, if the method supports it (Tables 1 and 2)."""
 _PAPER_RHOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def _systems(images: int) -> tuple[MethodPreset, ...]:
+    """Return reverse distillation, UniAD, EfficientAD-M and AD2 for this number of training images."""
+    return (
+        releases.reverse_distillation(images=images),
+        releases.uniad(images=images),
+        releases.efficient_ad(),
+        releases.ad2(),
+    )
+
 
 MVTEC_AD = Profile(
     name="mvtec_ad",
@@ -34,11 +49,8 @@ MVTEC_AD = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=_PAPER_RHOS,
     meds_rhos=_PAPER_RHOS,
-    fun_ad=FunAD(),
-    reverse_distillation=releases.reverse_distillation(),
-    uniad=releases.uniad(),
-    efficient_ad=releases.efficient_ad(),
-    ad2=releases.ad2(),
+    baselines=(InReaCh(), PatchCore(), SoftPatch(), FunAD()),
+    systems=_systems(training_images(MVTecAD())),
 )
 VISA = replace(
     MVTEC_AD,
@@ -46,8 +58,7 @@ VISA = replace(
     dataset=VisA(),
     others=(presets.inp_former(training_images(VisA())), presets.hvq(training_images(VisA()))),
     noise_ratios=(0.0, 0.02, 0.05, 0.1),
-    reverse_distillation=releases.reverse_distillation(images=training_images(VisA())),
-    uniad=releases.uniad(images=training_images(VisA())),
+    systems=_systems(training_images(VisA())),
 )
 LOCO = replace(
     MVTEC_AD,
@@ -56,13 +67,11 @@ LOCO = replace(
     others=(),
     released=(releases.patchcore(), releases.softpatch(), releases.inreach()),
     noise_ratios=(0.0, 0.1, 0.2, 0.3, 0.4),
-    reverse_distillation=releases.reverse_distillation(images=training_images(MVTecLOCO())),
-    uniad=releases.uniad(images=training_images(MVTecLOCO())),
+    systems=_systems(training_images(MVTecLOCO())),
 )
 _SINGLE = TrainingConfig(steps=2500)
-_OF_CATEGORY = training_images(RealIAD()) // len(RealIAD().expected)
-_SINGLE_RD = releases.reverse_distillation(images=_OF_CATEGORY)
-_SINGLE_UNIAD = releases.uniad(images=_OF_CATEGORY)
+_SINGLE_SYSTEMS = _systems(training_images(RealIAD()) // len(RealIAD().expected))
+_SINGLE_RD, _SINGLE_UNIAD, *_ = _SINGLE_SYSTEMS
 REAL_IAD = replace(
     MVTEC_AD,
     name="real_iad",
@@ -75,8 +84,7 @@ REAL_IAD = replace(
         finetuning=_SINGLE,
     ),
     others=(),
-    reverse_distillation=_SINGLE_RD,
-    uniad=_SINGLE_UNIAD,
+    systems=_SINGLE_SYSTEMS,
     released=(releases.patchcore(), _SINGLE_RD, _SINGLE_UNIAD, releases.softpatch()),
     several_categories=False,
     apart=True,

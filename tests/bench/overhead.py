@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 
+from harness.cluster.options import ClusterOptions
 from harness.cluster.session import session
 from harness.cluster.study import run_study
 from harness.datasets.textures import Textures
@@ -53,9 +54,10 @@ def run() -> list[dict[str, Any]]:
             ray.cluster_resources()
         ray_alone = time.perf_counter() - start
         start = time.perf_counter()
-        with ExitStack() as lasting:
-            places = {"data": data, "cache": cache, "runs": runs}
-            summary = run_study("overhead", "bench", experiments, **places, lasting=lasting)
+        with ExitStack() as exit_stack:
+            where = ClusterOptions(cache=cache, runs=runs)
+            places = {"data": data, "where": where, "exit_stack": exit_stack}
+            summary = run_study("overhead", "bench", experiments, **places)
         study = time.perf_counter() - start
     assert summary.finished == COUNT
     overhead = study - work / (os.cpu_count() or 1)

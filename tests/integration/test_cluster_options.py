@@ -41,9 +41,9 @@ def test_an_address_that_nothing_here_can_open_is_refused_before_anything_runs(t
 def test_with_an_address_runs_and_cache_are_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     where = ClusterOptions(storage="file://remote")
-    assert where.url == (tmp_path / "remote").as_uri()
-    assert (where.results, where.cached) == (Path("runs"), Path("cache"))
-    assert ClusterOptions().url is None
+    assert where.remote_url == (tmp_path / "remote").as_uri()
+    assert (where.runs_dir, where.cache_dir) == (Path("runs"), Path("cache"))
+    assert ClusterOptions().remote_url is None
 
 
 def test_a_storage_without_permission_is_refused(tmp_path):
@@ -56,10 +56,10 @@ def test_a_storage_without_permission_is_refused(tmp_path):
 
 def test_runs_and_cache_are_in_the_storage_unless_they_are_absolute(tmp_path):
     where = ClusterOptions(storage=str(tmp_path))
-    assert (where.results, where.cached) == (tmp_path / "runs", tmp_path / "cache")
+    assert (where.runs_dir, where.cache_dir) == (tmp_path / "runs", tmp_path / "cache")
     elsewhere = Path("/elsewhere/cache")
-    assert ClusterOptions(storage=str(tmp_path), cache=elsewhere).cached == elsewhere
-    assert ClusterOptions().results == Path("runs")
+    assert ClusterOptions(storage=str(tmp_path), cache=elsewhere).cache_dir == elsewhere
+    assert ClusterOptions().runs_dir == Path("runs")
 
 
 def test_a_dry_run_looks_into_the_storage_and_counts_what_runs_at_once(tmp_path):

@@ -85,7 +85,9 @@ def test_categories_apart_count_together():
 
 
 def test_declared_labels_are_for_the_search_alone(tmp_path):
-    assert "for the study search alone" in refused(tmp_path, "--objective", "brick", code=2)
+    assert "for the study search alone" in refused(
+        tmp_path, "--labelled-categories", "brick", code=2
+    )
 
 
 def test_agreement_is_the_rank_correlation_and_one_with_itself(small):

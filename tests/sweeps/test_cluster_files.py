@@ -13,7 +13,7 @@ import tyro
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from sweeps.__main__ import Options
+from sweeps.launch.options import Options
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sweeps" / "cluster"

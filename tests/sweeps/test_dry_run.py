@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from baselines.ad2 import AD2
+from baselines.efficient_ad import EfficientAD
 from harness.cluster.options import ClusterOptions
 from harness.config.file_ref import file_ref
 from harness.config.settings import steps_of
@@ -21,8 +23,8 @@ from harness.noise import Noise
 from harness.runtime.compute import InProcess
 from harness.tracking.study_members import StudyScope
 from harness.training.optimizer import TrainingConfig
-from sweeps.launch.choice import StudyFilter
 from sweeps.launch.dry_run import as_text, dry_run
+from sweeps.launch.study_filter import StudyFilter
 from sweeps.mvtec_ad import experiments as main_table
 from sweeps.profiles.local import LAPTOP, MTD, SMOKE
 from sweeps.profiles.paper import LOCO, MVTEC_AD
@@ -79,17 +81,17 @@ def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
     steps = [s + half.finetuning.steps for s in (100, 200)]
     assert [found.seconds[key] for key in cells] == [0.5 * count for count in steps]
     assert "2 x meds: 84 min to 85 min each" in as_text(found, tmp_path)
-    assert steps_of(SMOKE.experiment(SMOKE.ad2.detector, 0.0).params) == 10
+    assert steps_of(SMOKE.experiment(SMOKE.system(AD2).detector, 0.0).params) == 10
     assert steps_of(small.experiment(MemoryDetector()).params) == 1
 
 
 def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
     cells = rho_study(LAPTOP)
-    plain = StudyFilter(method=("plain",)).pick(cells)
+    plain = StudyFilter(method=("plain",)).select(cells)
     assert {e.detector.name for e in plain} == {"plain"}
-    assert StudyFilter(limit=3).pick(cells) == cells[:3]
-    assert StudyFilter(seed=(0,)).pick(cells) == cells
-    seeded = StudyFilter(seed=(1, 2)).pick(cells)
+    assert StudyFilter(limit=3).select(cells) == cells[:3]
+    assert StudyFilter(seed=(0,)).select(cells) == cells
+    seeded = StudyFilter(seed=(1, 2)).select(cells)
     assert {(e.detector.name, e.seed) for e in seeded} == {
         ("memory", 0),
         *itertools.product(("meds", "plain"), (1, 2)),
@@ -97,31 +99,33 @@ def test_a_part_of_a_study_is_chosen_by_method_seed_and_number():
     networks = sum(e.detector.name != "memory" for e in cells)
     assert len(seeded) == len(cells) + networks
     with pytest.raises(
-        UsageError, match=r"no experiment of method gan\. There: memory, meds, plain"
+        UsageError, match=r"no experiment of method gan\. Its methods: memory, meds, plain"
     ):
-        StudyFilter(method=("gan",)).pick(cells)
+        StudyFilter(method=("gan",)).select(cells)
     with pytest.raises(UsageError, match="With these options the study has no experiment"):
-        StudyFilter().pick(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
-    with pytest.raises(UsageError, match="from 1 on, got 0"):
-        StudyFilter(limit=0).pick(cells)
+        StudyFilter().select(theorem_study(replace(LAPTOP, noise_ratios=(0.0,))))
+    with pytest.raises(UsageError, match="at least 1, got 0"):
+        StudyFilter(limit=0).select(cells)
 
 
 def test_a_teacher_and_foreign_images_are_chosen_for_both_methods_that_learn_from_them(tmp_path):
     file = tmp_path / "mine.pt"
     file.write_bytes(b"weights")
-    chosen = StudyFilter(teacher=str(file), penalty="photographs").narrow(LOCO)
-    students = [chosen.efficient_ad.detector, chosen.ad2.detector.student]
+    chosen = StudyFilter(teacher=str(file), penalty_images="photographs").restrict(LOCO)
+    students = [chosen.system(EfficientAD).detector, chosen.system(AD2).detector.student]
     for student, before in zip(
-        students, [LOCO.efficient_ad.detector, LOCO.ad2.detector.student], strict=True
+        students,
+        [LOCO.system(EfficientAD).detector, LOCO.system(AD2).detector.student],
+        strict=True,
     ):
         assert student == replace(before, teacher=file_ref(file), penalty="photographs")
-    assert StudyFilter().narrow(LOCO) == LOCO
+    assert StudyFilter().restrict(LOCO) == LOCO
 
 
 def test_files_are_named_on_the_command_line(tmp_path):
     file = tmp_path / "given"
     file.write_text("content")
-    noise = StudyFilter(protocol=f"list:{file}", noise_seed=3).narrow(LOCO).noise
+    noise = StudyFilter(protocol=f"list:{file}", noise_seed=3).restrict(LOCO).noise
     assert noise == Noise(protocol="list", listed=file_ref(file), seed=3)
     for option in (
         {"weights": (f"{LOCO.encoder.name}=gone",)},
@@ -129,10 +133,10 @@ def test_files_are_named_on_the_command_line(tmp_path):
         {"protocol": "list:gone"},
     ):
         with pytest.raises(InputError, match="gone does not exist"):
-            StudyFilter(**option).narrow(LOCO)
+            StudyFilter(**option).restrict(LOCO)
     for protocol in ("list", "meds:gone"):
         with pytest.raises(InputError, match="--protocol list:FILE"):
-            StudyFilter(protocol=protocol).narrow(LOCO)
+            StudyFilter(protocol=protocol).restrict(LOCO)
 
 
 def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
@@ -140,28 +144,28 @@ def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
     file = tmp_path / "dinov2.pth"
     file.write_bytes(b"weights")
     name, before = MVTEC_AD.encoder.name, main_table(MVTEC_AD)
-    after = main_table(StudyFilter(weights=(f"{name}={file}",)).narrow(MVTEC_AD))
+    after = main_table(StudyFilter(weights=(f"{name}={file}",)).restrict(MVTEC_AD))
     assert {e.encoder.name for e in before} > {name}
     for one, other in zip(before, after, strict=True):
         given = file_ref(file) if one.encoder.name == name else one.encoder.weights
         assert other == replace(one, encoder=replace(one.encoder, weights=given))
     with pytest.raises(UsageError, match=rf"'resnet18', but .* Its encoders: .*{name}"):
-        StudyFilter(weights=(f"resnet18={file}",)).narrow(MVTEC_AD)
+        StudyFilter(weights=(f"resnet18={file}",)).restrict(MVTEC_AD)
 
 
 def test_axes_and_categories_narrow_the_profile():
     from harness.datasets.mvtec_ad import MVTecAD
 
     several = replace(LAPTOP, dataset=MVTecAD())
-    narrow = StudyFilter(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").narrow(
+    narrow = StudyFilter(category=("bottle",), noise=(0.2,), rho=(0.5,), protocol="imiad").restrict(
         several
     )
     assert narrow.dataset == MVTecAD(categories=("bottle",))
     assert not narrow.several_categories
     assert (narrow.noise_ratios, narrow.rhos, narrow.meds_rhos) == ((0.2,), (0.5,), (0.5,))
     assert narrow.noise.protocol == "imiad"
-    with pytest.raises(InputError, match="categories of magnetic_tile cannot be chosen"):
-        StudyFilter(category=("blowhole",)).narrow(MTD)
+    with pytest.raises(InputError, match="categories of magnetic_tile cannot be selected"):
+        StudyFilter(category=("blowhole",)).restrict(MTD)
 
 
 def test_what_leaves_cells_out_is_part_of_a_study_and_what_changes_all_is_a_variant(tmp_path):
@@ -198,7 +202,7 @@ def empty(tmp_path_factory):
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_can_be_looked_at_before_it_runs(study, empty, capsys):
     experiments = cells(study, SMOKE)
-    dry_run(study, "smoke", experiments, data=empty.cached / "textures", where=empty)
+    dry_run(study, "smoke", experiments, data=empty.cache_dir / "textures", where=empty)
     printed = capsys.readouterr().out
     assert printed.count("to run    ") == len(experiments)
     assert f"{len(experiments)} experiments, 0 finished, {len(experiments)} to run" in printed
@@ -211,6 +215,6 @@ def test_a_thousand_experiments_are_planned_within_ten_seconds(empty, capsys):
     large = replace(SMOKE, rhos=rhos, meds_rhos=rhos, noise_ratios=noises)
     start = time.process_time()
     experiments = cells("rho", large)
-    dry_run("rho", "large", experiments, data=empty.cached / "textures", where=empty)
+    dry_run("rho", "large", experiments, data=empty.cache_dir / "textures", where=empty)
     assert time.process_time() - start < 10
     assert "1020 experiments, 0 finished" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 
 import reports
 import sweeps
+from baselines.ad2 import AD2
 from harness.config.discovery import modules_of
 from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
@@ -154,7 +155,7 @@ def test_ad2_is_drawn_at_one_noise_ratio_or_several(results_of, noises):
 
 
 def usual_batch(profile):
-    return profile.ad2.detector.student.batch_size
+    return profile.system(AD2).detector.student.batch_size
 
 
 def test_every_system_is_compared_over_seeds_beside_the_baselines(results_of):

@@ -19,7 +19,7 @@ from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD, UniADTransformer
 from harness.anomaly_maps import DINOMALY
 from harness.datasets.magnetic_tile import MagneticTile
-from harness.detectors import MemoryDetector, ReconstructionDetector
+from harness.detectors import MemoryDetector, ReconstructionDetector, Requirements
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation import Evaluation
@@ -121,8 +121,9 @@ def test_metrics_are_computed_from_the_scores_per_category(small):
 class Spy:
     """A detector that keeps what it was given and scores at random."""
 
-    name = "spy"
+    name = title = "spy"
     maps = DINOMALY
+    requirements = Requirements()
 
     def __init__(self):
         self.seen = []

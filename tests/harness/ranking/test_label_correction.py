@@ -184,7 +184,9 @@ def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeyp
 def test_a_mistyped_list_of_known_images_is_refused_before_anything_is_trained(folder, tmp_path):
     (tmp_path / "known.csv").write_text("image\nz.png\n")
     places = [f"--{name}={tmp_path / name}" for name in ("out", "cache")]
-    answer = command("harness", "rank", str(folder), f"--known={tmp_path / 'known.csv'}", *places)
+    answer = command(
+        "harness", "rank", str(folder), f"--contaminated={tmp_path / 'known.csv'}", *places
+    )
     assert answer.returncode == 1
     assert "z.png is listed, but is not an image of" in " ".join(answer.stderr.split())
     assert [path.name for path in tmp_path.iterdir()] == ["known.csv"]

@@ -119,7 +119,7 @@ def test_other_numbers_are_refused_or_those_of_the_first_folder_kept(two, tmp_pa
     results.loc[results["metric"] == "image_auroc", "value"] += 0.25
     results.to_parquet(two[1] / portable.RESULTS)
     with pytest.raises(
-        InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25.*--keep first"
+        InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25.*--on-conflict first"
     ):
         portable.merge(two, tmp_path / "conflict")
     assert not (tmp_path / "conflict").exists()

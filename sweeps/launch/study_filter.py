@@ -1,11 +1,13 @@
-"""Which part of a study to run: the axes of its profile narrowed, and some of its cells left out."""
+"""Part of a study to run: fewer values on the axes of its profile, and fewer of its experiments."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from harness.config.file_ref import file_ref
 from harness.errors import InputError, UsageError
@@ -19,41 +21,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFilter:
-    """What to run of a study; by default all."""
+    """Part of a study to run; the default is the whole study."""
 
     noise: tuple[float, ...] | None = None
-    """Only these noise ratios, instead of the profile's."""
+    """Noise ratios, instead of the profile's."""
     protocol: str = "meds"
-    """How contamination is drawn: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE, a CSV file whose
-    column `filename` names the training images."""
+    """Contamination protocol: meds, meds_paper, softpatch, softpatch_overlap, imiad, or list:FILE. FILE is a CSV file
+    whose column `filename` names the training images."""
     noise_seed: int = 0
     """Seed of the contamination."""
     rho: tuple[float, ...] | None = None
-    """Only these subsampling ratios, instead of the profile's."""
+    """Subsampling ratios, instead of the profile's."""
     category: tuple[str, ...] | None = None
-    """Only these categories of the dataset: another experiment than one on all of them."""
+    """Categories of the dataset; an experiment on these is another experiment than one on all categories."""
     method: tuple[str, ...] | None = None
-    """Only these methods: memory, meds, plain, patchcore, softpatch, inreach, fun_ad, reverse_distillation, uniad,
-    efficient_ad, ad2."""
+    """Names of methods; --dry-run prints the names that a study has."""
     seed: tuple[int, ...] | None = None
-    """These training seeds instead of the study's; memory ensembles have none."""
+    """Training seeds instead of the study's; memory ensembles have none."""
     limit: int | None = None
-    """At most so many experiments, the first of the study."""
+    """Maximum number of experiments, taken from the start of the study."""
 
     weights: tuple[str, ...] = ()
-    """Files of weights of encoders, where no hub can be reached: NAME=FILE for all that timm calls NAME; timm's files,
-    or DINOv2's own."""
+    """Weights files of encoders, for machines without access to a hub: NAME=FILE for all encoders that timm calls NAME.
+    The files are timm's, or DINOv2's own."""
     teacher: str | None = None
-    """File of weights of EfficientAD-M's and AD2's teacher, instead of the profile's (see `pretrain-teacher`)."""
-    penalty: str | None = None
-    """Folder of images of anything else for these two, ImageNet as published; without it there is no penalty."""
+    """Weights file of the teacher of EfficientAD-M and AD2, instead of the profile's (see `pretrain-teacher`)."""
+    penalty_images: Annotated[str | None, tyro.conf.arg(aliases=["--penalty"])] = None
+    """Folder of images that do not show the product, for EfficientAD-M and AD2 (published: ImageNet). Without this
+    folder there is no penalty. The old name of the option is --penalty."""
 
     @property
     def scope(self) -> StudyScope:
-        """What of a study this is: all, a part or a repetition that goes beside the rest, or a variant of it.
+        """Relation to the study: the whole study, a part or a repetition of it, or a variant of it.
 
         Raises:
-            InputError: a file is not there.
+            InputError: a file does not exist.
         """
         from harness.tracking.study_members import StudyScope
 
@@ -65,16 +67,16 @@ class StudyFilter:
             "list": noise.listed and noise.listed.digest,
             "weights": ", ".join(map(_with_digest, self.weights)),
             "teacher": self.teacher and file_ref(self.teacher).digest,
-            "penalty": self.penalty,
+            "penalty": self.penalty_images,
         }
         words = [f"{name} {value}" for name, value in settings.items() if value]
         return StudyScope(whole=whole, variant=", ".join(words))
 
-    def narrow(self, profile: Profile) -> Profile:
-        """The profile with fewer values on its axes.
+    def restrict(self, profile: Profile) -> Profile:
+        """Return the profile with the selected values on its axes.
 
         Raises:
-            InputError: the dataset has no categories to choose from, or a file is not there.
+            InputError: the categories of the dataset cannot be selected, or a file does not exist.
         """
         profile = replace(profile, noise=self._noise())
         if self.noise is not None:
@@ -86,7 +88,7 @@ class StudyFilter:
             dataset: Any = profile.dataset
             if "categories" not in {field.name for field in dataclasses.fields(dataset)}:
                 raise InputError(
-                    f"The categories of {dataset.name} cannot be chosen: leave --category out."
+                    f"The categories of {dataset.name} cannot be selected. Leave out --category."
                 )
             several = len(self.category) > 1
             dataset = replace(dataset, categories=self.category)
@@ -100,47 +102,49 @@ class StudyFilter:
         return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
 
     def _with_files(self, profile: Profile) -> Profile:
-        from sweeps.launch.weights import with_weights
+        from sweeps.launch.files import with_students, with_weights
 
         profile = with_weights(profile, self.weights)
         if self.teacher:
-            profile = profile.with_students(teacher=file_ref(self.teacher))
-        return profile.with_students(penalty=self.penalty) if self.penalty else profile
+            profile = with_students(profile, teacher=file_ref(self.teacher))
+        if self.penalty_images:
+            profile = with_students(profile, penalty=self.penalty_images)
+        return profile
 
-    def pick(self, experiments: Sequence[Experiment]) -> list[Experiment]:
-        """The experiments to run, in the study's order.
+    def select(self, experiments: Sequence[Experiment]) -> list[Experiment]:
+        """Return the experiments to run, in the order of the study.
 
         Raises:
-            UsageError: the study has none of them.
+            UsageError: the study has none of the selected experiments.
         """
         chosen = list(experiments)
         if self.method is not None:
-            there = list(dict.fromkeys(experiment.detector.name for experiment in chosen))
-            if unknown := [each for each in self.method if each not in there]:
+            known = list(dict.fromkeys(experiment.detector.name for experiment in chosen))
+            if unknown := [each for each in self.method if each not in known]:
                 raise UsageError(
-                    f"The study has no experiment of method {unknown[0]}. There: {', '.join(there)}."
+                    f"The study has no experiment of method {unknown[0]}. Its methods: {', '.join(known)}."
                 )
             chosen = [e for e in chosen if e.detector.name in self.method]
         if self.seed is not None:
             chosen = _with_seeds(chosen, self.seed)
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit is a number from 1 on, got {self.limit}.")
+            raise UsageError(f"--limit must be at least 1, got {self.limit}.")
         if not chosen:
             raise UsageError(
-                "With these options the study has no experiment. Some have none without noise, or of some methods: "
-                "change --noise, --rho or --method, or leave them out."
+                "With these options the study has no experiment. Some studies have none without noise, or of some "
+                "methods. Change --noise, --rho or --method, or leave them out."
             )
         return chosen[: self.limit]
 
 
 def _with_digest(pair: str) -> str:
-    """NAME=FILE, as NAME= and what is in the file."""
+    """Return NAME=DIGEST for NAME=FILE, with the digest of the file's content."""
     name, _, file = pair.partition("=")
     return f"{name}={file_ref(file).digest}"
 
 
 def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:
-    """Each experiment with each of the training seeds, in place of the study's; a memory, which has none, once."""
+    """Return each experiment with each training seed; a memory, which has no training seed, appears once."""
     from harness.detectors import MemoryDetector
 
     seedless = [e for e in experiments if isinstance(e.detector, MemoryDetector)]
