@@ -61,7 +61,7 @@ class PretrainTeacher:
             raise UsageError(f"--out must be a file in an existing folder, got {self.out}.")
         files = images_below(self.folder) if self.folder else None
         from harness.features.teacher import (
-            Distillation,
+            TeacherDistillation,
             run_distillation,
             texture_images,
             write_weights,
@@ -75,7 +75,7 @@ class PretrainTeacher:
         with ProgressBars() as bars:
             checkpoints = Checkpoints(self.cache / "teachers", every=self.every)
             compute = InProcess(report=bars, checkpoints=checkpoints)
-            weights = compute.train(run_distillation, Distillation(self._teacher(), seen))
+            weights = compute.train(run_distillation, TeacherDistillation(self._teacher(), seen))
         write_weights(weights, self.out)
         print(f"{self.out}: {bars.text}. Use it with --teacher {self.out}.")
         return 0

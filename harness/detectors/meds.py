@@ -23,9 +23,9 @@ from harness.training.phases import (
     DistillationLoss,
     MeanScoreLoss,
     NetworkLoss,
-    Normal,
     Phase,
     ProgressiveSelection,
+    ProgressiveSelector,
 )
 
 Stage = Literal["memory", "distilled"]
@@ -108,7 +108,7 @@ class MeDS:
                 images=images,
                 training=self.finetuning,
                 objective=NetworkLoss() if self.objective == "native" else MeanScoreLoss(),
-                selector=Normal(
+                selector=ProgressiveSelector(
                     self._reference(images, memory_scores_NP, distilled), self.selection
                 ),
                 initial=distilled.state if self.start == "distilled" else None,

@@ -27,7 +27,8 @@ from harness.experiment.preparation import (
 )
 from harness.experiment.spec import Experiment
 from harness.features import CategoryFeatures, FeatureStore
-from harness.features.encoder import Encoded, Encoder, encode
+from harness.features.encoder import Encoder
+from harness.features.encoding import Encoded, encode
 from harness.memory.distance_tables import TableRequest
 from harness.memory.scores import TABLE_BUDGET
 from harness.runtime.compute import single_threaded

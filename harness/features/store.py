@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.features.encoder import Encoded, Encoder, encode
+from harness.features.encoder import Encoder
+from harness.features.encoding import Encoded, encode, encoder_digest
 from harness.runtime.cache import EntryWriter, fill_missing, open_array, read_rows
 from harness.runtime.compute import Compute
 
@@ -134,7 +135,7 @@ class FeatureStore:
         self, encoder: Encoder, images: Mapping[str, Sequence[tuple[str, Path]]]
     ) -> dict[str, Path]:
         """Return the folder of every category's features, existing or not; arguments as for `fill`."""
-        key = encoder.digest()
+        key = encoder_digest(encoder)
         return {
             name: self.folder / _digest([key, *(digest for digest, _ in pairs)])
             for name, pairs in images.items()

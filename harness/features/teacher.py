@@ -27,7 +27,8 @@ from torch.nn import functional
 from harness.config.file_ref import FileRef
 from harness.datasets.textures import Textures
 from harness.errors import InputError
-from harness.features.encoder import Encoder, encode_pixels
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode_pixels
 from harness.features.pdn import WIDTH, PatchDescription, standardised
 from harness.images import read_rgb
 from harness.runtime.cache import file_lock
@@ -96,7 +97,7 @@ class Teacher:
         file = self.path(cache)
         with file_lock(file.with_name("teachers.lock"), "makes teachers"):
             if not file.is_file():
-                job = Distillation(self, texture_images(cache))
+                job = TeacherDistillation(self, texture_images(cache))
                 compute = InProcess(report, Checkpoints(file.parent))
                 write_weights(compute.train(run_distillation, job), file)
         return file
@@ -108,7 +109,7 @@ With training settings, the teacher is trained on drawn textures when an experim
 
 
 @dataclass(frozen=True)
-class Distillation:
+class TeacherDistillation:
     """Training job: the settings of a teacher and the image files on which the teacher is trained."""
 
     teacher: Teacher
@@ -130,7 +131,7 @@ def write_weights(weights: Mapping[str, np.ndarray], file: Path) -> None:
     draft.replace(file)
 
 
-def run_distillation(world: DistributedContext, job: Distillation) -> dict[str, np.ndarray]:
+def run_distillation(world: DistributedContext, job: TeacherDistillation) -> dict[str, np.ndarray]:
     """Train a teacher, from the last checkpoint if one exists; return the teacher's weights.
 
     Raises:
@@ -150,7 +151,7 @@ class _Run:
     """State of a running distillation. Random draws depend only on the step number, so no generator is saved."""
 
     def __init__(
-        self, world: DistributedContext, job: Distillation, readers: ThreadPoolExecutor
+        self, world: DistributedContext, job: TeacherDistillation, readers: ThreadPoolExecutor
     ) -> None:
         self.world, self.job, self.readers = world, job, readers
         self.teacher = teacher = job.teacher
@@ -251,7 +252,7 @@ class _Run:
         if gray:
             image = image.convert("L").convert("RGB")
         small = np.asarray(image.resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        return self.teacher.encoder.see(image), torch.from_numpy(small.copy()).float() / 255
+        return self.teacher.encoder.preprocess(image), torch.from_numpy(small.copy()).float() / 255
 
     def _state(self) -> Mapping[str, Any]:
         return {

@@ -146,7 +146,7 @@ class ProgressiveSelection:
 
 
 @dataclass(frozen=True)
-class Normal:
+class ProgressiveSelector:
     """Selector of the images that look normal; the number of selected images grows during training."""
 
     reference_NP: np.ndarray

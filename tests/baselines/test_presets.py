@@ -5,7 +5,7 @@ import torch
 
 from baselines import presets
 from baselines.inreach import InReaCh
-from harness.features.encoder import encode
+from harness.features.encoding import encode
 from harness.networks import Batch, FeatureShapes
 
 

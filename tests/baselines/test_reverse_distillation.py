@@ -10,7 +10,8 @@ from torch.nn import functional
 from baselines.reverse_distillation import Block, ReverseDistillation, ReverseStudent
 from harness.anomaly_maps import anomaly_maps
 from harness.errors import InputError
-from harness.features.encoder import Encoder, encode
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode
 from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.projections import image_distance
 from harness.runtime.compute import InProcess

@@ -18,7 +18,7 @@ import torch
 
 from harness.distances import block_distances
 from harness.experiment.preparation import encode_dataset
-from harness.features.encoder import encode
+from harness.features.encoding import encode
 from harness.runtime.compute import DistributedContext, InProcess, default_device, single_threaded
 from harness.training import run_phase
 from harness.training.phases import NetworkLoss, Phase

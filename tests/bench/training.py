@@ -18,13 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.detectors.reconstruction import NetworkScorer
 from harness.experiment.preparation import encode_dataset
-from harness.features.encoder import encode
+from harness.features.encoding import encode
 from harness.networks.inp_former import InpFormer
 from harness.runtime.compute import DistributedContext, InProcess, default_device, single_threaded
 from harness.training import TrainingResult, build, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
 from harness.training.loop import forward_precision
-from harness.training.phases import DistillationLoss, NetworkLoss, Normal, Phase
+from harness.training.phases import DistillationLoss, NetworkLoss, Phase, ProgressiveSelector
 from sweeps.profiles.local import LAPTOP
 from tests.bench.support.timing import INNER_SIZES, sustained_rate
 
@@ -73,7 +73,7 @@ def _rows(
             images=images,
             training=training,
             objective=NetworkLoss(),
-            selector=Normal(scores),
+            selector=ProgressiveSelector(scores),
         ),
     }
     rows = []

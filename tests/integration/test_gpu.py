@@ -20,7 +20,7 @@ from baselines.softpatch import SoftPatch
 from baselines.uniad import UniAD, UniADTransformer
 from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.detectors.meds import MeDS
-from harness.features.encoder import encode
+from harness.features.encoding import encode
 from harness.memory import MemoryEnsemble
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer

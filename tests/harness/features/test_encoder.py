@@ -12,7 +12,8 @@ from harness.config.file_ref import file_ref
 from harness.errors import InputError
 from harness.features import backbone as encoder_model
 from harness.features.backbone import load_model, resample
-from harness.features.encoder import Encoder, encode, unfold
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode, encoder_digest, unfold
 
 TINY_VIT = Encoder(
     name="test_vit2", weights="random", image_size=96, crop_size=80, groups=((1, 2), (3, 4))
@@ -117,10 +118,10 @@ def test_an_image_is_encoded_alike_in_any_company(photograph, tmp_path):
 def test_the_digest_follows_settings_and_weights_and_not_where_they_lie(tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(load_model(Encoder()).state_dict(), file)
-    digest = Encoder().digest()
-    assert Encoder(weights=file_ref(file)).digest() == digest
-    assert Encoder(image_size=128).digest() != digest
-    assert Encoder(weights="random").digest() != digest
+    digest = encoder_digest(Encoder())
+    assert encoder_digest(Encoder(weights=file_ref(file))) == digest
+    assert encoder_digest(Encoder(image_size=128)) != digest
+    assert encoder_digest(Encoder(weights="random")) != digest
 
 
 def test_what_cannot_be_loaded_says_what_can(tmp_path):

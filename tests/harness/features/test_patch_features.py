@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from harness.errors import InputError
-from harness.features.encoder import Encoder, encode
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode
 from harness.features.patch_features import (
     ConcatenatedLayers,
     LayerOutputs,

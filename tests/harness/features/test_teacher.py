@@ -14,10 +14,11 @@ from harness.cli.pretrain_teacher import PretrainTeacher
 from harness.config.file_ref import file_ref
 from harness.errors import InputError, UsageError
 from harness.experiment import prepare, run_prepared
-from harness.features.encoder import Encoder, encode
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode
 from harness.features.patch_features import LocallyAware
 from harness.features.pdn import PatchDescription, apply_pdn, standardised
-from harness.features.teacher import Distillation, Teacher, run_distillation
+from harness.features.teacher import Teacher, TeacherDistillation, run_distillation
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
 from tests.support.commands import command
@@ -43,7 +44,7 @@ def folder(tmp_path):
 def job(folder, **changes):
     files = tuple(str(file) for file in sorted(folder.rglob("*.png")))
     settings = {"encoder": LOCAL, "width": 8, "image_size": SIZE, "steps": 6, "batch_size": 2}
-    return Distillation(Teacher(**settings | {"learning_rate": 1e-2} | changes), files)
+    return TeacherDistillation(Teacher(**settings | {"learning_rate": 1e-2} | changes), files)
 
 
 def described(weights, files):

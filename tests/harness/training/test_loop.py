@@ -16,7 +16,13 @@ from harness.runtime.compute import DistributedContext, InProcess
 from harness.training import build, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
 from harness.training.optimizer import TrainingConfig
-from harness.training.phases import AllImages, DistillationLoss, NetworkLoss, Normal, Phase
+from harness.training.phases import (
+    AllImages,
+    DistillationLoss,
+    NetworkLoss,
+    Phase,
+    ProgressiveSelector,
+)
 from tests.support.dataset import NETWORK
 
 HVQ = Hvq(width=16, depth=2, heads=2, hidden=24, codes=8)
@@ -66,7 +72,7 @@ class SelectsAll:
     reference_NP: np.ndarray
 
     def select(self, current_NP, category_N, progress):
-        selection = Normal(self.reference_NP).select(current_NP, category_N, progress)
+        selection = ProgressiveSelector(self.reference_NP).select(current_NP, category_N, progress)
         return replace(selection, selected_N=np.ones(len(category_N), dtype=bool))
 
 
@@ -119,7 +125,7 @@ def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, reference, m
             seen.append((step, rows)) or network.native_loss(r, step)
         ),
     )
-    trained = train(replace(phase, selector=Normal(reference)))
+    trained = train(replace(phase, selector=ProgressiveSelector(reference)))
     starts = [step for step, _ in trained.selections]
     assert starts[0] == 0
     for step, rows in seen:
@@ -129,7 +135,7 @@ def test_a_pass_trains_on_what_was_selected_and_nothing_else(phase, reference, m
 
 
 def test_selection_takes_half_of_every_category_at_the_start(phase, reference):
-    trained = train(replace(phase, selector=Normal(reference)))
+    trained = train(replace(phase, selector=ProgressiveSelector(reference)))
     first = trained.selections[0][1]
     for category in range(3):
         share = first.selected_N[phase.images.category_N == category].mean()
@@ -153,7 +159,7 @@ def test_one_image_per_category_trains_on_all_that_is_there(images):
                 images=alone,
                 training=training,
                 objective=NetworkLoss(),
-                selector=Normal(flat),
+                selector=ProgressiveSelector(flat),
             )
         )
         assert len(trained.losses_T) == 4
@@ -164,7 +170,7 @@ def test_one_image_per_category_trains_on_all_that_is_there(images):
 
 def test_equal_scores_keep_half_of_every_category_and_training_goes_on(phase, images):
     flat = np.ones((len(images), images.categories[0].features.memory_NPC.shape[1]), np.float32)
-    trained = train(replace(phase, selector=Normal(flat)))
+    trained = train(replace(phase, selector=ProgressiveSelector(flat)))
     first = trained.selections[0][1]
     assert first.degenerate == (0, 1, 2)
     for category in range(3):
@@ -208,7 +214,7 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(
     phase = replace(
         phase,
         network=network,
-        selector=Normal(reference),
+        selector=ProgressiveSelector(reference),
         training=replace(phase.training, steps=12),
     )
     undisturbed = train(phase)
