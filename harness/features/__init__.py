@@ -1,5 +1,7 @@
 """Frozen encoders, and the store of the features that they compute."""
 
+from harness.features.encoder import Encoder
+from harness.features.encoding import encode
 from harness.features.store import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 
-__all__ = ["CategoryFeatures", "CategoryImages", "FeatureStore", "ImageSet"]
+__all__ = ["CategoryFeatures", "CategoryImages", "Encoder", "FeatureStore", "ImageSet", "encode"]

@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
-from harness.tracking import study_members as key_lists
+from harness.tracking import study_members
 from harness.tracking.connection import connect, explain_failures
 from harness.tracking.run_reader import (
     DATA,
@@ -120,7 +120,7 @@ class Tracker:
             parent = self._parent(profile)  # another driver may have been first
             assert parent is not None
             run_id = parent.info.run_id
-            key_lists.add(self._client, run_id, set(keys), data_digest, scope)
+            study_members.add(self._client, run_id, set(keys), data_digest, scope)
             # Reports show the data and variant of the last command.
             self._client.set_tag(run_id, DATA, data_digest)
             self._client.set_tag(run_id, VARIANT, scope.variant)
@@ -146,7 +146,9 @@ class Tracker:
         """
         parent = self._opened(profile)
         tags = parent.data.tags
-        return key_lists.listed(self._client, parent.info.run_id, tags[DATA], tags.get(VARIANT, ""))
+        return study_members.listed(
+            self._client, parent.info.run_id, tags[DATA], tags.get(VARIANT, "")
+        )
 
     def finished_keys(self, data_digest: str) -> set[str]:
         """Return the keys of all experiments that any study has finished on this data."""

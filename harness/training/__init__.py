@@ -1,5 +1,15 @@
 """One training loop for every phase: objective x selector."""
 
 from harness.training.loop import TrainingResult, build, patch_scores, run_phase, state_of
+from harness.training.optimizer import TrainingConfig
+from harness.training.phases import Phase
 
-__all__ = ["TrainingResult", "build", "patch_scores", "run_phase", "state_of"]
+__all__ = [
+    "Phase",
+    "TrainingConfig",
+    "TrainingResult",
+    "build",
+    "patch_scores",
+    "run_phase",
+    "state_of",
+]

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.support.prose import faults_of, texts_of_module
+
 PROJECT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
@@ -62,16 +64,44 @@ def test_what_the_document_adds_runs_as_a_study(project):
     run = python(folder, "sweeps", "first_look", "--profile", "smoke", "--data", "images")
     assert run.returncode == 0, run.stderr
     table = pd.read_csv(folder / "runs" / "first_look" / "smoke.csv")
-    assert set(table["method"]) == {"MeanPatch", "plain network"}
+    assert set(table["method"]) == {"mean patch", "plain network"}
     means = table[(table["category"] == "mean") & (table["readout"] == "all")]
     assert len(means) == 4
     clean = means[means["noise"] == 0].set_index("method")["image AUROC"]
-    assert clean["MeanPatch"] > 0.9
+    assert clean["mean patch"] > 0.9
     assert (folder / "runs" / "first_look" / "smoke.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_one_line_in_a_profile_adds_the_baseline_to_the_standard_studies(project):
+    folder, _ = project
+    profiles = folder / "sweeps" / "profiles" / "local.py"
+    text = profiles.read_text()
+    last = "FunAD(epochs=4, batch_size=8, learning_rate=2e-4, equal=1e-4),"
+    assert text.count(last) == 1
+    text = text.replace(last, f"{last} MeanPatch(),")
+    profiles.write_text(
+        text.replace(
+            "from baselines", "from baselines.mean_patch import MeanPatch\nfrom baselines", 1
+        )
+    )
+    for study in ("baselines", "systems", "mvtec_ad"):
+        run = python(
+            folder, "sweeps", study, "--profile", "smoke", "--method", "mean_patch", "--dry-run"
+        )
+        assert run.returncode == 0, run.stderr
+        assert "2 experiments, 0 finished, 2 to run" in run.stdout
 
 
 def test_the_document_is_in_the_style_of_the_code(project):
     folder, paths = project
+    faults = [
+        str(fault)
+        for path in paths
+        for text in texts_of_module(folder / path, path)
+        for fault in faults_of(text)
+    ]
+    assert not faults, "\n".join(faults)
     for verb in (["check"], ["format", "--check"]):
         run = python(folder, "ruff", *verb, "--no-cache", *paths)
         assert run.returncode == 0, run.stdout
