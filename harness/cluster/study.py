@@ -17,8 +17,8 @@ from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import run_trials
 from harness.experiment import Experiment, names, prepare
 from harness.experiment.preparation import read_dataset
-from harness.runtime.cache import file_lock
 from harness.runtime.environment import describe_environment
+from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
 from harness.tracking import Tracker
 from harness.tracking.connection import check_artifact_store, default_uri

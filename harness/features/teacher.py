@@ -31,7 +31,6 @@ from harness.features.encoder import Encoder
 from harness.features.encoding import encode_pixels
 from harness.features.pdn import WIDTH, PatchDescription, standardised
 from harness.images import read_rgb
-from harness.runtime.cache import file_lock
 from harness.runtime.checkpoints import Checkpoints, digest
 from harness.runtime.compute import (
     DistributedContext,
@@ -40,6 +39,7 @@ from harness.runtime.compute import (
     exact_convolutions,
     ignore_progress,
 )
+from harness.runtime.locks import file_lock
 
 RARELY_GRAY = 0.1
 """Fraction of images converted to grey, for both the encoder and the teacher."""

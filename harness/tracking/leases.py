@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.runtime.cache import file_lock, is_locked, lock_id
+from harness.runtime.locks import file_lock, is_locked, lock_id
 from harness.tracking.run_writer import ALIVE, LOCK, RunWriter
 from harness.tracking.tracker import Tracker
 

@@ -8,12 +8,12 @@ import pytest
 
 from harness.runtime.cache import (
     EntryWriter,
-    file_lock,
     fill_missing,
     is_complete,
     open_array,
     read_rows,
 )
+from harness.runtime.locks import file_lock
 
 
 def make(target, value=1.0):
