@@ -18,6 +18,16 @@ PROJECT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 
+LISTING = """
+import importlib
+from sweeps.profiles import PROFILES
+for name in ("baselines", "mvtec_ad", "systems"):
+    cells = importlib.import_module(f"sweeps.{name}").experiments(PROFILES["smoke"])
+    print(name, sum(cell.detector.title == "mean patch" for cell in cells))
+"""
+"""Prints for each standard study its number of experiments with the new baseline."""
+
+
 def images(folder, count, rng, *, bad=False):
     folder.mkdir(parents=True)
     for number in range(count):
@@ -72,7 +82,6 @@ def test_what_the_document_adds_runs_as_a_study(project):
     assert (folder / "runs" / "first_look" / "smoke.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
 def test_one_line_in_a_profile_adds_the_baseline_to_the_standard_studies(project):
     folder, _ = project
     profiles = folder / "sweeps" / "profiles" / "local.py"
@@ -85,12 +94,10 @@ def test_one_line_in_a_profile_adds_the_baseline_to_the_standard_studies(project
             "from baselines", "from baselines.mean_patch import MeanPatch\nfrom baselines", 1
         )
     )
-    for study in ("baselines", "systems", "mvtec_ad"):
-        run = python(
-            folder, "sweeps", study, "--profile", "smoke", "--method", "mean_patch", "--dry-run"
-        )
-        assert run.returncode == 0, run.stderr
-        assert "2 experiments, 0 finished, 2 to run" in run.stdout
+    (folder / "listing.py").write_text(LISTING)
+    run = python(folder, "listing")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["baselines", "2", "mvtec_ad", "2", "systems", "2"]
 
 
 def test_the_document_is_in_the_style_of_the_code(project):
