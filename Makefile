@@ -10,7 +10,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures test test-faults bench compare-paper lock
+.PHONY: help install figures docs results test test-faults bench compare-paper lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,6 +30,14 @@ compare-paper: $(INSTALLED)  ## print our results beside the published ones: mak
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
 
+docs: $(INSTALLED)-docs  ## write what is generated in docs/ and README.md, and build the site in runs/docs
+	@$(RUN) -m docs.generator docs
+	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs runs/docs
+	@echo runs/docs/index.html
+
+results: $(INSTALLED)  ## write the tables and figures of results from the exported runs in docs/results
+	@$(RUN) -m docs.generator results
+
 # The tests of a file stay in one process, because they share prepared data.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
@@ -46,9 +54,9 @@ test-faults: $(INSTALLED)-dev  ## test studies against killed processes, full di
 install: $(INSTALLED)  ## create the environment: make install [EXTRA=gpu]
 
 lock: pyproject.toml  ## resolve the newest allowed versions and write requirements/lock.txt (maintainers)
-	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(PIP) install --editable '.[cpu,dev]'
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(PIP) install --editable '.[cpu,dev,docs]'
 	@$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-)' > requirements/lock.txt
-	@touch $(VENV)/installed-cpu $(VENV)/installed-cpu-dev
+	@touch $(VENV)/installed-cpu $(VENV)/installed-cpu-dev $(VENV)/installed-cpu-docs
 
 $(INSTALLED): pyproject.toml requirements/lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -58,6 +66,6 @@ $(INSTALLED): pyproject.toml requirements/lock.txt
 	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA)]'
 	@touch $@
 
-$(INSTALLED)-dev: $(INSTALLED)
-	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA),dev]'
+$(INSTALLED)-dev $(INSTALLED)-docs: $(INSTALLED)-%: $(INSTALLED)
+	@$(PIP) install --constraint requirements/lock.txt --editable '.[$(EXTRA),$*]'
 	@touch $@

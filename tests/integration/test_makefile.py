@@ -56,9 +56,13 @@ def test_what_is_installed_is_used_by_the_other_verbs_as_it_is(checkout, extra):
     assert f"'.[{extra},dev]'" in would(checkout, "test")
     has(checkout, f"installed-{extra}-dev")
     assert "pip" not in would(checkout, "test")
+    assert f"'.[{extra},docs]'" in would(checkout, "docs")
+    has(checkout, f"installed-{extra}-docs")
+    assert "pip" not in would(checkout, "docs")
 
 
 def test_the_lock_is_that_of_the_extra_cpu(checkout):
     text = would(checkout, "lock", "EXTRA=gpu")
-    assert "'.[cpu,dev]'" in text
-    assert "touch .venv/installed-cpu .venv/installed-cpu-dev" in text
+    assert "'.[cpu,dev,docs]'" in text
+    stamps = [f".venv/installed-cpu{part}" for part in ("", "-dev", "-docs")]
+    assert f"touch {' '.join(stamps)}" in text
