@@ -30,12 +30,12 @@ compare-paper: $(INSTALLED)  ## print our results beside the published ones: mak
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
 
-docs: $(INSTALLED)-docs  ## write what is generated in docs/ and README.md, and build the site in runs/docs
+docs: $(INSTALLED)-docs  ## write the generated lists in docs/*.md, and build the pages as a site in runs/docs
 	@$(RUN) -m docs.generator docs
 	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs runs/docs
 	@echo runs/docs/index.html
 
-results: $(INSTALLED)  ## write the tables and figures of results from the exported runs in docs/results
+results: $(INSTALLED)  ## write the tables and figures of docs/results.md and README.md from exported runs
 	@$(RUN) -m docs.generator results
 
 # The tests of a file stay in one process, because they share prepared data.
