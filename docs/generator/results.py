@@ -24,6 +24,7 @@ from reports.tables.categories import merge_single_category
 from reports.tables.cells import NONE, NumberCell, to_markdown
 from reports.tables.comparison import Style, compared, how_compared
 from reports.tables.labels import METRICS, tidy
+from sweeps.profiles import PROFILES
 
 EXPORTS = ROOT / "docs" / "results"
 """Folder with one exported study in each subfolder, and with measurements of speed in `bench`."""
@@ -76,11 +77,20 @@ def by_noise(results: pd.DataFrame, metric: str, readout: str) -> pd.DataFrame:
 
 def _origin(manifest: dict[str, Any]) -> str:
     """Return the sentence about the command, revision and machine behind an export."""
-    study, profile = manifest["study"], manifest["profile"]
     places = "; ".join(
         f"{place['runs']} runs with {_place(place)}" for place in manifest["made with"]
     )
-    return f"Made by `make sweep-{study} PROFILE={profile} DATA=folder`: {places}."
+    return f"Made by `{_command(manifest['study'], manifest['profile'])}`: {places}."
+
+
+def _command(study: str, profile: str) -> str:
+    """Return the command that runs a study on a profile.
+
+    >>> _command("rho", "mtd"), _command("rho", "laptop")
+    ('make sweep-rho PROFILE=mtd DATA=folder', 'make sweep-rho PROFILE=laptop')
+    """
+    is_generated = profile in PROFILES and PROFILES[profile].generated
+    return f"make sweep-{study} PROFILE={profile}" + ("" if is_generated else " DATA=folder")
 
 
 def _place(place: dict[str, str]) -> str:
