@@ -32,7 +32,7 @@ bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternati
 
 docs: $(INSTALLED)-docs  ## write the generated lists in docs/*.md, and build the pages as a site in runs/docs
 	@$(RUN) -m docs.generator docs
-	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs runs/docs
+	@$(RUN) -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --nitpicky docs runs/docs
 	@echo runs/docs/index.html
 
 results: $(INSTALLED)  ## write the tables and figures of docs/results.md and README.md from exported runs

@@ -62,21 +62,12 @@ def profiles() -> str:
             f"`{profile.dataset.name}`",
             f"`{profile.encoder.name}`, {profile.encoder.image_size} px",
             ", ".join(f"{ratio:.0%}" for ratio in profile.noise_ratios),
-            ", ".join(f"{rho:g}" for rho in profile.rhos),
             _stages(profile.meds),
             f"{profile.plain.training.steps:,}",
         ]
         for name, profile in PROFILES.items()
     ]
-    header = [
-        "profile",
-        "dataset",
-        "encoder",
-        "noise",
-        "ρ",
-        "steps of MeDS",
-        "of the plain network",
-    ]
+    header = ["profile", "dataset", "encoder", "noise", "steps of MeDS", "plain steps"]
     return markdown_table(header, rows)
 
 
