@@ -24,7 +24,7 @@ BLOCKS = {
     "benchmarks": listings.benchmarks,
     "layers": packages.layers,
     "faces": packages.faces,
-    "verbs": commands.verbs,
+    "targets": commands.targets,
 }
 """Functions that write the blocks of `make docs`, except the options of programs."""
 

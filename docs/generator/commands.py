@@ -1,4 +1,4 @@
-"""Tables of the commands: the verbs of make, and the options of each program as its `--help` prints them."""
+"""Tables of the commands: the targets of make, and the options of each program as its `--help` prints them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sweeps.__main__ import Options as StudyOptions
 
 WIDTH = 1000
 """Columns of the printed help, wide enough that no sentence is broken within a line of its docstring."""
-VERB = re.compile(r"^(?P<verbs>[a-z% -]+):.*?## (?P<text>.+)$", re.MULTILINE)
+TARGET = re.compile(r"^(?P<targets>[a-z% -]+):.*?## (?P<text>.+)$", re.MULTILINE)
 PROGRAMS: dict[str, Callable[..., Any]] = {
     "sweeps": StudyOptions,
     "reports": ReportOptions,
@@ -28,26 +28,26 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 """Option classes by the words after `python -m`."""
 
 
-def verbs() -> str:
-    """Return the table of the verbs of make."""
+def targets() -> str:
+    """Return the table of the targets of make."""
     rows = [
-        [", ".join(f"`make {verb}`" for verb in _verbs(found["verbs"])), _as_code(found["text"])]
-        for found in VERB.finditer((ROOT / "Makefile").read_text(encoding="utf-8"))
+        [", ".join(f"`make {name}`" for name in _names(found["targets"])), _as_code(found["text"])]
+        for found in TARGET.finditer((ROOT / "Makefile").read_text(encoding="utf-8"))
     ]
-    return markdown_table(["verb", "purpose"], rows)
+    return markdown_table(["target", "purpose"], rows)
 
 
-def _verbs(targets: str) -> list[str]:
+def _names(targets: str) -> list[str]:
     """Return the targets of a rule, with NAME for its stem.
 
-    >>> _verbs("figure-% table-%")
+    >>> _names("figure-% table-%")
     ['figure-NAME', 'table-NAME']
     """
     return targets.replace("%", "NAME").split()
 
 
 def _as_code(text: str) -> str:
-    """Set the example in a verb's description as code.
+    """Set the example in a target's description as code.
 
     >>> _as_code("run a study: make sweep-rho STUDY=rho, or all")
     'run a study: `make sweep-rho STUDY=rho`, or all'
