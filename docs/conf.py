@@ -15,6 +15,7 @@ html_copy_source = False
 html_css_files = ["site.css"]
 html_static_path = ["static"]
 highlight_language = "none"
+smartquotes = False
 
 myst_heading_anchors = 3
 

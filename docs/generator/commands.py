@@ -59,9 +59,7 @@ def options(program: str) -> str:
     """Return the description of a program and the table of its arguments and options."""
     text = _help(program)
     about, _, rest = text.partition("\n\n")[2].partition("\n\n ")
-    rows = [
-        [f"`{_plain(invocation)}`", _meaning(meaning)] for invocation, meaning in _entries(rest)
-    ]
+    rows = [[_names_of(invocation), _meaning(meaning)] for invocation, meaning in _entries(rest)]
     return f"{about.strip()}\n\n{markdown_table(['argument', 'meaning'], rows)}"
 
 
@@ -103,27 +101,31 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
             yield invocation, " ".join(" ".join(lines).split())
 
 
-def _plain(invocation: str) -> str:
-    """Return an argument in the usual notation.
+def _names_of(invocation: str) -> str:
+    """Return an argument in the usual notation, with each of its names as code.
 
-    >>> [_plain(text) for text in ("--noise {None}|{[FLOAT [FLOAT ...]]}", "[{None}|STR]", "--keep {None,first}")]
-    ['--noise FLOAT ...', '[STR]', '--keep first']
+    >>> _names_of("--noise {None}|{[FLOAT [FLOAT ...]]}"), _names_of("[{None}|STR]")
+    ('`--noise FLOAT ...`', '`[STR]`')
+    >>> _names_of("--keep {None,first}, --on-conflict {None,first}")
+    '`--keep first`, `--on-conflict first`'
     """
     text = invocation.replace("{None}|", "").replace("{None,", "{")
     text = re.sub(r"\[?\[(\w+) \[\1 \.\.\.\]\]\]?", r"\1 ...", text)
-    return re.sub(r"\{([^,{}]+)\}", r"\1", text)
+    text = re.sub(r"\{([^,{}]+)\}", r"\1", text)
+    return ", ".join(f"`{name}`" for name in text.split(", "))
 
 
 def _meaning(text: str) -> str:
-    """Return an argument's help with its default as a sentence.
+    """Return an argument's help with its default as a sentence, and with other options as code.
 
-    >>> _meaning("Number of steps. (default: 5)"), _meaning("A file. (required)"), _meaning("A. (default: None)")
-    ('Number of steps. Default: `5`.', 'A file. Required.', 'A.')
+    >>> _meaning("Number of steps. (default: 5)"), _meaning("Beside --runs. (required)"), _meaning("A. (default: None)")
+    ('Number of steps. Default: `5`.', 'Beside `--runs`. Required.', 'A.')
     """
     found = re.fullmatch(r"(?P<text>.*?)\s*\((?:default: ?(?P<default>.*)|required)\)", text)
+    meaning = re.sub(r"(?<![`\w-])(--[a-z][\w-]*)(?!`)", r"`\1`", found["text"] if found else text)
     if found is None:
-        return text
+        return meaning
     if found["default"] is None:
-        return f"{found['text']} Required."
+        return f"{meaning} Required."
     is_said = found["default"] not in ("", "None", "False")
-    return f"{found['text']} Default: `{found['default']}`." if is_said else found["text"]
+    return f"{meaning} Default: `{found['default']}`." if is_said else meaning
