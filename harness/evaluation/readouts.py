@@ -136,6 +136,11 @@ class _Measured:
     masks_NSS: np.ndarray
     maps_NSS: np.ndarray
 
+    @property
+    def masked_N(self) -> np.ndarray:
+        """True for normal images and for images with a mask: pixel metrics leave out defects that nobody marked."""
+        return ((self.group["defect"] == GOOD) | self.group["mask"].notna()).to_numpy()
+
     def metrics(self, kept_N: np.ndarray) -> Iterator[tuple[str, float]]:
         """Yield the exact metrics over the kept images."""
         labels_N = (self.group["defect"] != GOOD).to_numpy()
@@ -144,7 +149,8 @@ class _Measured:
         else:
             images = image_sweep(labels_N[kept_N], self.scores_N[kept_N])
             yield from ((metric, measure(images)) for metric, measure in IMAGE_METRICS.items())
-        pixels = pixel_sweep(self.masks_NSS[kept_N], self.maps_NSS[kept_N], sort=_sort())
+        pixels_N = kept_N & self.masked_N
+        pixels = pixel_sweep(self.masks_NSS[pixels_N], self.maps_NSS[pixels_N], sort=_sort())
         yield from ((metric, measure(pixels)) for metric, measure in PIXEL_METRICS.items())
         if self.group["object"].nunique() < len(self.group):
             names_N = self.group["object"].to_numpy()[kept_N]
@@ -154,8 +160,10 @@ class _Measured:
 
     def published_metrics(self) -> Iterator[tuple[str, float]]:
         """Yield metrics over all images as released code computes them."""
-        yield "pixel_aupro_dinomaly200", dinomaly200_aupro(self.masks_NSS, self.maps_NSS)
-        for metric, value in adeval200(self.masks_NSS, self.maps_NSS).items():
+        known_N = slice(None) if self.masked_N.all() else self.masked_N
+        masks_NSS, maps_NSS = self.masks_NSS[known_N], self.maps_NSS[known_N]
+        yield "pixel_aupro_dinomaly200", dinomaly200_aupro(masks_NSS, maps_NSS)
+        for metric, value in adeval200(masks_NSS, maps_NSS).items():
             yield f"{metric}_adeval200", value
 
     def _loco_metrics(

@@ -57,7 +57,7 @@ def dinomaly200_aupro(masks_NHW: Images, maps_NHW: Images) -> float:
     The 200 thresholds are evenly spaced between the lowest and the highest score of all maps, without the highest
     score. A pixel is found if its score is strictly greater than the threshold. Thresholds with a false-positive rate
     below 0.3 are kept, and the rates are divided by the largest kept rate. The value is NaN if no kept threshold has a
-    false positive.
+    false positive, or if no pixel is defective.
 
     The bias: the value depends on the distribution of the scores, and a single high pixel can reduce it to 0.
     """
@@ -70,7 +70,7 @@ def dinomaly200_aupro(masks_NHW: Images, maps_NHW: Images) -> float:
     rates = _rates(masks_NHW, maps_NHW, edges_S, "right")
     kept = rates.fpr_S < 0.3
     rate, overlap = rates.fpr_S[kept][::-1], rates.overlap_S[kept][::-1]
-    if not len(rate) or rate.max() == 0:
+    if not len(rate) or rate.max() == 0 or np.isnan(rates.tpr_S).any():
         return float("nan")
     return float(np.trapezoid(overlap, rate / rate.max()))
 
@@ -79,7 +79,8 @@ def adeval200(masks_NHW: Images, maps_NHW: Images) -> dict[str, float]:
     """Compute pixel AUROC, AP and AUPRO in 200 strips, as ADEval does for the releases of MeDS and INP-Former.
 
     The strips have 201 single-precision edges between the lowest and the highest score. The precision-recall area is a
-    sum of trapezoids. All values are NaN for constant maps.
+    sum of trapezoids. All values are NaN for constant maps and
+    without a defective pixel.
 
     The bias: the values are close to the exact ones only if the scores are spread over their whole range.
     """
@@ -90,6 +91,8 @@ def adeval200(masks_NHW: Images, maps_NHW: Images) -> dict[str, float]:
         return dict.fromkeys(names, float("nan"))
     edges_S = np.linspace(0, 1, 201, dtype=np.float32) * (highest - lowest) + lowest
     rates = _rates(masks_NHW, maps_NHW, edges_S, "left")
+    if np.isnan(rates.tpr_S).any():
+        return dict.fromkeys(names, float("nan"))
     fpr, tpr, overlap, precision = (
         values[::-1] for values in (rates.fpr_S, rates.tpr_S, rates.overlap_S, rates.precision_S)
     )
