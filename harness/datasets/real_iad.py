@@ -131,7 +131,7 @@ def _items(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """Read (split, item) for every image of a JSON file."""
     try:
         content = json.loads(file.read_text())
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is not JSON ({error}). Restore the file from realiad_jsons.zip."
         ) from error
@@ -141,8 +141,20 @@ def _items(file: Path) -> list[tuple[str, dict[str, Any]]]:
             f"{file} must have the keys meta, train and test, got {keys}. "
             "Restore the file from realiad_jsons.zip."
         )
+    if not all(isinstance(content[split], list) for split in ("train", "test")):
+        raise InputError(
+            f"{file}: train and test must be lists of images. Restore the file from realiad_jsons.zip."
+        )
     items = [(split, item) for split in ("train", "test") for item in content[split]]
     for _, item in items:
+        if not isinstance(item, dict) or not all(
+            isinstance(value, str) or (key == "mask_path" and value is None)
+            for key, value in item.items()
+        ):
+            raise InputError(
+                f"{file}: an image must be a table of texts, got {item!r:.200}. Restore the file from "
+                "realiad_jsons.zip."
+            )
         if set(item) != ITEM_KEYS:
             raise InputError(
                 f"{file}: an image must have the keys {', '.join(sorted(ITEM_KEYS))}, got {', '.join(sorted(item))}. "

@@ -58,13 +58,7 @@ class VisA:
         return read_layout(self.name, root, self.categories, REORGANISED, source=self.source)
 
     def _archive(self, root: Path) -> pd.DataFrame:
-        with (root / SPLIT).open(newline="") as lines:
-            listed = list(csv.DictReader(lines))
-        if not listed or not {"object", "split", "label", "image", "mask"} <= set(listed[0]):
-            raise InputError(
-                f"{root / SPLIT} is not VisA's split: it needs columns object, split, label, image, mask. "
-                "Restore the file from the archive."
-            )
+        listed = _rows(root / SPLIT)
         wanted = choose(
             sorted({row["object"] for row in listed}), self.categories, root, source=self.source
         )
@@ -86,3 +80,21 @@ class VisA:
                     "from the archive."
                 )
         return make_table(self.name, rows)
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Read the split, one dictionary per image."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            listed = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{file} cannot be read as VisA's split ({error}). Restore the file from the archive."
+        ) from error
+    columns = ("object", "split", "label", "image", "mask")
+    if not listed or any(row.get(column) is None for row in listed for column in columns):
+        raise InputError(
+            f"{file} is not VisA's split: it needs columns {', '.join(columns)}, in every row. "
+            "Restore the file from the archive."
+        )
+    return listed

@@ -137,6 +137,12 @@ def test_a_split_of_visa_without_its_columns_is_named(tmp_path):
     (root / "split_csv" / "1cls.csv").write_text("image,label\na,b\n")
     with pytest.raises(InputError, match=r"1cls.csv is not VisA's split: it needs columns object"):
         VisA().samples(root)
+    (root / "split_csv" / "1cls.csv").write_text("object,split,label,image,mask\na,train\n")
+    with pytest.raises(InputError, match=r"columns object, .* in every row"):
+        VisA().samples(root)
+    (root / "split_csv" / "1cls.csv").write_bytes(b"object,\xff\xfe\n")
+    with pytest.raises(InputError, match=r"1cls.csv cannot be read as VisA's split"):
+        VisA().samples(root)
 
 
 def test_loco_unites_the_masks_of_an_image_and_keeps_validation_apart(tmp_path):
@@ -202,6 +208,12 @@ def test_real_iad_noisy_lists_bring_their_own_anomalies(tmp_path):
             r"an image must have the keys .*, got .*mood",
         ),
         (lambda c: [], r"mint.json must have the keys meta, train and test, got list"),
+        (lambda c: {**c, "test": {}}, r"mint.json: train and test must be lists of images"),
+        (lambda c: {**c, "test": [7]}, r"an image must be a table of texts, got 7"),
+        (
+            lambda c: {**c, "train": [{**c["train"][0], "image_path": 1}]},
+            r"an image must be a table of texts, got .*'image_path': 1",
+        ),
     ],
 )
 def test_real_iad_files_of_another_form_are_named(tmp_path, change, text):
