@@ -11,7 +11,8 @@ import tyro
 
 from harness.datasets import Dataset
 from harness.datasets.discovery import dataset_named
-from harness.datasets.validation import ValidationReport, count_images, validate
+from harness.datasets.folder_findings import count_images
+from harness.datasets.validation import ValidationReport, validate
 from harness.errors import paragraph
 from harness.images import ImageIndex
 

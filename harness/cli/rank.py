@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from harness.errors import UsageError
+from harness.errors import UsageError, paragraph
 from harness.runtime.environment import prepare_environment
 
 
@@ -43,6 +44,7 @@ class Rank:
 
     def run(self) -> int:
         """Rank the images, or apply a saved list; return the exit code."""
+        from harness.datasets.folder_findings import skipped_files
         from harness.images import read_image_list
         from harness.ranking import label_correction
         from harness.ranking import page as ranking_page
@@ -59,6 +61,8 @@ class Rank:
             raise UsageError(f"--steps must be at least 4, got {self.steps}.")
         known = read_image_list(self.contaminated) if self.contaminated else []
         label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
+        for finding in skipped_files(self.folder):
+            print(paragraph(f"warning: {finding.text}"), file=sys.stderr)
         prepare_environment()
         from harness.cluster.rank import rank_on_ray
 

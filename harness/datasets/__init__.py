@@ -15,6 +15,7 @@ Only the evaluation reads `mask` and `defect`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,11 +23,18 @@ from typing import Any, Protocol
 import pandas as pd
 
 from harness.errors import InputError
-from harness.images import natural_key
+from harness.images import (
+    IMAGE_SUFFIXES,
+    ImageSource,
+    check_names,
+    is_data,
+    is_image,
+    natural_key,
+    source,
+)
 
 COLUMNS = ("dataset", "image", "mask", "category", "object", "split", "defect")
 GOOD = "good"
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 Counts = Mapping[str, tuple[int, int, int]]
 """Numbers of images by category: training, normal test, defective test."""
@@ -81,37 +89,99 @@ def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 def image_files(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, sorted by name; empty if the folder does not exist.
 
-    The suffix identifies an image file, in upper or lower case.
+    The suffix identifies an image file, in upper or lower case. Hidden and system files are skipped.
+
+    Raises:
+        InputError: the name of an image cannot be used.
     """
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = [
+        path
+        for path in entries(folder)
+        if is_image(path.name) and is_data(path.name) and not path.is_dir()
+    ]
+    check_names(found, folder)
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def images_below(folder: Path) -> list[Path]:
     """Return the image files in a folder and its subfolders, in natural order of their paths.
 
+    Hidden and system entries below the folder are skipped.
+
     Raises:
-        InputError: the folder does not exist or contains no image.
+        InputError: the folder does not exist or contains no image, or the name of an image cannot be used.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    ]
+    found = [path for path in files_below(folder)[0] if is_image(path.name)]
     if not found:
         why = "contains no images" if folder.is_dir() else "does not exist"
         raise InputError(
             f"The folder {folder.absolute()} {why}. Give a folder that contains images "
             f"({', '.join(IMAGE_SUFFIXES)}), directly or in subfolders."
         )
+    check_names(found, folder)
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files in a folder and its subfolders, and the hidden and system entries, which are not searched.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if folder.is_dir():
+            raise _unreadable(error.filename, error) from error
+
+    files, skipped = [], []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        skipped += [here / name for name in (*folders, *names) if not is_data(name)]
+        folders[:] = [name for name in folders if is_data(name)]
+        files += [here / name for name in names if is_data(name)]
+    return files, skipped
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return the entries directly in a folder, in any order; empty if it is not a folder.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path | str, error: OSError) -> InputError:
+    return InputError(
+        f"The folder {folder} cannot be read ({error.strerror}). Allow reading it, or move it elsewhere."
+    )
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders directly in a folder, sorted by name."""
-    return sorted(path for path in folder.glob("*") if path.is_dir())
+    """Return the folders directly in a folder, sorted by name, without hidden and system folders.
+
+    Raises:
+        InputError: the name of a folder cannot be used.
+    """
+    found = sorted(path for path in entries(folder) if is_data(path.name) and path.is_dir())
+    check_names(found, folder)
+    return found
+
+
+def image_sources(samples: pd.DataFrame, root: Path) -> list[ImageSource]:
+    """Return what is to be read for every row of a sample table.
+
+    A validated table has the column `white`, the white level of the category's deep images.
+    """
+    whites = samples["white"] if "white" in samples else [None] * len(samples)
+    return [
+        source(root / image, white) for image, white in zip(samples["image"], whites, strict=True)
+    ]
 
 
 def require_folder(root: Path, *, source: str) -> None:

@@ -24,7 +24,11 @@ from harness.datasets import (
     require_folder,
     subfolders,
 )
+from harness.datasets.masks import MaskFolder, folder_named
 from harness.errors import InputError
+
+TRUTH = "ground_truth"
+"""Name of the folder of masks in a category."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +83,19 @@ def read_layout(
     """Read a folder in the MVTec AD layout, or in a similar layout, into a sample table.
 
     Raises:
-        InputError: the folder or a category is missing, or a defective image has no mask.
+        InputError: the folder or a category is missing, or a defective image has no mask although its category
+            has a folder of masks.
     """
     require_folder(root, source=source)
-    present = sorted(path.parent.name for path in root.glob("*/train") if path.is_dir())
+    present = categories_of(root, source=source)
     rows: list[dict[str, Any]] = []
     for category in choose(present, categories, root, source=source):
         for split in ("train", "test"):
             for folder in subfolders(root / category / split):
                 defect = GOOD if folder.name == layout.good else folder.name
+                masks = MaskFolder(folder_named(root / category / TRUTH, folder.name))
                 for image in image_files(folder):
-                    mask = None if defect == GOOD else _mask_of(root / category, image, layout)
+                    mask = None if defect == GOOD else _mask_of(masks, image, layout)
                     rows.append(
                         {
                             "image": relative(image, root),
@@ -102,13 +108,29 @@ def read_layout(
     return make_table(dataset, rows)
 
 
-def _mask_of(category: Path, image: Path, layout: Layout) -> Path:
-    folder = category / "ground_truth" / image.parent.name
-    candidates = [folder / name for name in layout.mask_name(image)]
-    for mask in candidates:
-        if mask.is_file():
-            return mask
+def categories_of(root: Path, *, source: str) -> list[str]:
+    """Return the names of the folders that have a folder `train`, sorted.
+
+    Raises:
+        InputError: the root itself is such a folder.
+    """
+    if (root / "train").is_dir():
+        raise InputError(
+            f"{root.absolute()} is one category, with its own folder `train`. Give the folder above it, "
+            f"{root.absolute().parent}, as the data root. {source}"
+        )
+    present = [path.name for path in subfolders(root) if (path / "train").is_dir()]
+    return sorted(present)
+
+
+def _mask_of(masks: MaskFolder, image: Path, layout: Layout) -> Path | None:
+    """Return the mask of an image; None if its category has no folder of masks."""
+    names = layout.mask_name(image)
+    if mask := masks.mask_of(image, names):
+        return mask
+    if not masks.folder.parent.is_dir():
+        return None
     raise InputError(
-        f"Defective image {image} has no mask: {candidates[0]} does not exist. Restore the mask, or "
+        f"Defective image {image} has no mask: {masks.folder / names[0]} does not exist. Restore the mask, or "
         "remove the image."
     )

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from harness.datasets import (
     GOOD,
@@ -28,7 +27,9 @@ from harness.datasets import (
     require_folder,
     subfolders,
 )
+from harness.datasets.mvtec_ad import categories_of
 from harness.errors import InputError
+from harness.images import mask_values
 from harness.metrics.regions import Channel, saturation_area
 
 CONFIG = "defects_config.json"
@@ -55,7 +56,7 @@ class MVTecLOCO:
     def samples(self, root: Path) -> pd.DataFrame:
         """See `harness.datasets.Dataset.samples`."""
         require_folder(root, source=self.source)
-        present = sorted(path.parent.name for path in root.glob("*/train") if path.is_dir())
+        present = categories_of(root, source=self.source)
         rows: list[dict[str, Any]] = []
         for category in choose(present, self.categories, root, source=self.source):
             for split in ("train", "validation", "test"):
@@ -81,7 +82,7 @@ class MVTecLOCO:
         config = _thresholds(folder.parents[2] / CONFIG)
         found = []
         for file in image_files(folder):
-            values = np.asarray(Image.open(file).convert("L"))
+            values = mask_values(file)
             kinds = np.unique(values[values > 0])
             if len(kinds) != 1 or int(kinds[0]) not in config:
                 raise InputError(
@@ -123,7 +124,7 @@ def _thresholds(file: Path) -> dict[int, tuple[float, bool]]:
             )
             for entry in json.loads(file.read_text())
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise InputError(
             f"{file} is not a list of defects with their saturation thresholds ({error!r}). Restore the file from the "
             "archive."

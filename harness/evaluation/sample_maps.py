@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 
 from harness import anomaly_maps as maps
 from harness.anomaly_maps import MapSettings
-from harness.datasets import GOOD, Dataset
+from harness.datasets import GOOD, Dataset, image_sources
 from harness.evaluation.overlay import overlay
 from harness.evaluation.readouts import Evaluation, read_masks
 from harness.features.encoder import Encoder
@@ -74,8 +74,7 @@ def sheet(
         intensity_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
         masks = tuple(data / m if isinstance(m, str) else None for m in group["mask"].iloc[picks])
         masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
-        files = [data / image for image in group["image"].iloc[picks]]
-        images = [_tile(encoder.read(file)) for file in files]
+        images = [_tile(encoder.read(image)) for image in image_sources(group.iloc[picks], data)]
         tiles = [
             tile
             for image, mask_SS, intensity_TT in zip(images, masks_NSS, intensity_NTT, strict=True)

@@ -29,6 +29,7 @@ from harness.experiment.spec import Experiment
 from harness.features import CategoryFeatures, FeatureStore
 from harness.features.encoder import Encoder
 from harness.features.encoding import Encoded, encode
+from harness.images import ImageSource
 from harness.memory.distance_tables import TableRequest
 from harness.memory.scores import TABLE_BUDGET
 from harness.runtime.compute import single_threaded
@@ -143,7 +144,7 @@ class _Throughput:
     seconds_per_pair: float
 
     @classmethod
-    def of(cls, encoder: Encoder, files: Sequence[Path]) -> _Throughput:
+    def of(cls, encoder: Encoder, files: Sequence[ImageSource]) -> _Throughput:
         """Measure the encoding of a few images after a warm-up, and the comparison of random patches of their shape."""
         with single_threaded():
             encode(encoder, files[:1])

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from harness.config.file_ref import file_ref
-from harness.datasets import GOOD, Dataset
+from harness.datasets import GOOD, Dataset, image_sources
 from harness.datasets.validation import validate_or_raise
 from harness.detectors import Detector, FileRecipe, NeedsFiles
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
-from harness.images import ImageIndex
+from harness.images import ImageIndex, ImageSource
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import ScoreRequest, fill_scores, requests_for
 from harness.noise import Noise, contaminate
@@ -82,13 +82,10 @@ def encode_dataset(
     return Prepared(samples, features, data_digest)
 
 
-def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, Path]]]:
-    """Return digest and path of every image by category, in the order of the store."""
+def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, ImageSource]]]:
+    """Return digest and source of every image by category, in the order of the store."""
     return {
-        str(category): [
-            (digest, data / image)
-            for digest, image in zip(group["digest"], group["image"], strict=True)
-        ]
+        str(category): list(zip(group["digest"], image_sources(group, data), strict=True))
         for category, group in samples.groupby("category")
     }
 

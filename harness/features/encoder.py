@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from harness.config.file_ref import FileRef
 from harness.config.fingerprint import added_field
 from harness.errors import InputError
 from harness.features.patch_features import PatchFeatures
-from harness.images import read_rgb
+from harness.images import ImageSource, read_rgb
 
 PositionResampling = Literal["timm", "dinov2"]
 """Method that resamples a position embedding to another number of patches: timm's or DINOv2's."""
@@ -57,9 +56,9 @@ class Encoder:
         """Side of the network's square input, in pixels."""
         return self.crop_size or self.image_size
 
-    def read(self, path: Path) -> np.ndarray:
+    def read(self, image: ImageSource) -> np.ndarray:
         """Read an image file; return the network's input [3, H, W], uint8."""
-        return self.preprocess(read_rgb(path))
+        return self.preprocess(read_rgb(image))
 
     def preprocess(self, image: Image.Image) -> np.ndarray:
         """Return the network's input [3, H, W], uint8, for an RGB image."""

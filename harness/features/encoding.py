@@ -19,7 +19,6 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from harness.errors import InputError
 from harness.features.backbone import load_model
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LayerOutputs, capture_outputs, fuse
+from harness.images import ImageSource
 from harness.runtime.compute import exact_convolutions
 
 
@@ -58,9 +58,9 @@ class Encoded(NamedTuple):
     """Pixels of the network's input before normalisation, 0..255; None unless `Encoder.pixels` is True."""
 
 
-def encode(encoder: Encoder, images: Sequence[Path]) -> Encoded:
+def encode(encoder: Encoder, images: Sequence[ImageSource]) -> Encoded:
     """Encode image files, see `encode_pixels`."""
-    return encode_pixels(encoder, (encoder.read(path) for path in images))
+    return encode_pixels(encoder, (encoder.read(image) for image in images))
 
 
 def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:

@@ -20,6 +20,7 @@ import numpy as np
 
 from harness.features.encoder import Encoder
 from harness.features.encoding import Encoded, encode, encoder_digest
+from harness.images import ImageSource
 from harness.runtime.cache import EntryWriter, fill_missing, open_array, read_rows
 from harness.runtime.compute import Compute
 
@@ -96,7 +97,7 @@ class FeatureStore:
     def fill(
         self,
         encoder: Encoder,
-        images: Mapping[str, Sequence[tuple[str, Path]]],
+        images: Mapping[str, Sequence[tuple[str, ImageSource]]],
         *,
         compute: Compute,
     ) -> dict[str, CategoryFeatures]:
@@ -104,7 +105,7 @@ class FeatureStore:
 
         Args:
             encoder: The frozen encoder.
-            images: For every category, (digest, file) pairs sorted by digest; the pairs are the rows of the features.
+            images: For every category, (digest, image) pairs sorted by digest; the pairs are the rows of the features.
             compute: Backend that runs the encoding.
 
         Raises:
@@ -132,7 +133,7 @@ class FeatureStore:
         return {name: CategoryFeatures(entry) for name, entry in entries.items()}
 
     def entries(
-        self, encoder: Encoder, images: Mapping[str, Sequence[tuple[str, Path]]]
+        self, encoder: Encoder, images: Mapping[str, Sequence[tuple[str, ImageSource]]]
     ) -> dict[str, Path]:
         """Return the folder of every category's features, existing or not; arguments as for `fill`."""
         key = encoder_digest(encoder)

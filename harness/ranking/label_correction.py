@@ -18,13 +18,20 @@ import numpy as np
 import pandas as pd
 
 from harness.anomaly_maps import anomaly_maps
-from harness.datasets import IMAGE_SUFFIXES, images_below
+from harness.datasets import images_below
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation.label_ranking import AUPRC, DEPTH, ranking_metrics
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
-from harness.images import ImageFacts, ImageIndex
+from harness.images import (
+    IMAGE_SUFFIXES,
+    ImageFacts,
+    ImageIndex,
+    listed_name,
+    source,
+    white_level,
+)
 from harness.memory.scores import fill_scores, requests_for
 from harness.runtime.compute import Compute
 from harness.selection import robust_max
@@ -48,11 +55,14 @@ class Ranking:
     """Image scores in descending order."""
     maps_NSS: np.ndarray
     """Anomaly maps of the images."""
+    white: float | None = None
+    """White level of the folder's images of more than 8 bits; None if there are none."""
 
     def table(self) -> pd.DataFrame:
-        """Return a table with columns rank (from 1), image, score."""
+        """Return a table with columns rank (from 1), image, score; a name is never a formula of a spreadsheet."""
         ranks = np.arange(1, len(self.images) + 1)
-        return pd.DataFrame({"rank": ranks, COLUMN: self.images, "score": self.scores_N})
+        names = [listed_name(name) for name in self.images]
+        return pd.DataFrame({"rank": ranks, COLUMN: names, "score": self.scores_N})
 
 
 def find_images(folder: Path) -> list[str]:
@@ -79,9 +89,11 @@ def rank(
         InputError: the folder has too few images, or an image cannot be read; the message names the folder or image.
     """
     names = find_images(folder)
-    digests = _digests(folder, names, ImageIndex(cache / "images.json"))
+    facts = _facts(folder, names, ImageIndex(cache / "images.json"))
+    white = white_level((fact.mode, fact.top) for fact in facts if fact.top is not None)
+    digests = [fact.identity(white) for fact in facts]
     order = sorted(range(len(names)), key=lambda i: (digests[i], names[i]))
-    pairs = [(digests[i], folder / names[i]) for i in order]
+    pairs = [(digests[i], source(folder / names[i], white)) for i in order]
     (features,) = (
         FeatureStore(cache / "features").fill(encoder, {"images": pairs}, compute=compute).values()
     )
@@ -94,14 +106,14 @@ def rank(
         scores_NP, input_size=encoder.input_size, size=THUMBNAIL, rule=detector.maps
     )
     ranked = tuple(names[order[i]] for i in by_suspicion)
-    return Ranking(folder, ranked, suspicion_N[by_suspicion], maps_NSS[by_suspicion])
+    return Ranking(folder, ranked, suspicion_N[by_suspicion], maps_NSS[by_suspicion], white)
 
 
-def _digests(folder: Path, names: Sequence[str], index: ImageIndex) -> list[str]:
+def _facts(folder: Path, names: Sequence[str], index: ImageIndex) -> list[ImageFacts]:
     facts = index.examine([folder / name for name in names])
     if broken := [fact for fact in facts if isinstance(fact, InputError)]:
         raise InputError(" ".join(map(str, broken[:3])))
-    return [fact.digest for fact in facts if isinstance(fact, ImageFacts)]
+    return [fact for fact in facts if isinstance(fact, ImageFacts)]
 
 
 def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 
 from harness.evaluation.overlay import overlay
-from harness.images import read_rgb
+from harness.images import read_rgb, source
 from harness.ranking.label_correction import THUMBNAIL, Ranking
 
 
@@ -25,7 +25,9 @@ def render(ranking: Ranking) -> str:
     low, high = np.quantile(ranking.maps_NSS, [0.5, 0.999])
     cards = []
     for place, (name, score) in enumerate(zip(ranking.images, ranking.scores_N, strict=True)):
-        image = read_rgb(ranking.folder / name).resize((THUMBNAIL, THUMBNAIL))
+        image = read_rgb(source(ranking.folder / name, ranking.white)).resize(
+            (THUMBNAIL, THUMBNAIL)
+        )
         intensity_SS = np.clip((ranking.maps_NSS[place] - low) / max(high - low, 1e-12), 0, 1)
         cards.append(
             {

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from harness.datasets.btad import BTAD
+from harness.datasets.folder_findings import count_images
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
-from harness.datasets.validation import count_images, validate, validate_or_raise
+from harness.datasets.validation import validate, validate_or_raise
 from harness.datasets.visa import VisA
 from harness.errors import InputError
 from harness.images import ImageIndex
@@ -164,10 +165,10 @@ def test_a_file_that_changed_is_read_again_and_changes_the_digest(root, index):
 
 
 def test_files_are_read_once(root, index, monkeypatch):
-    from harness import images
+    from harness.images import index as images
 
     first = validate(MVTecAD(), root, index)
-    monkeypatch.setattr(images, "_examine", lambda path: pytest.fail("this must not be read again"))
+    monkeypatch.setattr(images, "_examine", lambda *_: pytest.fail("this must not be read again"))
     assert validate(MVTecAD(), root, index).digest == first.digest
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from harness.datasets import images_below
 from harness.detectors import MemoryDetector
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.evaluation.label_ranking import AUPRC, DEPTH
 from harness.experiment import run_prepared
-from harness.images import read_image_list
+from harness.images import read_image_list, read_rgb, source
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
 from harness.ranking.label_correction import Ranking, clean, find_images, quality, rank
@@ -190,3 +192,34 @@ def test_a_mistyped_list_of_known_images_is_refused_before_anything_is_trained(f
     assert answer.returncode == 1
     assert "z.png is listed, but is not an image of" in " ".join(answer.stderr.split())
     assert [path.name for path in tmp_path.iterdir()] == ["known.csv"]
+
+
+def test_names_like_formulas_are_no_formulas_and_come_back(folder, tmp_path):
+    """Spreadsheets run cells that start with one of these characters."""
+    for name in ("=1+1.png", "+a.png", "-b/c.png", "@d.png"):
+        place = tmp_path / "images" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / find_images(folder)[0], place)
+    names = [
+        file.relative_to(tmp_path / "images").as_posix()
+        for file in images_below(tmp_path / "images")
+    ]
+    table = Ranking(tmp_path / "images", tuple(names), np.zeros(4), np.zeros((4, 2, 2))).table()
+    assert table["image"].str.startswith("./").all()
+    table.to_csv(tmp_path / "ranking.csv", index=False)
+    assert read_image_list(tmp_path / "ranking.csv") == names
+
+
+def test_deep_images_are_ranked_by_what_a_person_sees(folder, ranking, tmp_path):
+    """Twelve bits of sixteen, in grey as the originals are: scores and thumbnails stay."""
+    for name in ranking.images:
+        place = tmp_path / "deep" / Path(name).with_suffix(".png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        grey = np.asarray(Image.open(folder / name).convert("L"))
+        Image.fromarray(np.rint(grey / 255 * 4095).astype(np.uint16)).save(place)
+    settings = {"detector": DETECTOR, "encoder": ENCODER, "seed": 0}
+    deep = rank(tmp_path / "deep", cache=tmp_path / "cache", compute=InProcess(), **settings)
+    assert deep.white == 4095
+    for name in deep.images:
+        seen = read_rgb(source(deep.folder / name, deep.white))
+        np.testing.assert_array_equal(np.asarray(seen), np.asarray(read_rgb(folder / name)))
