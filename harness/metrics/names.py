@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 ALL = "all"
@@ -24,6 +25,11 @@ MEAN = "mean"
 IMAGE_AUROC = "image_auroc"
 """Metric that progress messages show."""
 
+REFUSED = re.compile(r"[^\w.\- ]")
+"""Characters of a category that a tracked name must not have; the colon marks the others."""
+CODE_POINT = re.compile(":([0-9a-f]{1,5}|10[0-9a-f]{4}):")
+"""Code point of one character in a tracked name."""
+
 
 class MetricName(NamedTuple):
     """Name of one number of a run.
@@ -34,6 +40,14 @@ class MetricName(NamedTuple):
     'bottle'
     >>> MetricName.parse("seconds") is None
     True
+
+    A tracked name may have letters, digits, `_`, `.`, `-` and spaces. Other characters of a category become their code
+    points, and `parse` returns the real category.
+
+    >>> str(MetricName(ALL, "image_auroc", "bolt (M8)"))
+    'all/image_auroc/bolt :28:M8:29:'
+    >>> MetricName.parse("all/image_auroc/bolt :28:M8:29:").category
+    'bolt (M8)'
     """
 
     readout: str
@@ -44,10 +58,14 @@ class MetricName(NamedTuple):
     """Category of the dataset, or `MEAN`."""
 
     def __str__(self) -> str:
-        return "/".join(self)
+        category = REFUSED.sub(lambda found: f":{ord(found.group()):x}:", self.category)
+        return "/".join((self.readout, self.metric, category))
 
     @classmethod
     def parse(cls, text: str) -> MetricName | None:
         """Return the name that a text stands for; None for a text of another form, such as a loss curve's."""
         parts = text.split("/")
-        return cls(*parts) if len(parts) == len(cls._fields) else None
+        if len(parts) != len(cls._fields):
+            return None
+        readout, metric, category = parts
+        return cls(readout, metric, CODE_POINT.sub(lambda found: chr(int(found[1], 16)), category))

@@ -249,3 +249,21 @@ def test_what_one_study_has_finished_another_finds_and_draws(tracker, experiment
     late = other.start(experiment, name="late", parent=parent, data_digest=DATA, environment={})
     late.finish(result_of(experiment, value=0.1))  # a race: the first counts
     assert set(other.load("laptop").query("metric == 'image_auroc'")["value"]) == {0.7}
+
+
+@pytest.mark.parametrize("category", ["bolt (M8)", "a'b", "é+", "50%", "a:b", "<b>"])
+def test_a_category_of_any_name_is_stored_and_loaded_with_its_real_name(
+    tracker, experiment, category
+):
+    result = result_of(experiment)
+    named = {"brick": category}
+    result = replace(
+        result,
+        metrics=result.metrics.replace({"category": named}),
+        counts=result.counts.replace({"category": named}),
+    )
+    log = start(tracker, experiment)
+    log.finish(result)
+    loaded = tracker.load("laptop")
+    assert set(loaded["category"]) == {category, "mean"}
+    assert loaded.query("category == @category and metric == 'image_auroc'")["value"].item() == 0.5
