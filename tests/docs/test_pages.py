@@ -105,3 +105,10 @@ def test_the_example_of_the_python_api_runs(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"^```python\n(.*?)^```", API.read_text(encoding="utf-8"), re.M | re.S)
     exec(compile(example, API.name, "exec"), {})
     assert "image_auroc" in capsys.readouterr().out
+
+
+def test_files_of_the_project_that_pages_name_exist():
+    source = re.compile(r"`((?:harness|baselines|sweeps|reports|docs|tests)/[\w/.]+\.\w+)`")
+    found = {name for page in DOCUMENTS for name in source.findall(prose(page))}
+    assert len(found) > 30
+    assert not [name for name in sorted(found) if not (ROOT / name).is_file()]
