@@ -32,9 +32,9 @@ def on_ray(ray_cluster, tmp_path):
 
 def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(on_ray, tmp_path):
     requests = score_requests(tmp_path)
-    with start_pool(2) as crew:
-        (victim, *_) = set(crew.results(lambda _: os.getpid(), range(8)))
-        compute = Disturbed(replace(on_ray, crew=crew), [lambda: os.kill(victim, signal.SIGKILL)])
+    with start_pool(2) as pool:
+        (victim, *_) = set(pool.results(lambda _: os.getpid(), range(8)))
+        compute = Disturbed(replace(on_ray, crew=pool), [lambda: os.kill(victim, signal.SIGKILL)])
         fill_scores(requests, compute=compute)
     assert not compute.faults
     assert score_bytes(requests) == undisturbed_scores()
@@ -48,8 +48,8 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return item * item
 
-    with start_pool(3) as crew:
-        mapped = replace(on_ray, crew=crew).map(die_once, range(8), label="dying")
+    with start_pool(3) as pool:
+        mapped = replace(on_ray, crew=pool).map(die_once, range(8), label="dying")
         assert list(mapped) == [i * i for i in range(8)]
     assert (tmp_path / "died").exists()
 
