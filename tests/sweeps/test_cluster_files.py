@@ -5,15 +5,16 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 import tyro
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from sweeps.launch.options import Options
+from tests.support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sweeps" / "cluster"
@@ -103,22 +104,32 @@ PRETEND = {
     "scontrol": "echo first; echo second",
     "srun": 'while [[ $1 == --* ]]; do shift; done; [[ $1 == hostname ]] && echo 10.0.0.1 || exec "$@"',
     "sleep": "exit",
-    ".venv/bin/ray": 'echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN $*" >> started; exec /bin/sleep 60',
+    ".venv/bin/ray": """
+[[ $2 == --head ]] || until (($(wc -l < asked) > 6)); do /bin/sleep 0.01; done
+echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN $*" >> started
+exec /bin/sleep 600""",
     ".venv/bin/python": """
 if [[ $1 == -c ]]; then
   echo >> asked
-  (($(wc -l < asked) % 3 == 0)) && wc -l < started || exit 1
+  (($(wc -l < asked) % 3 == 0)) || exit 1
+  until (($(cat started | wc -l) > $(wc -l < asked) / 9)); do /bin/sleep 0.01; done
+  wc -l < started
 else
   echo "$(wc -l < started) $*" > driver
   exec /usr/bin/env python3 -c '
-import time
+import pathlib, time
 try:
-    time.sleep(60)
+    pathlib.Path("working").touch()
+    time.sleep(600)
 except KeyboardInterrupt:
+    pathlib.Path("stopped").touch()
     raise SystemExit(130)'
 fi""",
 }
-"""Slurm, Ray and the driver, as far as the script meets them; only every third time the cluster answers."""
+"""Slurm, Ray and the driver, as far as the script meets them.
+
+Only every third time the cluster answers: first with its head, then with its head alone once more, then with all nodes.
+"""
 
 
 def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver(tmp_path):
@@ -135,23 +146,18 @@ def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver
     job = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **heard)
     with job:
         try:
-            until(lambda: (tmp_path / "driver").exists() and (tmp_path / "driver").read_text())
-            time.sleep(1)  # until what pretends to be the driver has begun
+            wait_until((tmp_path / "working").exists)
+            # Having started the driver, the script has set its trap when it sleeps.
+            wait_until(lambda: psutil.Process(job.pid).status() == psutil.STATUS_SLEEPING)
             job.send_signal(signal.SIGINT)
-            assert job.wait(20) == 130
+            assert job.wait(PATIENCE) == 130
         finally:
             os.killpg(job.pid, signal.SIGTERM)  # what pretends to be Ray is in its group
+    assert (tmp_path / "stopped").exists()
     assert (tmp_path / "driver").read_text().startswith("2 -m sweeps rho --profile mtd")
     started = [line.split() for line in (tmp_path / "started").read_text().splitlines()]
     assert {tuple(words[:2]) for words in started} == {("token", started[0][1])}
     assert re.fullmatch("[0-9a-f]{64}", started[0][1])
-
-
-def until(true, seconds=20):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_the_image_copies_what_is_there_and_installs_from_the_lock():
