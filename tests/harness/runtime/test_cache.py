@@ -1,7 +1,7 @@
 """Cache entries: whole or not there, checked, and made by one process at a time."""
 
+import contextlib
 import multiprocessing
-import time
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from harness.runtime.cache import (
     read_rows,
 )
 from harness.runtime.locks import file_lock
+from tests.support.waiting import wait_until
 
 
 def make(target, value=1.0):
@@ -93,27 +94,48 @@ def test_what_a_dead_process_left_is_cleared_away(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["entry", "numbers.lock"]
 
 
-def _make_slowly(target, log):
-    with fill_missing("numbers", [target, target.with_name("other")]) as missing:
-        for entry in missing:
-            with log.open("a") as file:
-                file.write(f"{entry.name}\n")
-            time.sleep(0.2)
-            make(entry)
-
-
-def test_two_processes_share_the_work_and_do_it_once(tmp_path):
+def _run_three(function, *arguments):
+    """Run a function in three processes at once, each with a file of its own for what it prints of waiting."""
     context = multiprocessing.get_context("spawn")
-    log = tmp_path / "log"
     processes = [
-        context.Process(target=_make_slowly, args=(tmp_path / "entry", log)) for _ in range(3)
+        context.Process(target=_run_noting, args=(number, function, *arguments))
+        for number in range(3)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    assert sorted(log.read_text().split()) == ["entry", "other"]
+
+
+def _run_noting(number, function, folder):
+    with (
+        (folder / f"{number}.noted").open("w", buffering=1) as noted,
+        contextlib.redirect_stderr(noted),
+    ):
+        function(folder)
+
+
+def _until_the_others_wait(folder):
+    """Return when the two other processes have said that they wait for this one's lock."""
+    wait_until(
+        lambda: sum("waiting for it" in file.read_text() for file in folder.glob("*.noted")) == 2
+    )
+
+
+def _make_late(folder):
+    target = folder / "entry"
+    with fill_missing("numbers", [target, target.with_name("other")]) as missing:
+        for entry in missing:
+            with (folder / "log").open("a") as file:
+                file.write(f"{entry.name}\n")
+            _until_the_others_wait(folder)
+            make(entry)
+
+
+def test_three_processes_that_miss_the_same_entries_make_each_once(tmp_path):
+    _run_three(_make_late, tmp_path)
+    assert sorted((tmp_path / "log").read_text().split()) == ["entry", "other"]
 
 
 def test_rows_are_read_as_they_are_mapped(tmp_path):
@@ -134,20 +156,15 @@ def test_a_draft_that_fails_leaves_no_files(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["numbers.lock"]
 
 
-def _add_one(file):
-    with file_lock(file.with_suffix(".lock"), "counts"):
+def _add_one(folder):
+    file = folder / "count"
+    with file_lock(folder / "count.lock", "counts"):
         count = int(file.read_text())
-        time.sleep(0.2)
+        _until_the_others_wait(folder)
         file.write_text(str(count + 1))
 
 
 def test_what_a_process_does_alone_no_other_does_meanwhile(tmp_path):
-    file = tmp_path / "count"
-    file.write_text("0")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_add_one, args=(file,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert file.read_text() == "3"
+    (tmp_path / "count").write_text("0")
+    _run_three(_add_one, tmp_path)
+    assert (tmp_path / "count").read_text() == "3"
