@@ -12,6 +12,7 @@ from harness.cluster.options import ClusterOptions
 from harness.cluster.resources import Resources
 from harness.errors import InputError, UsageError
 from tests.support.commands import ROOT, command, refused
+from tests.support.waiting import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -84,24 +85,30 @@ def test_at_most_so_many_experiments_run_at_once_and_no_gpu_is_no_gpu_to_share(r
 
 
 SHARED = """
-import time
+import sys
+from pathlib import Path
 import ray
 from harness.cluster.resources import Resources
 from harness.cluster.session import max_concurrent_trials
+from tests.support.waiting import wait_until
 
+begun, end = Path(sys.argv[1], "begun"), Path(sys.argv[1], "end")
+begun.mkdir()
 ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, logging_level="ERROR")
 count, resources = max_concurrent_trials(Resources(gpus_per_trial=0.5))
 
 @ray.remote
-def work():
-    began = time.time()
-    time.sleep(3)
-    return began, time.time(), ray.get_gpu_ids()
+def work(number):
+    (gpu,) = ray.get_gpu_ids()
+    (begun / f"{number} {gpu}").touch()
+    wait_until(end.exists)
 
-tasks = ray.get([work.options(**resources).remote() for _ in range(count + 1)])
-last_begun, first_ended = sorted(t[0] for t in tasks)[count - 1], min(t[1] for t in tasks)
-waited = max(t[0] for t in tasks) >= first_ended
-print(count, last_begun < first_ended, waited, sorted(t[2][0] for t in tasks[:count]))
+tasks = [work.options(**resources).remote(number) for number in range(count + 1)]
+wait_until(lambda: len(list(begun.iterdir())) >= count)
+wait_until(lambda: ray.available_resources().get("GPU", 0) < resources["num_gpus"])
+print(count, sorted(int(path.name.split()[1]) for path in begun.iterdir()))
+end.touch()
+ray.get(tasks)
 print(max_concurrent_trials(Resources(gpus_per_trial=0.1))[0], max_concurrent_trials(Resources())[0])
 """
 
@@ -109,10 +116,10 @@ print(max_concurrent_trials(Resources(gpus_per_trial=0.1))[0], max_concurrent_tr
 @pytest.mark.ray
 @pytest.mark.slow
 def test_experiments_share_gpus_and_no_more_than_asked_for(tmp_path):
-    """Ray books GPUs by number; that there is no real one here is nothing to it."""
-    done = subprocess.run(
-        [sys.executable, "-c", SHARED], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    """Four work at the same time, and Ray has booked the GPUs, so a fifth waits. Ray needs no real GPU for this."""
+    program = [sys.executable, "-c", SHARED, str(tmp_path)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
     first, second = done.stdout.strip().splitlines()
-    assert first == "4 True True [0, 0, 1, 1]"
+    assert first == "4 [0, 0, 1, 1]"
     assert second == "8 2"  # of twenty shares only as many as there are cores
