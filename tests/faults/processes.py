@@ -3,25 +3,21 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Container
 
 import psutil
 
-PATIENCE = 240
-"""Seconds to wait for a process."""
+from tests.support.waiting import wait_until
+
 SERVERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
 def find(root: int, title: str, *, but: Container[int] = ()) -> psutil.Process:
     """Wait for a process under the process `root` whose title begins so; none of those that are left out."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for process in titled(root, title):
-            if process.pid not in but:
-                return process
-        time.sleep(0.02)
-    raise AssertionError(f"no process {title} within {PATIENCE} s")
+    (process, *_) = wait_until(
+        lambda: [process for process in titled(root, title) if process.pid not in but]
+    )
+    return process
 
 
 def titled(root: int, title: str) -> list[psutil.Process]:
@@ -46,10 +42,7 @@ def assert_none_left(marker: str) -> None:
 
     Python's tracker of shared resources and its server of forks end with the process that has started them.
     """
-    end = time.monotonic() + PATIENCE
-    while left := [process for process in psutil.process_iter() if _has(process, marker)]:
-        assert time.monotonic() < end, left
-        time.sleep(0.5)
+    wait_until(lambda: not [process for process in psutil.process_iter() if _has(process, marker)])
 
 
 def _has(process: psutil.Process, marker: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import as_a_user, command
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 RAY = Path(sys.executable).with_name("ray")
@@ -87,7 +88,7 @@ def wait_for(port, machines, user):
         f"while len(GcsClient(address='127.0.0.1:{port}').get_all_node_info()) < {machines}:\n"
         "    time.sleep(0.3)"
     )
-    subprocess.run([sys.executable, "-c", code], timeout=60, check=True, **user)
+    subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=True, **user)
 
 
 def examined(given, cache):
@@ -120,7 +121,7 @@ def test_folders_that_all_machines_see_are_no_fault_even_before_they_are_made(gi
     )
     user = as_a_user(**GUARDED)
     program = session_of(given.address, *looking)
-    done = subprocess.run(program, capture_output=True, timeout=60, **user)
+    done = subprocess.run(program, capture_output=True, timeout=PATIENCE, **user)
     assert done.stdout == f"2 machines see {given.shared}\nconnected\n", done.stderr
     assert not list(given.shared.iterdir())
 
@@ -139,7 +140,7 @@ def test_a_cluster_that_does_not_take_the_token_says_what_to_set(
     given, tmp_path, environment, text
 ):
     user = as_a_user(HOME=str(tmp_path), **environment)
-    done = subprocess.run(session_of(given.address), capture_output=True, timeout=30, **user)
+    done = subprocess.run(session_of(given.address), capture_output=True, timeout=PATIENCE, **user)
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
     assert said.startswith(

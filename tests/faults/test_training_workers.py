@@ -1,7 +1,6 @@
 """A worker process of Ray Train that is killed: its training goes on from its last checkpoint, now or the next time."""
 
 import pickle
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from baselines.efficient_ad import EfficientAD
 from harness.cluster.ray_compute import RayCompute
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
-from tests.faults.processes import PATIENCE, find, titled
+from tests.faults.processes import find, titled
 from tests.faults.smoke_study import SmokeStudy, assert_failures_have_reasons, assert_nothing_lost
 from tests.support.kill import DieOnce
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
@@ -71,10 +71,7 @@ def test_training_goes_on_from_its_checkpoint_in_the_next_command(undisturbed_tr
 
 def kill_second_training(driver, study):
     """Kill a worker that was not there yet when the first training was saved."""
-    end = time.monotonic() + PATIENCE
-    while not list(study.cache.glob("checkpoints/*/*.checkpoint")):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: list(study.cache.glob("checkpoints/*/*.checkpoint")))
     first = {process.pid for process in titled(driver.pid, WORKER)}
     find(driver.pid, WORKER, but=first).kill()
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import pandas as pd
 import pytest
 
 from harness.runtime.environment import SETTINGS
+from tests.support.waiting import PATIENCE, wait_until
 
 RAY = str(Path(sys.executable).with_name("ray"))
-PATIENCE = 120
-"""Seconds in which the head must answer."""
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -48,36 +46,27 @@ def head(folder, environment):
             start_new_session=True,
         )
     try:
-        wait_for(ports["dashboard-port"])
+        wait_until(lambda: listens(ports["dashboard-port"]))
         yield f"http://127.0.0.1:{ports['dashboard-port']}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
-def wait_for(port):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.5)
-    raise TimeoutError(f"No dashboard at port {port}.")
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def submit(address, command, environment):
     """Submit a job and follow it to its end; the head's agent for jobs answers later than its dashboard."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        job = subprocess.run(
-            [RAY, "job", "submit", "--address", address, "--", *command],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        if "No available agent" not in job.stderr or time.monotonic() > end:
-            return job
-        time.sleep(1)
+    submission = [RAY, "job", "submit", "--address", address, "--", *command]
+
+    def submitted():
+        job = subprocess.run(submission, env=environment, capture_output=True, text=True)
+        return None if "No available agent" in job.stderr else job
+
+    return wait_until(submitted)
 
 
 def test_a_study_runs_as_a_job(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import as_a_user
+from tests.support.waiting import PATIENCE
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
@@ -24,7 +25,7 @@ def checkout(tmp_path):
 def would(checkout, *words):
     user = {**as_a_user(), "cwd": checkout}
     done = subprocess.run(
-        ["make", "--dry-run", *words], capture_output=True, check=True, timeout=20, **user
+        ["make", "--dry-run", *words], capture_output=True, check=True, timeout=PATIENCE, **user
     )
     return done.stdout
 

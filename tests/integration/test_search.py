@@ -132,7 +132,7 @@ def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
     assert refused.returncode == 2
     assert "Leave out --method and --seed" in " ".join(refused.stderr.split())
     arguments = ["search", "--profile", "smoke", "--limit", "2", "--storage", str(tmp_path)]
-    answer = command("sweeps", *arguments, timeout=600)
+    answer = command("sweeps", *arguments)
     assert answer.returncode == 0, answer.stderr
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
     study = client.get_experiment_by_name("search")
@@ -144,6 +144,6 @@ def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
     assert of_round in ([2, 1, 1], [2, 1, 2])
     assert all(f"training/{METRIC}/mean" in run.data.metrics for run in runs)
     assert (tmp_path / "runs" / "search" / "smoke.html").is_file()
-    again = command("sweeps", *arguments, timeout=600)
+    again = command("sweeps", *arguments)
     assert again.returncode == 0
     assert again.stdout.count("0 to run") == 3

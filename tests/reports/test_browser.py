@@ -20,6 +20,7 @@ from reports.pages.page import render
 from reports.pages.provenance import Provenance
 from reports.plots.seeds import draw_groups
 from reports.tables.cells import Runs
+from tests.support.waiting import PATIENCE
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -52,7 +53,7 @@ def browse(text, script, folder):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
     said = [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]

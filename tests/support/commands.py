@@ -11,6 +11,8 @@ from subprocess import CompletedProcess, TimeoutExpired
 from typing import Any
 from unittest import mock
 
+from tests.support.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED", "MAKE", "MFLAGS")
 """Settings of this process that a command of a user has not."""
@@ -37,7 +39,7 @@ def as_a_user(**environment: str) -> dict[str, Any]:
 
 
 def command(
-    module: str, *arguments: str, cwd: Path = ROOT, timeout: float = 120, **environment: str
+    module: str, *arguments: str, cwd: Path = ROOT, timeout: float = PATIENCE, **environment: str
 ) -> CompletedProcess[str]:
     """Run `python -m module`, in a fork of a process that has imported already what takes seconds to import.
 
