@@ -174,7 +174,7 @@ def test_the_image_leaves_out_what_git_leaves_out_and_git_itself():
     ignored = {line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] != "#"}
     assert {".git", ".venv", "cache", "runs"} <= ignored
     for line in (ROOT / ".gitignore").read_text().splitlines():
-        assert ignored & {line.rstrip("/"), f"**/{line.rstrip('/')}"}, line
+        assert ignored & {line.strip("/"), f"**/{line.strip('/')}"}, line
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
