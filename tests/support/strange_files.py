@@ -6,6 +6,8 @@ of 24 x 24, which is 6.25 % of the image), masks/crack/.
 
 import os
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,20 @@ def grey16(array, path):
 
 def grey_float(array, path):
     Image.fromarray((array[..., 0] / 255).astype(np.float32)).save(path)
+
+
+def png16(path, channels_HW3):
+    """Write a PNG of 16 bits per channel, which Pillow cannot."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    height, width, _ = channels_HW3.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels_HW3)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
 def good(root: Path) -> Path:

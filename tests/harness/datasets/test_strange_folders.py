@@ -390,3 +390,22 @@ def test_three_real_categories_are_known_and_the_one_without_masks_is_said(tmp_p
     assert not report.fatal
     assert {f.kind for f in report.findings} == {"categories left out", "no masks"}
     assert "Category 'transistor' has no masks" in report.findings[0].text
+
+
+@pytest.mark.parametrize("name", ["{}.png", "{}_MASK.PNG", "{}.bmp", "{}_gt.tif"])
+def test_other_names_of_masks_are_understood_in_the_layout_of_mvtec_ad(name, tmp_path):
+    root = files.mvtec_layout(tmp_path / "root", "screw")
+    for mask in (root / "screw/ground_truth/scratch").iterdir():
+        picture = Image.open(mask)
+        mask.unlink()
+        picture.save(mask.with_name(name.format(mask.stem.removesuffix("_mask"))))
+    samples = MVTecAD().samples(root).dropna(subset=["mask"])
+    assert len(samples) == 4
+    for image, mask in zip(samples["image"], samples["mask"], strict=True):
+        assert Path(mask).name == name.format(Path(image).stem)
+
+
+def test_a_colour_image_of_16_bits_is_found(tmp_path):
+    root = files.good(tmp_path / "root")
+    files.png16(root / "normal/000.png", files.noise(0).astype(np.uint16) * 257)
+    assert findings(root, tmp_path)["colours of 16 bits"].files == ("normal/000.png",)

@@ -10,6 +10,7 @@ from harness.evaluation import Evaluation, evaluate
 from harness.features.encoder import Encoder
 from harness.metrics import image_auroc
 from tests.support import layouts as trees
+from tests.support.dataset import SMALL
 
 ENCODER = Encoder(image_size=32)
 
@@ -38,7 +39,7 @@ def test_unseen_anomalies_are_read_out_alone(small):
         + np.where(defective, 0.1, 0)[:, None]
         - np.where(seen, 0.4, 0)[:, None]
     )
-    values, scores_N = measured(small.experiment(None).dataset, small.data, test, scores_NP, seen)
+    values, scores_N = measured(SMALL, small.data, test, scores_NP, seen)
     kept = ~seen
     assert values["all", "brick", "image_auroc"] == image_auroc(defective, scores_N)
     assert values["unseen", "brick", "image_auroc"] == image_auroc(defective[kept], scores_N[kept])
@@ -51,7 +52,7 @@ def test_without_injection_there_is_one_read_out(small):
     samples = small.prepared.samples
     test = samples[samples["split"] == "test"]
     scores_NP = np.random.default_rng(0).random((len(test), 16))
-    values, _ = measured(small.experiment(None).dataset, small.data, test, scores_NP)
+    values, _ = measured(SMALL, small.data, test, scores_NP)
     assert set(values.index.get_level_values("readout")) == {"all"}
     means = values["all"].groupby("metric").apply(lambda v: v.drop("mean", level="category").mean())
     for metric, mean in means.items():
@@ -110,6 +111,6 @@ def test_means_skip_what_is_not_defined(small):
     test = samples[samples["split"] == "test"]
     test = test[(test["category"] == "brick") | (test["defect"] == "good")]
     scores_NP = np.random.default_rng(0).random((len(test), 16))
-    values, _ = measured(small.experiment(None).dataset, small.data, test, scores_NP)
+    values, _ = measured(SMALL, small.data, test, scores_NP)
     assert pd.isna(values["all", "grass", "image_auroc"])
     assert values["all", "mean", "image_auroc"] == values["all", "brick", "image_auroc"]

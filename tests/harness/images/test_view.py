@@ -12,7 +12,7 @@ from PIL import Image
 from harness.errors import InputError
 from harness.images import DeepImage, ImageIndex, read_mask, read_rgb, source, white_level
 from harness.images.index import ImageFacts
-from tests.support.strange_files import UNTURNED, turned
+from tests.support.strange_files import UNTURNED, png16, turned
 from tests.support.strange_files import noise as pixels_of
 
 GREY = pixels_of(3)[:, :64, 0]
@@ -172,3 +172,12 @@ def test_a_large_image_takes_little_more_memory_than_its_pixels(mode, limit, tmp
         [sys.executable, "-c", MEASURE, *places], capture_output=True, text=True, check=True
     )
     assert float(answer.stdout) < limit  # MiB
+
+
+def test_colours_of_16_bits_are_read_with_their_upper_8_and_found(tmp_path):
+    pixels = pixels_of(5)
+    png16(tmp_path / "a.png", pixels.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(rgb(tmp_path / "a.png"), pixels)
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    files = [tmp_path / name for name in ("a.png", "b.png")]
+    assert [fact.bits for fact in ImageIndex(tmp_path / "i.json").examine(files)] == [16, 8]
