@@ -47,7 +47,7 @@ def read_image_list(file: Path, column: str = "image") -> list[str]:
     place = header.index(column)
     names = []
     for number, row in enumerate(rows[1:], start=2):
-        if len(row) <= place or not row[place].strip() or any(row[len(header) :]):
+        if len(row) <= place or not row[place] or any(row[len(header) :]):
             raise InputError(
                 f"{file}: row {number} does not fit the header, it is {row!r:.200}. Write one image per row, and put a "
                 "name that contains a comma, a semicolon or a tab in double quotes."
