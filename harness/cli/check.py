@@ -9,12 +9,17 @@ from typing import Annotated
 
 import tyro
 
-from harness.datasets import Dataset
+from harness.datasets import GOOD, Dataset
 from harness.datasets.discovery import dataset_named
 from harness.datasets.folder_findings import count_images
 from harness.datasets.validation import ValidationReport, validate
-from harness.errors import paragraph
+from harness.errors import InputError, paragraph
 from harness.images import ImageIndex
+from harness.noise import Noise, contaminate
+from harness.noise.counts import describe_counts
+
+RATIOS = (0.1, 0.2, 0.4)
+"""Noise ratios of the paper, for which the command says what would be injected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +54,27 @@ def as_text(dataset: Dataset, inspection: ValidationReport) -> str:
     lines = [dataset.name, paragraph(dataset.source), "", counts.to_markdown(), ""]
     for finding in sorted(inspection.findings, key=lambda finding: not finding.fatal):
         lines.append(paragraph(f"{'ERROR' if finding.fatal else 'warning'}: {finding.text}"))
+    lines += _injections(inspection)
     errors = len(inspection.fatal)
     verdict = f"{errors} errors: a run would fail." if errors else "A run would work."
     return "\n".join([*lines, f"{verdict} {len(inspection.findings) - errors} warnings."])
+
+
+def _injections(inspection: ValidationReport) -> list[str]:
+    """Return a sentence per noise ratio of the paper: what the default protocol would inject, or why it could not."""
+    lines: list[str] = []
+    has_anomalies = (inspection.samples["defect"] != GOOD).any()
+    for ratio in RATIOS if has_anomalies else ():
+        noise = Noise(ratio=ratio)
+        try:
+            counts = contaminate(inspection.samples, noise).counts
+        except InputError as error:
+            lines.append(paragraph(f"Noise {ratio:.0%} ({noise.protocol}) cannot run: {error}"))
+            continue
+        totals = f"{counts['injected'].sum()} of {counts['wanted'].sum()} requested images"
+        text = f"Noise {ratio:.0%} ({noise.protocol}): {totals} would be injected."
+        lines.append(paragraph(f"{text} {describe_counts(counts)}"))
+    return lines
 
 
 def as_json(dataset: Dataset, inspection: ValidationReport) -> str:

@@ -42,6 +42,7 @@ class Verify:
 
         tracker = Tracker(default_uri(self.runs), "verify")
         before = tracker.run(self.run_id)
+        before.check_injected()
         before.record()  # raises for unreadable runs before Ray starts
         self.cache.mkdir(parents=True, exist_ok=True)
         with (

@@ -16,7 +16,7 @@ from harness.cluster.session import connected, max_concurrent_trials, session
 from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import run_trials
 from harness.experiment import Experiment, names, prepare
-from harness.experiment.preparation import read_dataset
+from harness.experiment.preparation import check_noise, read_dataset
 from harness.runtime.environment import describe_environment
 from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
@@ -54,7 +54,8 @@ def run_study(
     tracker = _tracker(study, where)
     mirror(cache, where.remote_url)
     (dataset,) = {experiment.dataset for experiment in experiments}
-    _, data_digest = read_dataset(dataset, data, cache)
+    samples, data_digest = read_dataset(dataset, data, cache)
+    check_noise(samples, [(each.noise, each.categories) for each in experiments])
     by_key = {experiment.key: experiment for experiment in experiments}
     parent = _open_study(tracker, where, profile, by_key, data_digest, scope)
     finished = tracker.finished_keys(data_digest) & set(by_key)

@@ -68,6 +68,26 @@ def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFram
     return samples, inspection.digest
 
 
+def check_noise(
+    samples: pd.DataFrame, experiments: Iterable[tuple[Noise, tuple[str, ...] | None]]
+) -> dict[Noise, pd.DataFrame]:
+    """Contaminate the training sets of experiments, before any other work; return the counts by noise.
+
+    Args:
+        samples: Sample table.
+        experiments: Noise and categories of each experiment; None for all categories.
+
+    Raises:
+        InputError: see `harness.noise.contaminate`.
+    """
+    counts: dict[Noise, pd.DataFrame] = {}
+    for noise, categories in dict.fromkeys(experiments):
+        chosen = samples[samples["category"].isin(categories)] if categories else samples
+        found = contaminate(chosen.reset_index(drop=True), noise).counts
+        counts[noise] = pd.concat([counts.get(noise, found.iloc[:0]), found], ignore_index=True)
+    return {noise: table.drop_duplicates("category") for noise, table in counts.items()}
+
+
 def encode_dataset(
     dataset: Dataset, encoder: Encoder, *, data: Path, cache: Path, compute: Compute
 ) -> Prepared:

@@ -49,8 +49,17 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """Digest of the value; equal experiments have equal keys on every machine."""
-        return hashlib.sha256(canonical_repr(self).encode()).hexdigest()[:24]
+        """Digest of the value; equal experiments have equal keys on every machine.
+
+        Categories that no published list names received no injected images in earlier versions and are drawn now.
+        Experiments that are known to draw such a category therefore have other keys than they had. Where the folder
+        determines the categories, stored runs of those versions are recognised (`harness.tracking.old_draws`).
+        """
+        text = canonical_repr(self)
+        known = self.categories or getattr(self.dataset, "categories", None) or ()
+        if drawn := self.noise.unlisted(self.dataset.name, known):
+            text += f", drawn={drawn!r}"
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
     def params(self) -> dict[str, Any]:

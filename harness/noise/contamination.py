@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,7 +24,8 @@ from harness.config.file_ref import FileRef
 from harness.config.fingerprint import added_field
 from harness.errors import InputError
 from harness.images import read_image_list
-from harness.noise.published_lists import published_injections
+from harness.noise.counts import count_injected
+from harness.noise.published_lists import find_listed, published_injections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,26 @@ class Noise:
         """Rules of the protocol. The protocol list uses the rules of `meds`, of which only the overlap matters."""
         return PROTOCOLS.get(self.protocol, PROTOCOLS["meds"])
 
+    @property
+    def wanted(self) -> Callable[[int], int] | None:
+        """Number of images to inject, as a function of the number of normal images; None for a list of the user."""
+        return None if self.listed else lambda normals: self.rule.wanted(normals, self.ratio)
+
+    def published(self, dataset: str) -> dict[str, list[str]] | None:
+        """Return the published lists for this ratio and seed by category; None if all images are drawn."""
+        if self.protocol != "meds" or self.nested:
+            return None
+        return published_injections(dataset, self.ratio, self.seed)
+
+    def unlisted(self, dataset: str, categories: Iterable[str]) -> tuple[str, ...]:
+        """Return the categories that are drawn although the dataset has published lists for this ratio and seed.
+
+        >>> Noise(ratio=0.1).unlisted("mvtec_ad", ["bottle", "commutator"])
+        ('commutator',)
+        """
+        published = self.published(dataset)
+        return () if published is None else tuple(c for c in categories if c not in published)
+
 
 @dataclass(frozen=True)
 class NoisySplit:
@@ -125,7 +145,7 @@ class NoisySplit:
     injected_N: np.ndarray
     """True where a training row is anomalous. For evaluation only; detectors never receive this array."""
     counts: pd.DataFrame
-    """Counts by category: normals n, anomalies A, wanted, injected m, contamination m / (n + m), unseen anomalies."""
+    """Counts by category, see `harness.noise.counts`."""
 
     @property
     def seen_N(self) -> np.ndarray:
@@ -140,17 +160,21 @@ def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
     injected images of a category therefore depend neither on other categories nor on the order of the table. Anomalies
     that are already in the training split (Real-IAD's official noisy lists) stay there at any ratio.
 
+    A category of MVTec AD or VisA that no published list names is drawn like a category of any other dataset.
+
     Args:
         samples: Table with the columns of `harness.datasets`.
         noise: Ratio, seed and protocol.
 
     Raises:
-        InputError: a category has too few anomalies for the protocol, a draw would leave no anomaly to test, or a list
-            does not fit the dataset.
+        InputError: a category has too few anomalies for the protocol, a draw would leave no anomaly to test, nothing
+            would be injected at a ratio above 0, or a list does not fit the dataset.
     """
     train = samples[samples["split"] == "train"]
     test = samples[samples["split"] == "test"]
-    injected = _listed(train, test, noise.listed) if noise.listed else _drawn(train, test, noise)
+    dataset = str(samples["dataset"].iloc[0]) if "dataset" in samples and len(samples) else ""
+    of_list = noise.listed and _listed(train, test, noise.listed)
+    injected = of_list or _injected(train, test, noise, dataset)
     contaminated = samples[samples.index.isin(train.index) | samples["image"].isin(injected)]
     if noise.listed:
         contaminated = contaminated[contaminated["image"].isin(injected)]
@@ -161,37 +185,47 @@ def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
         contaminated,
         test,
         injected_N,
-        _counts(contaminated, test, train, samples, noise),
+        count_injected(contaminated, test, samples, noise.wanted, noise.published(dataset) or ()),
     )
 
 
-def _drawn(train: pd.DataFrame, test: pd.DataFrame, noise: Noise) -> set[str]:
+def _injected(train: pd.DataFrame, test: pd.DataFrame, noise: Noise, dataset: str) -> set[str]:
     """Return the paths of the images to inject, over all categories."""
     injected: set[str] = set()
-    dataset = str(train["dataset"].iloc[0]) if "dataset" in train and len(train) else ""
-    published = published_injections(dataset, noise.ratio, noise.seed)
-    for category, normals in train[train["defect"] == "good"].groupby("category"):
-        candidates = test[(test["category"] == category) & (test["defect"] != "good")].sort_values(
-            "image"
-        )
-        if noise.protocol == "meds" and not noise.nested and published is not None:
+    published = noise.published(dataset) or {}
+    for name, normals in train[train["defect"] == "good"].groupby("category"):
+        category = str(name)
+        of_category = (test["category"] == category) & (test["defect"] != "good")
+        candidates = test[of_category].sort_values("image")
+        if category in published:
             injected |= set(
-                _match(
-                    published.get(str(category), []), candidates["image"], dataset, str(category)
-                )
+                find_listed(published[category], candidates["image"], dataset, category)
             )
-            continue
-        wanted = noise.rule.wanted(len(normals), noise.ratio)
-        count = min(wanted, noise.rule.available(len(candidates)))
-        _check_supply(str(category), noise, wanted, count, len(candidates))
-        rng = _generator(noise, dataset, str(category))
-        picks = (
-            _stratified(candidates, count, rng)
-            if noise.rule.stratified
-            else rng.permutation(len(candidates))[:count]
+        else:
+            injected |= _drawn(len(normals), candidates, noise, dataset, category)
+    if noise.ratio > 0 and not injected:
+        raise InputError(
+            f"Noise ratio {noise.ratio:g} under {noise.protocol} would inject no image into "
+            f"{', '.join(sorted(train['category'].unique()))}: no category has enough normal images for one injected "
+            "image, or none has defective test images. Raise the ratio, add images, or use the ratio 0."
         )
-        injected |= set(candidates["image"].to_numpy()[picks])
     return injected
+
+
+def _drawn(
+    normals: int, candidates: pd.DataFrame, noise: Noise, dataset: str, category: str
+) -> set[str]:
+    """Draw the images to inject into one category with this number of normal training images."""
+    wanted = noise.rule.wanted(normals, noise.ratio)
+    count = min(wanted, noise.rule.available(len(candidates)))
+    _check_supply(category, noise, wanted, count, len(candidates))
+    rng = _generator(noise, dataset, category)
+    picks = (
+        _stratified(candidates, count, rng)
+        if noise.rule.stratified
+        else rng.permutation(len(candidates))[:count]
+    )
+    return set(candidates["image"].to_numpy()[picks])
 
 
 def _check_supply(category: str, noise: Noise, wanted: int, count: int, anomalies: int) -> None:
@@ -238,21 +272,6 @@ def _generator(noise: Noise, dataset: str, category: str) -> np.random.Generator
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()))
 
 
-def _match(stems: Sequence[str], images: pd.Series, dataset: str, category: str) -> list[str]:
-    """Return the images that a published list names by the last two parts of their path, without suffix.
-
-    An example is `crack/003`. For the original VisA archive, the folder `Anomaly` counts as `bad`.
-    """
-    by_stem = {"/".join([*Path(image).with_suffix("").parts[-2:]]): image for image in images}
-    renamed = {stem.replace("Anomaly/", "bad/"): image for stem, image in by_stem.items()}
-    if missing := [stem for stem in stems if stem not in renamed]:
-        raise InputError(
-            f"The published list of {dataset}, category {category!r}, names {missing[0]} and {len(missing) - 1} more "
-            "images that are not in the test split. Restore the dataset, or use a seed without a published list."
-        )
-    return [renamed[stem] for stem in stems]
-
-
 def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: FileRef) -> set[str]:
     """Read the images named in a CSV file of the user: the complete training set, both normal and injected."""
     file = listed.checked()
@@ -264,30 +283,3 @@ def _listed(train: pd.DataFrame, test: pd.DataFrame, listed: FileRef) -> set[str
             "anomalous test images. Write paths relative to the data root, with forward slashes."
         )
     return names
-
-
-def _counts(
-    contaminated: pd.DataFrame,
-    test: pd.DataFrame,
-    train: pd.DataFrame,
-    samples: pd.DataFrame,
-    noise: Noise,
-) -> pd.DataFrame:
-    rows = []
-    for category, group in contaminated.groupby("category"):
-        normals = int((group["defect"] == "good").sum())
-        injected = len(group) - normals
-        of_category = samples[(samples["category"] == category) & (samples["split"] == "test")]
-        tested = test[(test["category"] == category) & (test["defect"] != "good")]
-        rows.append(
-            {
-                "category": category,
-                "normals": normals,
-                "anomalies": int((of_category["defect"] != "good").sum()),
-                "wanted": noise.rule.wanted(normals, noise.ratio),
-                "injected": injected,
-                "contamination": injected / len(group),
-                "unseen": int((~tested["image"].isin(contaminated["image"])).sum()),
-            }
-        )
-    return pd.DataFrame(rows)

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Sequence
 from importlib import resources
+from pathlib import Path
+
+from harness.errors import InputError
 
 FILES = {"mvtec_ad": "meds_mvtec_ad.json", "visa": "meds_visa.json"}
 
@@ -40,3 +44,25 @@ def published_injections(dataset: str, ratio: float, seed: int) -> dict[str, lis
         ]
         for category, defects in found.items()
     }
+
+
+def find_listed(
+    stems: Sequence[str], images: Iterable[str], dataset: str, category: str
+) -> list[str]:
+    """Return the images that a published list names by the last two parts of their path, without suffix.
+
+    An example is `crack/003`. For the original VisA archive, the folder `Anomaly` counts as `bad`.
+
+    Raises:
+        InputError: the list names an image that is not there.
+    """
+    by_stem = {"/".join([*Path(image).with_suffix("").parts[-2:]]): image for image in images}
+    renamed = {stem.replace("Anomaly/", "bad/"): image for stem, image in by_stem.items()}
+    if missing := [stem for stem in stems if stem not in renamed]:
+        raise InputError(
+            f"The published list of {dataset}, category {category!r}, names {missing[0]} and {len(missing) - 1} more "
+            "images that are not in the test split. Restore these files from the dataset's archive. For other images "
+            "under this name, draw the injected images: use a protocol without published lists (--protocol "
+            "softpatch_overlap), a seed without one (--noise-seed 1), or another name of the category's folder."
+        )
+    return [renamed[stem] for stem in stems]

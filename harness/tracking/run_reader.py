@@ -14,6 +14,7 @@ from mlflow.entities import Run
 
 from harness.errors import InputError
 from harness.metrics.names import MetricName
+from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, SAMPLES
 
 KEY, DATA = "meds.key", "meds.data"
@@ -30,6 +31,20 @@ class TrackedRun:
 
     client: MlflowClient
     run: Run
+
+    def check_injected(self) -> None:
+        """Refuse a run whose injected images an older version left out (`harness.tracking.old_draws`).
+
+        Raises:
+            InputError: the run is one of these.
+        """
+        if names := uninjected_categories(self.run):
+            ratio = self.run.data.params["noise.ratio"]
+            raise InputError(
+                f"Run {self.run_id} has noise ratio {ratio}, but the version that made it injected no image into "
+                f"{', '.join(names)}, because no published list names these categories. Reports leave the run out. "
+                "Run the study again: this version draws the images."
+            )
 
     def record(self) -> dict[str, Any]:
         """Return the serialised experiment (see `harness.config.serialization`).

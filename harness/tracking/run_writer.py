@@ -17,6 +17,7 @@ from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from harness.metrics.names import DATA, MetricName
+from harness.noise.counts import STORED
 
 if TYPE_CHECKING:
     from harness.experiment import Result
@@ -82,7 +83,7 @@ def _metrics_of(result: Result) -> Iterable[Metric]:
         name = MetricName(row["readout"], row["metric"], row["category"])
         yield _metric(str(name), row["value"])
     for row in result.counts.to_dict("records"):
-        for count in ("injected", "unseen", "contamination"):
+        for count in STORED:
             yield _metric(str(MetricName(DATA, count, row["category"])), row[count])
     yield _metric("seconds", result.seconds)
     yield _metric("milliseconds", result.milliseconds)

@@ -28,6 +28,7 @@ from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
 from harness.tracking import study_members
 from harness.tracking.connection import connect, explain_failures
+from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_reader import (
     DATA,
     KEY,
@@ -157,7 +158,8 @@ class Tracker:
     def finished_values(self, key: str, data_digest: str) -> dict[str, float] | None:
         """Return the metrics of a finished experiment by their names in MLflow; None if it is not finished."""
         runs = self.attempts(key, data_digest)
-        return next((dict(r.data.metrics) for r in runs if r.info.status == "FINISHED"), None)
+        finished = (r for r in runs if r.info.status == "FINISHED" and not uninjected_categories(r))
+        return next((dict(run.data.metrics) for run in finished), None)
 
     def rates(self, data_digest: str) -> dict[str, float]:
         """Return seconds per step (see `steps_of`) of finished experiments on this data, by class of detector."""
@@ -289,12 +291,16 @@ class Tracker:
         return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def _finished(self, data_digest: str) -> dict[str, Run]:
-        """Return finished runs of all studies by key; if an experiment finished twice, the first run."""
+        """Return finished runs of all studies by key; if an experiment finished twice, the first run.
+
+        Runs that lack injected images (`harness.tracking.old_draws`) are left out.
+        """
         condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
         runs = sorted(
             self._search(condition, self._everywhere()), key=lambda run: run.info.end_time
         )
-        return {run.data.tags[KEY]: run for run in reversed(runs) if KEY in run.data.tags}
+        runs = [run for run in runs if KEY in run.data.tags and not uninjected_categories(run)]
+        return {run.data.tags[KEY]: run for run in reversed(runs)}
 
     def _everywhere(self) -> list[str]:
         """Return the ids of all studies in the store."""

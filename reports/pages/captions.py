@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from harness.metrics.names import ALL, DATA, MEAN, ORACLE
+from harness.noise.counts import describe_counts
 from reports.tables.categories import incomplete_means
 from reports.tables.labels import tidy
 
@@ -13,6 +14,7 @@ BEST_SNAPSHOT = (
     "release reports this read-out, but it is no valid result. "
 )
 EXACT = "metrics are exact unless named after other code"
+COUNTS = ("wanted", "injected", "listed")
 MASK_RULES = {
     "half": "if the defect covers more than half of it",
     "any": "if the defect covers any part of it",
@@ -26,7 +28,7 @@ def full_caption(results: pd.DataFrame) -> str:
     return (
         f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio; the "
         f"actual share of anomalies in the training images is {_contamination(results)}. "
-        f"{_seeds(results)}.{_fewer(results)} "
+        f"{_injected(results)}{_seeds(results)}.{_fewer(results)} "
         "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
         "Read-out unseen excludes anomalies that were in the training images. "
         f"{BEST_SNAPSHOT if (results['readout'] == ORACLE).any() else ''}"
@@ -38,7 +40,7 @@ def full_caption(results: pd.DataFrame) -> str:
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
     """Return the caption of a figure or table shown without its page; `mode` describes how metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
-    return f"{_dataset(results)}; {measured}; {_seeds(results)}.{_fewer(results)}"
+    return f"{_dataset(results)}; {measured}; {_seeds(results)}. {_injected(results)}{_fewer(results)}".strip()
 
 
 def _contamination(results: pd.DataFrame) -> str:
@@ -55,6 +57,22 @@ def contamination(results: pd.DataFrame) -> dict[str, str]:
         ends = [f"{100 * low:.1f}", f"{100 * high:.1f}"]
         found[f"{noise:.0%}"] = "-".join(dict.fromkeys(ends)) + "%"
     return found
+
+
+def _injected(results: pd.DataFrame) -> str:
+    """Return sentences on the injected images at each noise ratio; empty for runs of versions without these counts."""
+    counts = results[(results["readout"] == DATA) & results["metric"].isin(COUNTS)]
+    counts = counts.assign(noise=counts["noise.ratio"].astype(float))
+    cells = counts.groupby(["noise", "category", "metric"])["value"].min().unstack()
+    if not {*COUNTS} <= {*cells.columns}:
+        return ""
+    cells = cells.dropna().reset_index()
+    found: dict[str, list[str]] = {}
+    for noise, rows in cells[cells["noise"] > 0].groupby("noise"):
+        found.setdefault(describe_counts(rows), []).append(f"{noise:.0%}")
+    if len(found) == 1:
+        return f"{next(iter(found))} "
+    return "".join(f"At noise {', '.join(noises)}: {text} " for text, noises in found.items())
 
 
 def _dataset(results: pd.DataFrame) -> str:

@@ -14,7 +14,8 @@ from harness.cluster.options import ClusterOptions
 from harness.cluster.resources import Resources
 from harness.experiment import Experiment, names
 from harness.experiment.cost import CostEstimate, forecast
-from harness.experiment.preparation import read_dataset
+from harness.experiment.preparation import check_noise, read_dataset
+from harness.noise.counts import describe_counts
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 
@@ -30,7 +31,8 @@ def dry_run(
     by_key = {experiment.key: experiment for experiment in experiments}
     cache = where.cache_dir
     (dataset,) = {experiment.dataset for experiment in experiments}
-    _, digest = read_dataset(dataset, data, cache)
+    samples, digest = read_dataset(dataset, data, cache)
+    injected = check_noise(samples, [(each.noise, each.categories) for each in experiments])
     tracker = Tracker(default_uri(where.runs_dir), study)
     finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
     rates = tracker.rates(digest) if tracker.is_there else {}
@@ -39,6 +41,13 @@ def dry_run(
         print(f"{'finished' if key in finished else 'to run  '}  {name}")
     counts = f"{len(by_key)} experiments, {len(finished)} finished, {len(found.missing)} to run"
     print(f"\n{study} on {profile}: {counts}")
+    for noise, table in injected.items():
+        if noise.ratio > 0:
+            totals = f"{table['injected'].sum()} of {table['wanted'].sum()} requested images"
+            where_from = describe_counts(table)
+            print(
+                f"noise {noise.ratio:.0%} ({noise.protocol}): {totals} are injected. {where_from}"
+            )
     print(as_text(found, cache, where.sharing))
 
 
