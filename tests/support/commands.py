@@ -16,6 +16,8 @@ from tests.support.waiting import PATIENCE
 ROOT = Path(__file__).parents[2]
 OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED", "MAKE", "MFLAGS")
 """Settings of this process that a command of a user has not."""
+PRIORITY = {"RAY_worker_niceness": "0"}
+"""Setting with which Ray's workers get the same share of a busy machine as the tests; by default Ray gives them 3 %."""
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(
     [
@@ -33,9 +35,9 @@ WARM.set_forkserver_preload(
 
 
 def as_a_user(**environment: str) -> dict[str, Any]:
-    """How to start a subprocess from the root of the project, with an environment that has no settings of tests."""
+    """How to start a subprocess from the root of the project, with an environment of a user, save for `PRIORITY`."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
-    return {"cwd": ROOT, "env": {**own, **environment}, "text": True}
+    return {"cwd": ROOT, "env": {**own, **PRIORITY, **environment}, "text": True}
 
 
 def command(
