@@ -1,11 +1,14 @@
-"""Checkpoints of training phases: one file per phase, named by a digest of the phase's complete description."""
+"""Checkpoints of training phases: one file per phase, named by a digest of the phase's complete description.
+
+A file holds tensors and JSON (`harness.runtime.plain_state`), since machines and people share the folder. Versions
+before this one pickled checkpoints. Unpickling runs code from the file, so such a file is never read.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
-import pickle
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -15,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.runtime.plain_state import pack, unpack
 from harness.runtime.remote import remote_of
 
 
@@ -65,7 +69,7 @@ class Checkpoints:
         return self.folder / f"{digest(phase)}.checkpoint"
 
     def load(self, phase: Any) -> dict[str, Any] | None:
-        """Return the state that was saved last, or None; warn about a damaged file and ignore it.
+        """Return the state that was saved last, or None; warn about a damaged or foreign file and ignore it.
 
         Raises:
             InputError: the remote storage does not answer.
@@ -76,13 +80,15 @@ class Checkpoints:
         try:
             checksum, content = file.read_bytes().split(b"\n", 1)
             if hashlib.sha256(content).hexdigest().encode() == checksum:
-                return pickle.loads(content)
+                return unpack(content)
         except FileNotFoundError:
             return None
         except ValueError:
             pass  # the warning below reports it
         warnings.warn(
-            f"The checkpoint {file} is damaged: training restarts at its first step.", stacklevel=2
+            f"The checkpoint {file} is damaged: training restarts at its first step. A checkpoint of an older version, "
+            "which was a Python pickle, counts as damaged.",
+            stacklevel=2,
         )
         return None
 
@@ -91,8 +97,9 @@ class Checkpoints:
 
         Raises:
             InputError: the remote storage does not answer, or cannot be written.
+            TypeError: the state holds something else than plain values, tensors, arrays, lists, tuples and mappings.
         """
-        content = pickle.dumps(dict(state))
+        content = pack(state)
         file = self.file(phase)
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f"{file.name}.{os.getpid()}")

@@ -152,7 +152,7 @@ class _Run:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "losses": self.losses,
-            "selections": self.selections,
+            "selections": [(step, dict(vars(selection))) for step, selection in self.selections],
             "order": self.order.bit_generator.state,
             "batches": self.batches,
             "dropout": self.world.gather(_generator_state(self.world.device)),
@@ -161,7 +161,8 @@ class _Run:
     def _restore(self, saved: Mapping[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.losses, self.selections = saved["losses"], saved["selections"]
+        self.losses = saved["losses"]
+        self.selections = [(step, Selection(**fields)) for step, fields in saved["selections"]]
         self.order.bit_generator.state = saved["order"]
         self.batches = saved["batches"]
         _set_generator_state(saved["dropout"][self.world.rank], self.world.device)
