@@ -15,6 +15,7 @@ from torch.nn import functional
 from harness.config.file_ref import FileRef
 from harness.errors import InputError
 from harness.features.encoder import Encoder
+from harness.features.weights_file import read_tensors
 from harness.runtime.compute import default_device
 
 PACKAGED = {
@@ -75,7 +76,7 @@ def _weights_file(name: str, weights: str | FileRef) -> Path:
 
 def _load_weights(model: Any, file: Path) -> None:
     """Load a weights file: from timm, from DINOv2, or with other parameter names in the same order and shapes."""
-    given = torch.load(file, map_location="cpu", weights_only=True)
+    given = read_tensors(file)
     if "register_tokens" in given or "mask_token" in given:
         from timm.models.vision_transformer import checkpoint_filter_fn
 
@@ -84,10 +85,11 @@ def _load_weights(model: Any, file: Path) -> None:
         name: value for name, value in given.items() if not name.endswith("num_batches_tracked")
     }
     own = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
-    if own and set(own) <= set(source):
-        model.load_state_dict({name: source[name] for name in own}, strict=False)
-        return
     shapes = [model.state_dict()[name].shape for name in own]
+    named = {name: source[name] for name in own if name in source}
+    if own and [value.shape for value in named.values()] == shapes:
+        model.load_state_dict(named, strict=False)
+        return
     if [value.shape for value in source.values()] != shapes:
         raise InputError(
             f"{file} does not hold the weights of {type(model).__name__}: parameter names and shapes differ."

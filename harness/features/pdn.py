@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import InputError
+from harness.features.weights_file import read_tensors
 
 WIDTH = 256
 """Channels of the first convolution, as published (EfficientAD-M)."""
@@ -96,10 +97,9 @@ def read_weights(file: Path) -> dict[str, np.ndarray]:
         InputError: the file does not hold such weights.
     """
     try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-        arrays = {name: value.float().numpy() for name, value in weights.items()}
+        arrays = {name: value.float().numpy() for name, value in read_tensors(file).items()}
         apply_pdn(arrays)
-    except Exception as error:
+    except (InputError, RuntimeError, TypeError) as error:  # sparse tensors have no array
         raise InputError(f"{file} cannot be used as a teacher: {error}") from error
     return arrays
 
