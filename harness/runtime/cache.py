@@ -1,8 +1,11 @@
 """Cache entries: folders of arrays that exist either completely or not at all, and are checked before use.
 
 An entry is written to a draft folder and renamed in one step. Its manifest contains the size and checksum of every
-file. An entry that does not agree with its manifest is removed with a warning and computed again. If the cache has a
-remote copy (`harness.runtime.remote`), missing entries are fetched from it, and new entries are uploaded to it.
+file. An entry that does not agree with its manifest is removed with a warning and computed again. Other people may
+have written an entry, so a manifest may only name plain files of the entry, and no array may hold Python objects.
+
+If the cache has a remote copy (`harness.runtime.remote`), missing entries are fetched from it, and new entries are
+uploaded to it.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +31,8 @@ MANIFEST = "manifest.json"
 """File of an entry with the size and checksum of every array file."""
 MIRRORED = "mirrored.txt"
 """File of an entry that was uploaded already: the URL of the remote storage. It saves a request to the storage."""
+ARRAY_FILE = re.compile(r"[A-Za-z0-9][\w.-]*\.npy", re.ASCII)
+"""Form of an array file's name, which cannot be a path."""
 BLOCK = 2**24
 """Bytes read at a time for a checksum."""
 
@@ -117,16 +124,37 @@ def is_complete(target: Path) -> bool:
     except (OSError, ValueError):
         pass  # the warning below reports it
     warnings.warn(f"The cache entry {target} is damaged and is computed again.", stacklevel=2)
-    shutil.rmtree(target)
+    _remove(target)
     return False
 
 
 @functools.cache
 def _agrees(target: Path, inode: int, modified: int) -> bool:
     """Return whether the files have the sizes and checksums of the manifest; files are read once per process."""
-    manifest = json.loads((target / MANIFEST).read_text())
-    files = {target / name: tuple(facts) for name, facts in manifest.items()}
-    return all((file.stat().st_size, _checksum(file)) == facts for file, facts in files.items())
+    for name, facts in _read_manifest(target / MANIFEST).items():
+        file = target / name
+        # A link could lead to any file of this machine.
+        if file.is_symlink() or [file.stat().st_size, _checksum(file)] != facts:
+            return False
+        np.load(file, mmap_mode="r", allow_pickle=False)  # raises an error for Python objects
+    return True
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    """Return size and checksum of every array file by name.
+
+    Raises:
+        ValueError: the manifest is damaged, is a link, or names something else than array files of its folder.
+    """
+    if file.is_symlink():
+        raise ValueError(f"{file} is a link")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{file} is nested too deeply") from error
+    if not isinstance(manifest, dict) or not all(map(ARRAY_FILE.fullmatch, manifest)):
+        raise ValueError(f"{file} names no array files")
+    return manifest
 
 
 @contextmanager
@@ -165,14 +193,14 @@ def _fetch(target: Path) -> bool:
         return False
     try:
         status = (draft / MANIFEST).stat()
-        names = json.loads((draft / MANIFEST).read_text())
+        names = _read_manifest(draft / MANIFEST)
         there = all(mirror.fetch(target / name, draft / name) for name in names)
         if there and _agrees(draft, status.st_ino, status.st_mtime_ns):
             (draft / MIRRORED).write_text(mirror.url)
             draft.rename(target)
             return True
-    except (ValueError, TypeError, AttributeError):
-        pass  # the manifest is damaged
+    except (ValueError, IsADirectoryError):
+        pass  # the manifest or an array is damaged
     warnings.warn(f"{mirror.address(target)} is damaged and is computed again.", stacklevel=3)
     return False
 
@@ -193,7 +221,15 @@ def _clear(targets: Iterable[Path]) -> None:
     """Remove drafts of entries."""
     for target in targets:
         for abandoned in target.parent.glob(f"{target.name}.*"):
-            shutil.rmtree(abandoned)
+            _remove(abandoned)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a link or a file in its place; what a link leads to is kept."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path)
 
 
 def _checksum(file: Path) -> int:

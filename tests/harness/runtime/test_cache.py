@@ -1,7 +1,9 @@
 """Cache entries: whole or not there, checked, and made by one process at a time."""
 
 import contextlib
+import json
 import multiprocessing
+import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from harness.runtime.cache import (
     read_rows,
 )
 from harness.runtime.locks import file_lock
+from tests.harness.runtime.test_checkpoints import Payload
 from tests.support.waiting import wait_until
 
 
@@ -60,6 +63,71 @@ def test_a_damaged_entry_is_removed_with_a_warning(damage, tmp_path):
     with pytest.warns(UserWarning, match="entry is damaged and is computed again"):
         assert not is_complete(target)
     assert not target.exists()
+
+
+def entry_with(target, manifest):
+    make(target)
+    (target / "manifest.json").write_text(json.dumps(manifest))
+
+
+def facts_of(file):
+    return [file.stat().st_size, zlib.crc32(file.read_bytes())]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside.npy", "/outside.npy", "a/b.npy", "..", "", "outside.txt", "C:\\outside.npy"],
+)
+def test_a_manifest_cannot_name_a_file_outside_its_entry(name, tmp_path):
+    """The file exists and its facts are right."""
+    outside = tmp_path / "outside.npy"
+    np.save(outside, np.ones(3))
+    name = str(outside) if name == "/outside.npy" else name
+    entry_with(tmp_path / "entry", {name: facts_of(outside)})
+    with pytest.warns(UserWarning, match="entry is damaged"):
+        assert not is_complete(tmp_path / "entry")
+    assert outside.is_file()
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "null", "[" * 100_000, '{"numbers.npy": null}', "\x00"]
+)
+def test_a_manifest_of_another_form_is_a_damage(content, tmp_path):
+    make(tmp_path / "entry")
+    (tmp_path / "entry" / "manifest.json").write_text(content)
+    with pytest.warns(UserWarning, match="entry is damaged"):
+        assert not is_complete(tmp_path / "entry")
+
+
+@pytest.mark.parametrize("name", ["numbers.npy", "manifest.json"])
+def test_a_link_in_an_entry_is_a_damage_and_its_target_is_kept(name, tmp_path):
+    target, outside = tmp_path / "entry", tmp_path / "outside"
+    make(target)
+    (target / name).rename(outside)
+    (target / name).symlink_to(outside)
+    with pytest.warns(UserWarning, match="entry is damaged"):
+        assert not is_complete(target)
+    assert outside.is_file()
+
+
+def test_a_damaged_entry_that_is_a_link_is_removed_and_its_target_is_kept(tmp_path):
+    make(tmp_path / "there")
+    flip(tmp_path / "there" / "numbers.npy")
+    (tmp_path / "entry").symlink_to(tmp_path / "there")
+    with pytest.warns(UserWarning, match="entry is damaged"):
+        assert not is_complete(tmp_path / "entry")
+    assert not (tmp_path / "entry").is_symlink()
+    assert (tmp_path / "there" / "numbers.npy").is_file()
+
+
+def test_an_array_of_python_objects_is_a_damage_and_runs_nothing(tmp_path):
+    mark, file = tmp_path / "mark", tmp_path / "entry" / "numbers.npy"
+    make(tmp_path / "entry")
+    np.save(file, np.array([Payload(mark)], dtype=object), allow_pickle=True)
+    (file.with_name("manifest.json")).write_text(json.dumps({file.name: facts_of(file)}))
+    with pytest.warns(UserWarning, match="entry is damaged"):
+        assert not is_complete(tmp_path / "entry")
+    assert not mark.exists()
 
 
 def test_an_entry_made_anew_is_read_anew(tmp_path):

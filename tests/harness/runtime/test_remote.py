@@ -116,6 +116,24 @@ def test_a_damaged_or_half_saved_entry_is_made_again_and_replaced(caches, url, d
     assert make(third, 3) == (content, False)
 
 
+@pytest.mark.parametrize("name", ["../../../outside.npy", "/outside.npy", "a/b.npy", "..", "x.txt"])
+@pytest.mark.filterwarnings("ignore:.*entry is damaged and is computed again")
+def test_a_manifest_of_the_mirror_cannot_write_outside_its_entry(caches, url, tmp_path, name):
+    here, there = caches
+    make(here, 1)
+    files, place = remote(url, "features/entry/manifest.json")
+    content = files.cat_file(place).replace(b"numbers.npy", name.encode())
+    files.pipe_file(place, content)
+    if name not in ("/outside.npy", "..", "a/b.npy"):
+        files.copy(
+            place.replace("manifest.json", "numbers.npy"), place.replace("manifest.json", name)
+        )
+    before = {file for file in tmp_path.rglob("*") if there not in file.parents}
+    assert make(there, 2)[1]
+    after = {file for file in tmp_path.rglob("*") if there not in file.parents}
+    assert after <= before
+
+
 def test_a_damaged_entry_of_the_mirror_is_named(caches, url):
     here, there = caches
     make(here, 1)
