@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -10,12 +11,34 @@ from contextlib import contextmanager
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of an exhausted disk quota."""
+_USER = re.compile(r"(?<=://)\S*@")
+"""User name and password of an address, up to the last @: a password may contain any character but white space."""
+_SECRET = re.compile(
+    r"(?<=[?&;])([\w.%-]*(?:pass|pwd|token|secret|key|sig|credential|odbc_connect)[\w.%-]*=)[^\s&;#]+",
+    re.IGNORECASE,
+)
+"""Parameter of an address whose value is a secret."""
+
+
+def hide_passwords(text: str) -> str:
+    """Replace users, passwords and secret parameters of all addresses in a text by three stars.
+
+    >>> hide_passwords("postgresql://me:secret@host/runs and https://host/x?token=secret&page=2 do not answer.")
+    'postgresql://***@host/runs and https://host/x?token=***&page=2 do not answer.'
+    """
+    return _SECRET.sub(r"\1***", _USER.sub("***@", text))
 
 
 class InputError(ValueError):
-    """An input of the user cannot be used; the message names the input, the allowed values and the next step."""
+    """An input of the user cannot be used; the message names the input, the allowed values and the next step.
+
+    Passwords in addresses are hidden when the error is made, since its text is printed, stored and sent on.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_passwords(message))
 
 
 class NoResultError(InputError):

@@ -15,6 +15,7 @@ from ray import tune
 from tqdm import tqdm
 
 from harness.cluster.progress_actor import INTERVAL
+from harness.errors import hide_passwords
 from harness.experiment import Experiment
 from harness.metrics.names import IMAGE_AUROC
 
@@ -72,7 +73,7 @@ class ConsoleReporter(tune.Callback):
         """
         key = trial.config["key"]
         # `trial.get_error` reads a path to which Tune copies this file only later.
-        reason = Path(trial.error_file).read_text().strip()
+        reason = hide_passwords(Path(trial.error_file).read_text().strip())
         self.lost[key] = f"Its trial died. {reason}"
         tqdm.write(f"{self._names[key]}: its trial died: {reason.splitlines()[-1]}")
 

@@ -11,6 +11,7 @@ from typing import Any
 from harness.cluster.progress_actor import CombinedCallback, ThrottledReporter
 from harness.cluster.ray_compute import RayCompute
 from harness.cluster.resources import Resources
+from harness.errors import hide_passwords
 from harness.experiment import Experiment, run_prepared
 from harness.experiment.preparation import Prepared
 from harness.metrics.names import ALL, IMAGE_AUROC, MEAN, MetricName
@@ -61,6 +62,7 @@ class TrialRunner:
 
     def record_failure(self, key: str, reason: str) -> dict[str, Any]:
         """Record why an experiment failed, unless another study has finished the experiment since."""
+        reason = hide_passwords(reason)
         with self._lease(key) as log:
             if log is None:
                 return {"failure": "", **self._finished(key)}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import fsspec
 
-from harness.errors import DISK_FULL, InputError
+from harness.errors import DISK_FULL, InputError, hide_passwords
 
 MARKER_FILE = "meds-mirror.txt"
 """Marker file in a cache; it contains the URL of the remote storage."""
@@ -105,8 +105,14 @@ def absolute(url: str) -> str:
     """Return the absolute form of a URL, valid in every working directory; the storage is not contacted.
 
     Raises:
-        InputError: the protocol is unknown, or its package is not installed.
+        InputError: the protocol is unknown, its package is not installed, or the URL holds a password.
     """
+    if hide_passwords(url) != url:
+        raise InputError(
+            f"The storage {url} holds a password or a token, which the cache and the tracking store would keep in "
+            "plain text. Give the address without it, and the secret as its package expects it, for example in "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the package's own file."
+        )
     files, place = _open(url)
     return str(files.unstrip_protocol(place)).rstrip("/")
 

@@ -25,7 +25,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
-from harness.errors import InputError, NoResultError
+from harness.errors import InputError, NoResultError, hide_passwords
 from harness.tracking import study_members
 from harness.tracking.connection import connect, explain_failures
 from harness.tracking.old_draws import uninjected_categories
@@ -78,9 +78,9 @@ class Tracker:
             InputError: the store does not answer, or belongs to another version of MLflow.
         """
         if not self.is_there:
-            return f"{self.uri}, not created yet"
+            return f"{hide_passwords(self.uri)}, not created yet"
         with explain_failures(self.uri):
-            return f"{self.uri}, {len(self._client.search_experiments())} studies"
+            return f"{hide_passwords(self.uri)}, {len(self._client.search_experiments())} studies"
 
     @cached_property
     def _client(self) -> MlflowClient:
