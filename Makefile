@@ -10,7 +10,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures docs results test test-faults bench compare-paper lock
+.PHONY: help install figures docs results test test-faults bench compare-paper lock lock-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,8 +58,15 @@ lock: pyproject.toml  ## resolve the newest allowed versions and write requireme
 	@$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia-|cuda-)' > requirements/lock.txt
 	@touch $(VENV)/installed-cpu $(VENV)/installed-cpu-dev $(VENV)/installed-cpu-docs
 
+# torch has wheels for macOS from version 14 on. The theme of the pages needs Python 3.11.5.
+lock-check: $(INSTALLED)-dev  ## check that requirements/lock.txt resolves for every supported Python and machine (maintainers)
+	@for python in 3.11.5 3.12 3.13 3.14; do for machine in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
+	  MACOSX_DEPLOYMENT_TARGET=14.0 $(RUN) -m uv pip compile pyproject.toml --extra cpu --extra dev --extra docs --quiet \
+	  --constraint requirements/lock.txt --only-binary :all: --python-version $$python --python-platform $$machine > /dev/null \
+	  && echo "resolves: Python $$python on $$machine" || exit 1; done; done
+
 $(INSTALLED): pyproject.toml requirements/lock.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "This is Python %d.%d, but Python 3.11 to 3.14 is needed. Install one of these versions and name it: make PYTHON=python3.13 TARGET" % sys.version_info[:2])'
 	@echo "Installing into $(VENV) (a few minutes, once)"
 	@test -e $@ || rm -rf $(VENV)  # otherwise torch and faiss of the other extra would stay installed
 	@$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,32 @@ def test_what_is_installed_is_used_by_the_other_verbs_as_it_is(checkout, extra):
     assert f"'.[{extra},docs]'" in would(checkout, "docs")
     has(checkout, f"installed-{extra}-docs")
     assert "pip" not in would(checkout, "docs")
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [("3.10", False), ("3.11", True), ("3.14", True), ("3.15", False)]
+)
+def test_a_python_outside_the_supported_range_is_refused_in_a_paragraph(checkout, version, fits):
+    """A stand-in runs the check with another version; asked for an environment, it ends with code 9."""
+    major, minor = version.split(".")
+    stand_in = checkout / "python"
+    stand_in.write_text(
+        f"""#!{sys.executable}
+import sys
+if sys.argv[1] != "-c":
+    raise SystemExit(9)
+sys.version_info = ({major}, {minor}, 0)
+exec(sys.argv[2])
+"""
+    )
+    stand_in.chmod(0o755)
+    command = ["make", "install", f"PYTHON={stand_in}"]
+    user = {**as_a_user(), "cwd": checkout}
+    done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE, **user)
+    assert done.returncode == 2
+    assert (f"This is Python {version}, but Python 3.11 to 3.14 is needed." in done.stderr) != fits
+    assert ("Installing" in done.stdout) == fits
+    assert not (checkout / ".venv").exists()
 
 
 def test_the_lock_is_that_of_the_extra_cpu(checkout):
