@@ -19,7 +19,7 @@ from harness.noise import Noise, contaminate
 from harness.noise.counts import describe_counts
 
 RATIOS = (0.1, 0.2, 0.4)
-"""Noise ratios of the paper, for which the command says what would be injected."""
+"""Noise ratios of the paper, for which the command prints the number of images that would be injected."""
 
 
 @dataclass(frozen=True, kw_only=True)

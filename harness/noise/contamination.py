@@ -167,8 +167,8 @@ def contaminate(samples: pd.DataFrame, noise: Noise) -> NoisySplit:
         noise: Ratio, seed and protocol.
 
     Raises:
-        InputError: a category has too few anomalies for the protocol, a draw would leave no anomaly to test, nothing
-            would be injected at a ratio above 0, or a list does not fit the dataset.
+        InputError: a category has too few anomalies for the protocol, or a draw would leave no anomaly to test. Also if
+            nothing would be injected at a ratio above 0, or if a list does not fit the dataset.
     """
     train = samples[samples["split"] == "train"]
     test = samples[samples["split"] == "test"]
