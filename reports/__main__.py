@@ -21,7 +21,7 @@ from reports.pages.provenance import runs_behind
 from reports.published.index import FIGURES, TABLES
 from reports.published.tables import Results
 from reports.published.tables import make as make_numbered
-from reports.tables.categories import merge_single_category
+from reports.tables.measured import measured
 from reports.tables.studies import STUDIES, own_profile
 
 NUMBERED = (*FIGURES, *TABLES)
@@ -128,7 +128,7 @@ class Drawing:
 
     def _load(self, profile: str, study: str) -> Results:
         tracker = self._tracker(study)
-        rows = merge_single_category(tracker.load(profile))
+        rows = measured(tracker.load(profile))
         return Results(study, profile, rows, runs_behind(tracker, profile))
 
     def _tracker(self, study: str) -> Tracker:

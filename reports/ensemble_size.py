@@ -11,7 +11,7 @@ from reports.tables.labels import tidy
 
 TITLE = "Metrics against the number of memories in the ensemble"
 CAPTION = (
-    f"{CURVES} Above: the memory ensemble; below: MeDS, which is distilled from the ensemble. Infinity is the closed "
+    f"{CURVES} MeDS is distilled from the memory ensemble of the same size. Infinity is the closed "
     "form. The seeds of finite ensembles are the seeds that draw the memory banks; MeDS has one such seed."
 )
 SETTING, LABEL = "detector.memory.size", "memories B"

@@ -10,10 +10,7 @@ from reports.plots.curves import CAPTION as CURVES
 from reports.plots.curves import draw_curves, table_of
 
 TITLE = "Metrics against the number of distillation steps"
-CAPTION = (
-    f"{CURVES} Above: the distilled model. Below: MeDS, fine-tuned from the distilled model with the same number of "
-    "distillation steps."
-)
+CAPTION = f"{CURVES} MeDS is fine-tuned from the distilled model with the same number of distillation steps."
 SETTING, LABEL = "detector.distillation.steps", "distillation steps"
 
 

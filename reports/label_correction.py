@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from harness.metrics.names import DATA, MEAN, TRAINING
 from reports.plots.style import shades
+from reports.tables.categories import without_mean_of_one
 from reports.tables.cells import Runs
 from reports.tables.labels import tidy
 
@@ -19,10 +20,14 @@ CAPTION = (
     "contamination. A random ranking reaches the dashes on the left; no ranking falls below them on the right."
 )
 READOUT = "training images"
+NOTHING = (
+    "The experiments below are finished, but nothing of this study can be measured, because no training image is "
+    "contaminated. Add defective images and a noise ratio above 0, and run the study again."
+)
 COLUMNS = {"label_auprc": "AUPRC", "inspection_depth": "inspection depth"}
 
 
-def ranked(results: pd.DataFrame) -> pd.DataFrame:
+def shown(results: pd.DataFrame) -> pd.DataFrame:
     """Return the tidy rows of the ranking of the training images."""
     rows = tidy(results)
     return rows[(rows["readout"] == TRAINING) & rows["metric"].isin(COLUMNS)]
@@ -30,7 +35,7 @@ def ranked(results: pd.DataFrame) -> pd.DataFrame:
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one panel per metric, with one group of bars per noise ratio."""
-    rows = ranked(results)
+    rows = shown(results)
     of_categories = rows[rows["category"] != MEAN]
     noises = sorted(rows["noise"].unique())
     methods = [name for name in rows["method"].cat.categories if (rows["method"] == name).any()]
@@ -64,7 +69,7 @@ def _floors(results: pd.DataFrame) -> pd.Series:
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per noise ratio, method and category, averaged over seeds."""
-    rows = ranked(results)
+    rows = without_mean_of_one(shown(results))
     keys = ["noise", "method", "category"]
     groups = rows.groupby([*keys, "metric"], observed=True)["value"].mean().unstack()
     runs = rows.groupby(keys, observed=True)["run_id"].unique()

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.plots.seeds import draw_curve, over_seeds
 from reports.plots.style import MARKERS, shades
+from reports.tables.categories import without_mean_of_one
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, headline, tidy
 
@@ -50,8 +51,10 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 def draw(results: pd.DataFrame) -> Figure:
     """Draw both methods over the noise ratios, and AD2 over its batch sizes."""
     rows = headline(named(results), METRIC)
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    noise = _noise_of_batches(rows)
+    panels = 1 if noise is None else 2
+    figure = Figure(figsize=(5.5 * panels, 4.6), layout="constrained")
+    left, *right = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     ratios = rows.groupby("method")["noise"].transform("nunique")
     curves = rows[ratios == ratios.max()]
     methods = list(curves["method"].unique())
@@ -63,16 +66,24 @@ def draw(results: pd.DataFrame) -> Figure:
     left.xaxis.set_major_formatter("{x:.0%}")
     left.set_ylabel(METRICS[METRIC])
     left.legend(fontsize=9)
-    batches = rows[rows["method"].astype(str).str.startswith("AD2")]
-    noise = batches.loc[batches["method"] != "AD2", "noise"]
-    if len(noise):
-        at = batches[batches["noise"] == noise.iloc[0]]
-        draw_curve(right, at, "AD2", shades(2)[1], "o", x="batch")
-        right.set_xscale("log", base=2)
-        right.xaxis.set_major_formatter("{x:g}")
-        right.set_title(f"AD2 at noise {noise.iloc[0]:.0%}")
-    right.set_xlabel("images per batch")
+    for axes in right:
+        at = rows[_is_ad2(rows) & (rows["noise"] == noise)]
+        draw_curve(axes, at, "AD2", shades(2)[1], "o", x="batch")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_title(f"AD2 at noise {noise:.0%}")
+        axes.set_xlabel("images per batch")
     return figure
+
+
+def _noise_of_batches(rows: pd.DataFrame) -> float | None:
+    """Return the noise ratio at which AD2 ran with several batch sizes; None if the study did not vary them."""
+    noise = rows.loc[_is_ad2(rows) & (rows["method"] != "AD2"), "noise"]
+    return float(noise.iloc[0]) if len(noise) else None
+
+
+def _is_ad2(rows: pd.DataFrame) -> pd.Series:
+    return rows["method"].astype(str).str.startswith("AD2")
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +98,8 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = named(results)
     parts = []
-    for category, group in rows[rows["readout"].isin([ALL, UNSEEN])].groupby("category"):
+    on_test = without_mean_of_one(rows[rows["readout"].isin([ALL, UNSEEN])])
+    for category, group in on_test.groupby("category"):
         of_category = over_seeds(group.assign(category=MEAN), ["noise", "method"])
         parts.append(of_category.assign(category=category))
     measured = pd.concat(parts, ignore_index=True)

@@ -6,43 +6,63 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.plots.seeds import draw_curve
 from reports.plots.style import MARKERS, shades
 from reports.tables.comparison import summarise
-from reports.tables.labels import FIGURE_METRICS, METRICS, headline, tidy, wide
+from reports.tables.labels import METRICS, figure_metrics, headline, tidy, wide
 
 TITLE = "Memory ensemble and MeDS against the memory's subsampling ratio"
+PLAIN = "plain network"
 PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}
 CAPTION = (
-    "Left: the memory ensemble alone; right: MeDS after fine-tuning. Dotted lines: the plain network, one per noise "
-    "ratio. Above: detection by image; below: localisation by pixel. Mean over categories; all test images."
+    "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Dotted lines: the "
+    "plain network, one per noise ratio. Mean over categories and training seeds; bands: one standard deviation over "
+    "seeds; all test images."
 )
 
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
     rows = tidy(results)
-    figure = Figure(figsize=(11, 7.8), layout="constrained")
-    lines = figure.subplots(len(FIGURE_METRICS), len(PANELS), sharex=True, sharey="row")
-    for metric, line in zip(FIGURE_METRICS, lines, strict=True):
+    metrics, panels = figure_metrics(rows), _panels(rows)
+    figure = Figure(figsize=(5.5 * len(panels), 3.9 * len(metrics)), layout="constrained")
+    lines = figure.subplots(len(metrics), len(panels), sharex=True, sharey="row", squeeze=False)
+    for metric, line in zip(metrics, lines, strict=True):
         means = headline(rows, metric)
-        for axes, (method, title) in zip(line, PANELS.items(), strict=True):
+        for axes, method in zip(line, panels, strict=True):
             _draw_curves(axes, means, method)
-            _decorate(axes, title, sorted(means["rho"].dropna().unique()))
+            _decorate(axes, PANELS[method], sorted(means["rho"].dropna().unique()))
         line[0].set_ylabel(METRICS[metric])
-    lines[0][1].plot([], [], color="grey", linestyle=":", linewidth=1.5, label="plain")
-    lines[0][1].legend(title="noise", loc="best")
+    if (rows["method"] == PLAIN).any():
+        lines[0][-1].plot([], [], color="grey", linestyle=":", linewidth=1.5, label="plain")
+    lines[0][-1].legend(title="noise", loc="best")
     return figure
+
+
+def _panels(rows: pd.DataFrame) -> list[str]:
+    """Return the methods that have a panel; the lines of the plain network alone are in the panel of MeDS."""
+    there = set(rows["method"])
+    return [name for name in PANELS if name in there] or ["MeDS"]
 
 
 def _draw_curves(axes: Axes, means: pd.DataFrame, method: str) -> None:
     noises = sorted(means["noise"].unique())
     for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
         at_noise = means[means["noise"] == noise]
-        curve = at_noise[at_noise["method"] == method].sort_values("rho")
-        axes.plot(curve["rho"], curve["value"], color=colour, marker=marker, label=f"{noise:.0%}")
+        curve = at_noise[at_noise["method"] == method]
+        draw_curve(axes, curve, f"{noise:.0%}", colour, marker, x="rho")
         if method == "MeDS":
-            for value in at_noise.loc[at_noise["method"] == "plain network", "value"]:
-                axes.axhline(value, color=colour, linestyle=":", linewidth=1.5)
+            _draw_level(axes, at_noise.loc[at_noise["method"] == PLAIN, "value"], colour)
+
+
+def _draw_level(axes: Axes, values: pd.Series, colour: tuple[float, ...]) -> None:
+    """Draw the mean of a method without a ratio as a line, with a band where there are several seeds."""
+    if values.empty:
+        return
+    mean, spread = values.mean(), values.std()
+    axes.axhline(mean, color=colour, linestyle=":", linewidth=1.5)
+    if len(values) > 1:
+        axes.axhspan(mean - spread, mean + spread, color=colour, alpha=0.1, linewidth=0)
 
 
 def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:

@@ -38,6 +38,11 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**numbers, **{TESTED: categories.replace("None", "all")})
 
 
+def shown(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the search's own metric and of the image AUROC."""
+    return results[results["metric"].isin([AGREEMENT, "image_auroc"])]
+
+
 def _tried(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per setting, sorted by training length and then by agreement, highest first."""
     rows = named(results)

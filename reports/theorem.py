@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from harness.metrics.names import MEAN, TRAINING
 from reports.plots.style import MARKERS, shades
+from reports.tables.categories import without_mean_of_one
 from reports.tables.labels import tidy
 
 TITLE = "How well a sparse memory separates anomalous from normal training patches"
@@ -26,6 +27,10 @@ CAPTION = (
     "radius where normal and anomalous patches differ most."
 )
 READOUT = "training patches"
+NOTHING = (
+    "The experiments below are finished, but nothing of this study can be measured. It compares normal with anomalous "
+    "training patches, and only masks of injected images tell them apart. Add masks or noise and run the study again."
+)
 COLUMNS = {
     "draws": "draws m",
     "gap": "Delta(m)",
@@ -40,7 +45,7 @@ HALF = 0.42
 """Width of one histogram, as a fraction of the distance between neighbouring subsampling ratios."""
 
 
-def training_rows(results: pd.DataFrame) -> pd.DataFrame:
+def shown(results: pd.DataFrame) -> pd.DataFrame:
     """Return the tidy rows of the training read-out."""
     rows = tidy(results)
     return rows[rows["readout"] == TRAINING]
@@ -48,7 +53,7 @@ def training_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 def draw(results: pd.DataFrame) -> Figure:
     """Draw the curves above the histograms."""
-    rows = training_rows(results)
+    rows = shown(results)
     is_mean = rows["category"] == MEAN
     first = rows.loc[~is_mean, "category"].min()
     figure = Figure(figsize=(11, 8.2), layout="constrained")
@@ -126,7 +131,7 @@ def _draw_group(axes: Axes, table: pd.DataFrame, group: str) -> None:
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per noise ratio, rho and category for the read-out of the training patches."""
-    rows = training_rows(results)
+    rows = without_mean_of_one(shown(results))
     keys = ["noise", "rho", "readout", "category"]
     wide = rows[rows["metric"].isin(COLUMNS)].pivot_table(
         index=keys, columns="metric", values="value"

@@ -24,7 +24,6 @@ MASK_RULES = {
 def full_caption(results: pd.DataFrame) -> str:
     """Return the complete caption for the page of a study."""
     protocols = ", ".join(sorted(results["noise.protocol"].unique()))
-    size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
     return (
         f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio; the "
         f"actual share of anomalies in the training images is {_contamination(results)}. "
@@ -32,9 +31,24 @@ def full_caption(results: pd.DataFrame) -> str:
         "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
         "Read-out unseen excludes anomalies that were in the training images. "
         f"{BEST_SNAPSHOT if (results['readout'] == ORACLE).any() else ''}"
-        f"Maps and masks are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}. "
+        f"{_masks(results)} "
         "Metrics are exact unless their name includes the code that they follow."
     )
+
+
+def _masks(results: pd.DataFrame) -> str:
+    """Return how maps and masks are compared, and which categories have masks if some have none."""
+    of_all = results[(results["readout"] == ALL) & (results["category"] != MEAN)]
+    is_pixel = of_all["metric"].str.startswith("pixel")
+    masked = sorted(of_all.loc[is_pixel, "category"].unique())
+    if not masked:
+        return "The test images have no masks, so there is no metric of localisation."
+    size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
+    compared = f"Maps and masks are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}."
+    if set(masked) == set(of_all["category"]):
+        return compared
+    known = ", ".join(masked)
+    return f"{compared} Only the images of {known} have masks; means of pixel metrics cover no other category."
 
 
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:

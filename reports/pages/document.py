@@ -16,10 +16,16 @@ from harness.tracking import Tracker
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.provenance import Provenance, runs_behind, trace
 from reports.plots.style import STYLE, add_footnote
-from reports.tables.categories import merge_single_category
 from reports.tables.comparison import how_compared
+from reports.tables.labels import test_metrics
+from reports.tables.measured import measured
 
 IN_COLUMN = "as in its column"
+NO_RESULT = "No experiment of this study is finished. The reasons are listed below."
+NO_NUMBER = (
+    "The experiments below are finished, but no metric of their test images is defined. Image metrics need normal and "
+    "defective test images of the same category. Add images of the missing kind and run the study again."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +67,23 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         NoResultError: The store has neither a result nor a failed run of this study on this profile.
     """
     try:
-        results = merge_single_category(tracker.load(profile))
+        results = measured(tracker.load(profile))
     except NoResultError:
-        return _of_failures(study, tracker, profile)
+        return _without_figure(study, profile, NO_RESULT, runs_behind(tracker, profile))
+    return of_results(study, results, profile, trace(tracker, profile, results))
+
+
+def of_results(
+    study: ModuleType, results: pd.DataFrame, profile: str, provenance: Provenance
+) -> Document:
+    """Build the report of a study from its results (see `reports.tables.measured`).
+
+    Without a number to draw, the report has neither figure nor tables, and its caption names the reason.
+    """
+    needed = getattr(study, "shown", test_metrics)(results)
+    if needed.empty:
+        reason = getattr(study, "NOTHING", NO_NUMBER)
+        return _without_figure(study, profile, reason, provenance)
     readout = getattr(study, "READOUT", ALL)
     tables = []
     if hasattr(study, "summary"):
@@ -85,20 +105,18 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         caption=f"{study.CAPTION} {full_caption(results)}",
         figure=figure,
         tables=tuple(tables),
-        provenance=trace(tracker, profile, results),
+        provenance=provenance,
     )
 
 
-def _of_failures(study: ModuleType, tracker: Tracker, profile: str) -> Document:
-    """Build the report of a study that has failed runs but no finished run.
-
-    Raises:
-        NoResultError: The study has no failed run either.
-    """
+def _without_figure(
+    study: ModuleType, profile: str, reason: str, provenance: Provenance
+) -> Document:
+    """Build the report of a study that has nothing to draw."""
     return Document(
         title=f"{study.TITLE} ({profile})",
-        caption="No experiment of this study is finished. The reasons are listed below.",
+        caption=reason,
         figure=None,
         tables=(),
-        provenance=runs_behind(tracker, profile),
+        provenance=provenance,
     )

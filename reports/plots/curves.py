@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from reports.plots.seeds import over_seeds
 from reports.plots.style import MARKERS, shades
-from reports.tables.labels import FIGURE_METRICS, METRICS, headline
+from reports.tables.labels import METRICS, figure_metrics, headline
 
 CAPTION = "Mean over categories and training seeds; bands: one standard deviation over seeds; all test images."
 
@@ -17,13 +17,14 @@ def draw_curves(named: pd.DataFrame, setting: str, label: str, *, log: bool = Fa
     """Draw one panel per metric and method of tidy results, with an infinite setting at the right end."""
     rows = with_axis(named, setting)
     methods = list(rows["method"].cat.remove_unused_categories().cat.categories)
-    figure = Figure(figsize=(5.5 * len(FIGURE_METRICS), 4.2 * len(methods)), layout="constrained")
-    panels = figure.subplots(len(methods), len(FIGURE_METRICS), squeeze=False, sharex=True)
+    metrics = figure_metrics(rows)
+    figure = Figure(figsize=(5.5 * len(metrics), 4.2 * len(methods)), layout="constrained")
+    panels = figure.subplots(len(methods), len(metrics), squeeze=False, sharex=True)
     noises = sorted(rows["noise"].unique())
     ticks = sorted(rows["x"].unique())
     places = dict(zip(ticks, _places(ticks, log=log), strict=True))
     for method, line in zip(methods, panels, strict=True):
-        for metric, axes in zip(FIGURE_METRICS, line, strict=True):
+        for metric, axes in zip(metrics, line, strict=True):
             means = headline(rows[rows["method"] == method], metric)
             for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
                 at = means[means["noise"] == noise].groupby("x")["value"].agg(["mean", "std"])

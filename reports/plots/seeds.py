@@ -24,15 +24,16 @@ def draw_groups(named: pd.DataFrame, metric: str) -> Figure:
     axes = figure.subplots()
     step = 0.66 / max(3, len(methods))
     for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+        label: str | None = method
         for position, noise in enumerate(noises):
             values = means.loc[(means["method"] == method) & (means["noise"] == noise), "value"]
             if values.empty:
                 continue
             x = position + step * (i - (len(methods) - 1) / 2)
-            label = method if position == 0 else None
             marker = MARKERS[i % len(MARKERS)]
             axes.plot([x] * len(values), values, marker, color=colour, alpha=0.8, label=label)
             axes.hlines(values.mean(), x - 0.36 * step, x + 0.36 * step, color=colour, linewidth=3)
+            label = None  # one entry in the legend, from the first noise ratio that the method has
     axes.set_xticks(range(len(noises)), [f"{noise:.0%}" for noise in noises])
     axes.set_xlabel("noise")
     axes.set_ylabel(METRICS[metric])

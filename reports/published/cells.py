@@ -51,16 +51,18 @@ def on_other_data(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     These cells have no published numbers.
 
     Args:
-        cells: See `layout`. A table at one noise ratio keeps this ratio.
+        cells: See `layout`. A table at one noise ratio keeps this ratio. A metric that we have not measured is left
+            out, and so are mean and deviation over a single category.
         rows: Our results, see `paper.named`.
     """
     there = rows[rows["metric"].isin(cells["metric"])]
     values = axes(cells)
     if len(values["noise"]) > 1:
         values["noise"] = sorted(there["noise"].unique())
+    values["metric"] = [name for name in values["metric"] if name in set(there["metric"])]
     if values["category"] != [MEAN]:
-        summaries = [name for name in values["category"] if name in SUMMARIES]
         own = set(there["category"]) - set(SUMMARIES)
+        summaries = [name for name in values["category"] if name in SUMMARIES and len(own) > 1]
         values["category"] = [*sorted(own), *summaries]
     product = pd.MultiIndex.from_product(values.values(), names=values.keys()).to_frame(index=False)
     return product.assign(printed="", note="")

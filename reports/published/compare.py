@@ -25,7 +25,7 @@ from harness.tracking.connection import default_uri
 from reports.published.cells import categories_of, layout
 from reports.published.index import TABLES, NumberedTable
 from reports.published.paper import CELL, DATASETS, KINDS, methods, named, other_lists, published
-from reports.tables.categories import merge_single_category
+from reports.tables.measured import measured
 from reports.tables.studies import STUDIES, own_profile
 
 ORDER = ["source", "table", *CELL]
@@ -144,7 +144,7 @@ def main(options: Options) -> int:
     if options.study not in STUDIES:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(STUDIES)}.")
     profile = options.profile or own_profile(options.study)
-    results = merge_single_category(Tracker(default_uri(options.runs), options.study).load(profile))
+    results = measured(Tracker(default_uri(options.runs), options.study).load(profile))
     table, remarks = compare(options.study, results)
     path = options.runs / options.study / f"{profile}-paper.csv"
     path.parent.mkdir(parents=True, exist_ok=True)

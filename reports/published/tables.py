@@ -71,7 +71,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
         raise _no_result(name, cells, results)
     marks, notes, general = footnotes(shown)
     style = _style(cells, table.form)
-    short = short_caption(results.rows, table.form.readout, _mode(cells))
+    short = short_caption(results.rows, table.form.readout, _mode(shown))
     caption = [
         short,
         _reading(shown, style, published=published, inside="metric" not in table.form.columns),

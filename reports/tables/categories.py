@@ -45,3 +45,9 @@ def incomplete_means(results: pd.DataFrame) -> pd.DataFrame:
     rows = results[(results["category"] == MEAN) & results[CATEGORIES].str.startswith("(")]
     count = rows[CATEGORIES].map(lambda names: len(ast.literal_eval(names)))
     return rows.assign(count=count, most=count.max())[count < count.max()]
+
+
+def without_mean_of_one(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without the mean over categories if there is only one category, because both are the same number."""
+    names = set(rows["category"]) - {MEAN}
+    return rows[rows["category"] != MEAN] if len(names) == 1 else rows

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.metrics.names import ALL, MEAN
+from reports.tables.categories import without_mean_of_one
 from reports.tables.cells import Runs
 
 METRICS = {
@@ -80,6 +81,16 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def test_metrics(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of metrics on test images."""
+    return results[results["metric"].isin(METRICS)]
+
+
+def figure_metrics(results: pd.DataFrame) -> list[str]:
+    """Return the metrics of figures that the results have; images without masks have no pixel metric."""
+    return [metric for metric in FIGURE_METRICS if (results["metric"] == metric).any()]
+
+
 def headline(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the rows of one metric for all test images, averaged over categories."""
     chosen = (
@@ -94,7 +105,7 @@ def wide(results: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
     Several values of the same cell are averaged.
     """
     keys = [*by, "readout", "category"]
-    measured = results[results["metric"].isin(METRICS)]
+    measured = without_mean_of_one(test_metrics(results))
     table = (
         measured.groupby([*keys, "metric"], observed=True, dropna=False)["value"].mean().unstack()
     )

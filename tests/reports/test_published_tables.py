@@ -256,7 +256,7 @@ def test_other_data_has_its_own_categories_and_noise_ratios_and_nothing_publishe
     )
     assert "MagneticTile (1 category)" in document.tables[0].caption
     by_category = drawn("table-8", tiles)
-    assert list(by_category.tables[0].frame["category"]) == ["carpet", "mean"]
+    assert list(by_category.tables[0].frame["category"]) == ["carpet"]
 
 
 def test_a_table_at_a_noise_ratio_that_was_not_run_says_how_to_run_it(tiles):

@@ -1,0 +1,90 @@
+"""Tracked rows of experiments that nobody ran, in the form in which the tracker returns them."""
+
+import math
+import zlib
+
+import pandas as pd
+
+from harness.evaluation.label_ranking import AUPRC, DEPTH
+from harness.evaluation.memory_agreement import METRIC as AGREEMENT
+from reports import theorem
+
+IMAGE = ("image_auroc", "image_ap", "image_f1max")
+PIXEL = (
+    "pixel_auroc",
+    "pixel_ap",
+    "pixel_f1max",
+    "pixel_aupro",
+    "pixel_aupro_dinomaly200",
+    "pixel_auroc_adeval200",
+)
+CONTAMINATION = 0.17
+
+
+def tracked_rows(experiments, *, categories=("a",), masked=None, labelled=True, nan=True):
+    """Rows of all metrics of the experiments, with parameters as text and pseudo-random values.
+
+    Args:
+        experiments: Experiments whose results are wanted.
+        categories: Categories of the data; an experiment with own categories has those.
+        masked: Categories whose images have masks; None for all of them.
+        labelled: False if no image metric can be computed, because one of the two classes is not there.
+        nan: True if the tracker has NaN for what cannot be computed; False if it has no such row.
+    """
+    rows = []
+    masked = categories if masked is None else masked
+    for number, experiment in enumerate(experiments):
+        shared = {name: str(value) for name, value in experiment.params.items()}
+        shared |= {"run_id": f"run{number}", "key": experiment.key, "milliseconds": 2.0}
+        own = experiment.categories or categories
+        values = _values(experiment, own, masked, labelled)
+        rows += [
+            {**shared, "readout": readout, "metric": metric, "category": category, "value": value}
+            for (readout, metric, category), value in values.items()
+            if nan or not math.isnan(value)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _values(experiment, categories, masked, labelled):
+    values = {}
+    noisy = experiment.noise.ratio > 0
+    for readout in ("all", "unseen") if noisy else ("all",):
+        for metric in (*IMAGE, *PIXEL):
+            known = set(masked if metric in PIXEL else categories) if labelled else set()
+            _add(values, experiment, readout, metric, categories, known)
+    for readout, metrics, known in _of_training(experiment, categories, masked):
+        for metric in metrics:
+            _add(values, experiment, readout, metric, categories, known)
+    for category in categories:
+        values["data", "contamination", category] = CONTAMINATION * noisy
+        values["data", "unseen", category] = 30.0
+        values["data", "injected", category] = 5.0 * noisy
+    return values
+
+
+def _of_training(experiment, categories, masked):
+    noisy, evaluation = experiment.noise.ratio > 0, experiment.evaluation
+    if evaluation.agreement:
+        yield "training", [AGREEMENT], set(categories)
+    if evaluation.ranking and noisy:
+        yield "training", [AUPRC, DEPTH], set(categories)
+    if evaluation.training and noisy and masked:
+        shares = [f"{group}_patches_{cell:02}" for group in theorem.GROUPS for cell in range(4)]
+        yield "training", [*theorem.COLUMNS, "largest_score", *shares], set(masked)
+
+
+def _add(values, experiment, readout, metric, categories, known):
+    """Add a value per category, NaN where it is not known, and their mean as the harness computes it."""
+    of = {
+        name: _value(experiment.key, readout, metric, name) if name in known else math.nan
+        for name in categories
+    }
+    if readout == "training":  # the harness writes no row for what is not there
+        of = {name: value for name, value in of.items() if name in known}
+    values |= {(readout, metric, name): value for name, value in of.items()}
+    values[readout, metric, "mean"] = pd.Series(of).mean()
+
+
+def _value(*parts):
+    return 0.5 + zlib.crc32("/".join(parts).encode()) / 2**33
