@@ -19,12 +19,13 @@ def main(options: Options) -> int:
     """Run the study; return the exit code.
 
     Raises:
-        UsageError: the study does not exist.
+        UsageError: the study or the dataset does not exist, or --steps is too small.
         InputError: see `sweeps.launch.command.run_command`.
     """
     studies = modules_of(sweeps)
     if options.study not in studies:
         raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
+    options.profile_options.check()
     from sweeps.launch.command import run_command
 
     return run_command(options)

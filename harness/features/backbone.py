@@ -35,7 +35,7 @@ def load_model(encoder: Encoder) -> Any:
         InputError: timm has no model of this name, the weights are not available, or the network does not accept images
             of this size. For an unknown name, the error lists close names.
     """
-    timm = _import_timm()
+    timm = import_timm()
     if not timm.is_model(encoder.name):
         close = ", ".join(difflib.get_close_matches(encoder.name, timm.list_models(), cutoff=0.4))
         raise InputError(f"timm has no model {encoder.name!r}. Close names: {close}.")
@@ -133,7 +133,7 @@ def resample(positions_1LD: Tensor, side: int, *, prefix: int) -> Tensor:
     return torch.cat([front, resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def _import_timm() -> Any:
+def import_timm() -> Any:
     """Import timm, even if torchvision's compiled operators cannot be loaded.
 
     timm imports torchvision, but needs none of its compiled operators here. PyPI's torchvision is built for CUDA and

@@ -151,6 +151,14 @@ class Tracker:
             self._client, parent.info.run_id, tags[DATA], tags.get(VARIANT, "")
         )
 
+    def variant(self, profile: str) -> str:
+        """Return what the last command of the study on a profile changed in every experiment; empty for nothing.
+
+        Raises:
+            NoResultError: the store has no such study.
+        """
+        return str(self._opened(profile).data.tags.get(VARIANT, ""))
+
     def finished_keys(self, data_digest: str) -> set[str]:
         """Return the keys of all experiments that any study has finished on this data."""
         return set(self._finished(data_digest))

@@ -101,7 +101,7 @@ def of_results(
         figure = study.draw(results)
         add_footnote(figure, short_caption(results, readout))
     return Document(
-        title=f"{study.TITLE} ({profile})",
+        title=f"{study.TITLE} ({provenance.on(profile)})",
         caption=f"{study.CAPTION} {full_caption(results)}",
         figure=figure,
         tables=tuple(tables),
@@ -114,7 +114,7 @@ def _without_figure(
 ) -> Document:
     """Build the report of a study that has nothing to draw."""
     return Document(
-        title=f"{study.TITLE} ({profile})",
+        title=f"{study.TITLE} ({provenance.on(profile)})",
         caption=reason,
         figure=None,
         tables=(),

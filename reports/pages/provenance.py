@@ -26,6 +26,12 @@ class Provenance:
     """Address of the database, relative if the database is below the working folder; empty with a server."""
     samples: tuple[tuple[str, bytes], ...]
     """Names and sample maps (JPEG) of some runs, all at one noise ratio."""
+    variant: str = ""
+    """Changes that the command of these runs made to the study or its profile; empty for none."""
+
+    def on(self, profile: str) -> str:
+        """Return the name of the profile with the changes of the command."""
+        return ", ".join(filter(None, (profile, self.variant)))
 
     @property
     def failed(self) -> pd.DataFrame:
@@ -50,6 +56,7 @@ def runs_behind(tracker: Tracker, profile: str) -> Provenance:
         runs=tracker.runs(profile),
         server=server,
         database="" if server else _from_here(tracker.uri),
+        variant=tracker.variant(profile),
         samples=(),
     )
 

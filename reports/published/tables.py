@@ -90,7 +90,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
     number_by_number = Table(
         title="Number by number", caption=short, frame=listed, folded=True, listing=True
     )
-    title = f"{_title(name, table, shown)} ({results.profile})"
+    title = f"{_title(name, table, shown)} ({results.provenance.on(results.profile)})"
     return Document(
         title=title,
         caption=f"From the study {results.study}. {full_caption(results.rows)}",

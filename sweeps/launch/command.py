@@ -39,7 +39,7 @@ def run_command(options: Options) -> int:
     data = options.data or where.cache_dir / f"{profile.dataset.name}-{profile.name}"
     prepare_environment(where.address)
     if options.dry_run:
-        dry_run(options.study, profile.name, first, data=data, where=where)
+        dry_run(options.study, options.described(profile.name), first, data=data, where=where)
         if hasattr(study, "rounds"):
             print(
                 "This is the first round. Later rounds have fewer and longer experiments, chosen by its results."
@@ -85,7 +85,7 @@ def _run(
         experiments,
         data=data,
         where=options.where,
-        scope=options.study_filter.scope,
+        scope=options.scope,
         exit_stack=exit_stack,
     )
 
@@ -113,10 +113,10 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     name = options.profile or getattr(study, "PROFILE", "laptop")
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
-    profile = options.study_filter.restrict(PROFILES[name])
+    profile = options.study_filter.restrict(options.profile_options.apply(PROFILES[name]))
     if options.data is None and not profile.generated:
         raise InputError(
-            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Use "
-            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Add --data folder, or "
+            f"DATA=folder to make sweep-{options.study} PROFILE={profile.name}."
         )
     return study, profile

@@ -38,7 +38,7 @@ def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
         is_named = isinstance(value, Encoder) and value.name in refs
         return dataclasses.replace(value, weights=refs[value.name]) if is_named else value
 
-    return _mapped(profile, with_file)
+    return mapped(profile, with_file)
 
 
 def with_students(profile: Profile, **settings: Any) -> Profile:
@@ -47,7 +47,7 @@ def with_students(profile: Profile, **settings: Any) -> Profile:
     def changed(value: Any) -> Any:
         return dataclasses.replace(value, **settings) if isinstance(value, EfficientAD) else value
 
-    return _mapped(profile, changed)
+    return mapped(profile, changed)
 
 
 def _names(value: Any) -> set[str]:
@@ -56,10 +56,10 @@ def _names(value: Any) -> set[str]:
     return own.union(*map(_names, _parts(value).values()))
 
 
-def _mapped(value: Component, change: Callable[[Any], Any]) -> Component:
+def mapped(value: Component, change: Callable[[Any], Any]) -> Component:
     """Return a value in which `change` has replaced every component, from the innermost outwards."""
     parts = _parts(value)
-    changed = {name: _mapped(part, change) for name, part in parts.items()}
+    changed = {name: mapped(part, change) for name, part in parts.items()}
     if changed != parts:
         whole: Any = value
         is_tuple = isinstance(whole, tuple)

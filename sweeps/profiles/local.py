@@ -173,8 +173,16 @@ MTD = Profile(
     several_categories=False,
 )
 
-FOLDER = replace(LAPTOP, name="folder", dataset=Folder(), several_categories=False, generated=False)
-"""Profile for a user's own images, with the training lengths of `laptop`."""
+FOLDER = replace(
+    LAPTOP,
+    name="folder",
+    dataset=Folder(),
+    plain=MTD.plain,
+    meds=MTD.meds,
+    several_categories=False,
+    generated=False,
+)
+"""Profile for a user's own images, with the training lengths of `mtd`: those of `laptop` are too short for MeDS."""
 
 PROFILES = {
     profile.name: profile

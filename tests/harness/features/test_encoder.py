@@ -151,7 +151,7 @@ def test_an_image_is_read_resized_then_cropped(tmp_path):
 
 
 def test_torchvision_without_operators_still_gives_timm():
-    assert encoder_model._import_timm().is_model("tf_efficientnet_lite0")
+    assert encoder_model.import_timm().is_model("tf_efficientnet_lite0")
 
 
 PAPER = Encoder(

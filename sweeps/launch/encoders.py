@@ -1,0 +1,57 @@
+"""Encoders by the name that a user gives: the shipped one, those of the papers, and every other timm model."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import torch
+
+from harness.detectors.presets import DINOV2, EFFICIENTNET_B4
+from harness.errors import UsageError
+from harness.features.backbone import import_timm
+from harness.features.encoder import Encoder
+
+SHIPPED = "shipped"
+"""Name of the encoder whose weights a dependency ships."""
+SIZE = 256
+"""Largest side of the input of an encoder that no paper here uses, in pixels."""
+
+
+def encoder_named(name: str, own: Encoder) -> Encoder:
+    """Return the settings of an encoder.
+
+    The profile's encoder and those of the papers have their own settings. Any other model reads images of 256 pixels
+    and has its timm weights. A transformer gives two groups from the middle two thirds of its blocks, as in Dinomaly.
+    Any other network gives its third and its fourth stage.
+
+    Args:
+        name: Name of a timm model, or `shipped`.
+        own: Encoder of the profile.
+
+    Raises:
+        UsageError: timm has no such model.
+    """
+    known = {each.name: each for each in (DINOV2, EFFICIENTNET_B4, Encoder(), own)}
+    name = Encoder().name if name == SHIPPED else name
+    return known.get(name) or _of_timm(name)
+
+
+def _of_timm(name: str) -> Encoder:
+    timm = import_timm()
+    if not timm.is_model(name):
+        models = [SHIPPED, *timm.list_models()]
+        close = ", ".join(difflib.get_close_matches(name, models, cutoff=0.4))
+        raise UsageError(
+            f"--encoder: timm has no model {name!r}. Close names: {close or 'none'}. Use a name of timm, or "
+            f"{SHIPPED} for the encoder that needs no download."
+        )
+    with torch.device("meta"):  # the sizes of the network, without memory for its weights
+        model: Any = timm.create_model(name, pretrained=False)
+    if not hasattr(model, "num_prefix_tokens"):
+        return Encoder(name=name, weights="hub", image_size=SIZE)
+    depth, patch = len(model.blocks), int(model.patch_embed.patch_size[0])
+    first, last = depth // 6, depth - depth // 6
+    middle = (first + last) // 2
+    groups = tuple(range(first, middle)), tuple(range(middle, last))
+    return Encoder(name=name, weights="hub", image_size=SIZE // patch * patch, groups=groups)
