@@ -94,8 +94,8 @@ def _row(task: Task, seconds: np.ndarray, scores_N: np.ndarray, gigabytes: float
 
 def _ours(task: Task, scratch: Path) -> dict[str, Any]:
     store = FeatureStore(scratch / "features")
-    with PeakMemory() as peak, session(), start_pool(2) as crew:
-        compute = RayCompute(scratch, crew=crew)
+    with PeakMemory() as peak, session(), start_pool(2) as pool:
+        compute = RayCompute(scratch, pool=pool)
         list(compute.map(_start, range(2), label="starting"))
 
         def images(samples: pd.DataFrame) -> ImageSet:

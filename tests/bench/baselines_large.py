@@ -47,13 +47,13 @@ def run() -> list[dict[str, Any]]:
             IMAGES * PATCHES, size=int(SCORED * IMAGES * PATCHES)
         )
         for name, detector in METHODS.items():
-            with PeakMemory() as fitting, start_pool(2) as crew:
+            with PeakMemory() as fitting, start_pool(2) as pool:
                 start = time.perf_counter()
-                scorer = detector.fit(train, seed=0, compute=RayCompute(Path(scratch), crew=crew))
+                scorer = detector.fit(train, seed=0, compute=RayCompute(Path(scratch), pool=pool))
                 seconds = {"fit, s": time.perf_counter() - start}
-            with PeakMemory() as scoring, start_pool(2) as crew:
+            with PeakMemory() as scoring, start_pool(2) as pool:
                 bank = Bank(PatchSource(train.categories).at(drawn_K), np.ones(len(drawn_K)))
-                whole = replace(scorer, banks=(bank,), compute=RayCompute(Path(scratch), crew=crew))
+                whole = replace(scorer, banks=(bank,), compute=RayCompute(Path(scratch), pool=pool))
                 start = time.perf_counter()
                 whole.score(test)
                 seconds["score 16 images, s"] = time.perf_counter() - start

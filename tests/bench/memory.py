@@ -154,9 +154,9 @@ def study_grid() -> list[Cell]:
     return cells
 
 
-def peak_of(crew: ActorPool, actors: int) -> float:
+def peak_of(pool: ActorPool, actors: int) -> float:
     """Best product rate, FLOP/s, over inner sizes, of all actors together: what torch reaches where a pass runs."""
-    return max(sum(crew.results(sustained_rate, [inner] * actors)) for inner in INNER_SIZES)
+    return max(sum(pool.results(sustained_rate, [inner] * actors)) for inner in INNER_SIZES)
 
 
 def run() -> list[dict[str, Any]]:
@@ -166,8 +166,8 @@ def run() -> list[dict[str, Any]]:
 
 
 def _measure(scratch: Path) -> list[dict[str, Any]]:
-    with ready_crew(2) as crew:
-        features_NPC = real_features(RayCompute(scratch, crew=crew))
+    with ready_pool(2) as pool:
+        features_NPC = real_features(RayCompute(scratch, pool=pool))
     memory, whole = MemoryEnsemble(ratio=RHO, size=BANKS), np.arange(IMAGES)
     fast = dataclasses.replace(memory, precision="fast")
     measured = Measurement(features_NPC, scratch)
@@ -220,10 +220,10 @@ class Measurement:
 
     def one_pass(self, name: str, cells: list[Cell], *, actors: int) -> np.ndarray:
         """Time one pass on so many actors; return the scores against the first memory."""
-        with ready_crew(actors) as crew:
-            before = peak_of(crew, actors)
-            done = one_pass(self.features_NPC, cells, RayCompute(self.scratch, crew=crew))
-            self.peaks[name].append((before + peak_of(crew, actors)) / 2)
+        with ready_pool(actors) as pool:
+            before = peak_of(pool, actors)
+            done = one_pass(self.features_NPC, cells, RayCompute(self.scratch, pool=pool))
+            self.peaks[name].append((before + peak_of(pool, actors)) / 2)
         self.seconds[name].append(done.seconds)
         self.tables[name].append(done.table_seconds)
         return done.scores_NP
@@ -248,15 +248,15 @@ class Measurement:
         return row
 
 
-def ready_crew(actors: int) -> ActorPool:
-    """A crew whose actors have started and imported what they need."""
-    crew = start_pool(actors)
+def ready_pool(actors: int) -> ActorPool:
+    """A pool whose actors have started and imported what they need."""
+    pool = start_pool(actors)
     list(
-        crew.results(
+        pool.results(
             functools.partial(image_distances, np.ones((1, 1, 2))), [np.ones((1, 1, 2))] * 8
         )
     )
-    return crew
+    return pool
 
 
 def _row(name: str, seconds: float, loop_seconds: float) -> dict[str, Any]:

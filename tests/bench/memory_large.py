@@ -65,8 +65,8 @@ def run() -> list[dict[str, Any]]:
         features = write_features(Path(scratch), CHANNELS)
         for precision, (memory_stage.QUERIES, items) in MEASURED.items():
             request = ScoreRequest(features, np.arange(IMAGES), MemoryEnsemble(precision=precision))
-            with PeakMemory() as peak, start_pool(2) as crew, suppress(EnoughError):
-                first = FirstItems(RayCompute(Path(scratch), crew=crew), items=items)
+            with PeakMemory() as peak, start_pool(2) as pool, suppress(EnoughError):
+                first = FirstItems(RayCompute(Path(scratch), pool=pool), items=items)
                 fill_scores([request], compute=first)
             operations = first.images * IMAGES * 2 * PATCHES**2 * CHANNELS
             rows.append(

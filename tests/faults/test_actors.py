@@ -34,7 +34,7 @@ def test_an_actor_that_dies_in_mid_pass_costs_nothing_but_time(on_ray, tmp_path)
     requests = score_requests(tmp_path)
     with start_pool(2) as pool:
         (victim, *_) = set(pool.results(lambda _: os.getpid(), range(8)))
-        compute = Disturbed(replace(on_ray, crew=pool), [lambda: os.kill(victim, signal.SIGKILL)])
+        compute = Disturbed(replace(on_ray, pool=pool), [lambda: os.kill(victim, signal.SIGKILL)])
         fill_scores(requests, compute=compute)
     assert not compute.faults
     assert score_bytes(requests) == undisturbed_scores()
@@ -49,7 +49,7 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
         return item * item
 
     with start_pool(3) as pool:
-        mapped = replace(on_ray, crew=pool).map(die_once, range(8), label="dying")
+        mapped = replace(on_ray, pool=pool).map(die_once, range(8), label="dying")
         assert list(mapped) == [i * i for i in range(8)]
     assert (tmp_path / "died").exists()
 

@@ -11,13 +11,14 @@ import torch
 
 from harness.anomaly_maps import DINOMALY
 from harness.cluster.ray_compute import RayCompute
-from harness.cluster.tune import sweep
+from harness.cluster.tune import run_trials
+from harness.detectors import Requirements
 from harness.detectors.reconstruction import NetworkScorer
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import InProcess
 from harness.training import build, patch_scores, run_phase
 from harness.training.optimizer import TrainingConfig
-from harness.training.phases import NetworkLoss, Normal, Phase
+from harness.training.phases import NetworkLoss, Phase, ProgressiveSelector
 from tests.support.dataset import NETWORK
 from tests.support.kill import DieOnce
 from tests.support.studies import study_of
@@ -33,7 +34,7 @@ def phase_of(images):
         images=images,
         training=TrainingConfig(steps=10, batch_size=5),  # which two workers cannot share evenly
         objective=NetworkLoss(),
-        selector=Normal(reference),
+        selector=ProgressiveSelector(reference),
     )
 
 
@@ -77,8 +78,9 @@ class TrainsTwice:
     """A detector that leaves what its training gave in a folder."""
 
     folder: str
-    name = "twice"
+    name = title = "twice"
     maps = DINOMALY
+    requirements = Requirements()
 
     def fit(self, images, *, seed, compute):
         folder = Path(self.folder)
@@ -92,7 +94,7 @@ def test_workers_of_a_study_select_as_one_and_go_on_after_a_death(small, ray_clu
     of_study.mkdir()
     here.mkdir()
     experiment = small.experiment(TrainsTwice(folder=str(of_study)))
-    summary = sweep(study_of([experiment], small, tmp_path, workers=2))
+    summary = run_trials(study_of([experiment], small, tmp_path, workers=2))
     assert (summary.finished, summary.failures) == (1, [])
     assert (of_study / "died").exists()
     (here / "died").touch()  # nobody dies here

@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from harness.anomaly_maps import DINOMALY
 from harness.cluster.resources import Resources
 from harness.cluster.session import max_concurrent_trials, worker_slots
-from harness.cluster.tune import TRIAL, sweep
-from harness.detectors import MemoryDetector
+from harness.cluster.tune import TRIAL_CPUS, run_trials
+from harness.detectors import MemoryDetector, Requirements
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.experiment import run_prepared
@@ -32,8 +32,9 @@ class Breaks:
     """A detector that cannot be fitted: it raises, or takes its process with it."""
 
     how: str
-    name = "breaks"
+    name = title = "breaks"
     maps = DINOMALY
+    requirements = Requirements()
 
     def fit(self, images, *, seed, compute):
         if self.how == "dies":
@@ -53,7 +54,7 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
     bad = [small.experiment(Breaks(how=how)) for how in ("raises", "dies")]
     plan = study_of([*good, *bad], small, tmp_path)
     tracker, digest = plan.tracker, small.prepared.data_digest
-    summary = sweep(plan)
+    summary = run_trials(plan)
     assert summary.finished == 2
     kept = {folder.name for folder in (tmp_path / "checkpoints").iterdir()}
     assert kept == {experiment.key for experiment in bad}  # those of finished experiments go
@@ -83,10 +84,10 @@ def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluste
 def test_experiments_and_their_workers_fit_into_the_cluster(ray_cluster, workers):
     count, of_experiment = max_concurrent_trials(Resources(workers=workers))
     _, of_worker = worker_slots()
-    taken = TRIAL + of_experiment["num_cpus"] + workers * of_worker["num_cpus"]
+    taken = TRIAL_CPUS + of_experiment["num_cpus"] + workers * of_worker["num_cpus"]
     assert count * taken <= 4 < (count + 1) * max(1, workers)
 
 
 def test_more_workers_than_the_cluster_has_room_for_are_refused(small, ray_cluster, tmp_path):
     with pytest.raises(InputError, match=r"^5 workers .* has room for 4"):
-        sweep(study_of([], small, tmp_path, workers=5))
+        run_trials(study_of([], small, tmp_path, workers=5))
