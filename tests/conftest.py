@@ -12,10 +12,10 @@ from harness.detectors import MemoryDetector
 from harness.experiment import Experiment, prepare
 from harness.runtime.compute import InProcess
 from harness.runtime.environment import prepare_environment
-from tests.support.commands import PRIORITY
+from tests.support.commands import BUSY_MACHINE
 from tests.support.dataset import ENCODER, SMALL, Small
 
-os.environ |= PRIORITY
+os.environ |= BUSY_MACHINE
 prepare_environment()
 settings.register_profile("meds", deadline=None)  # how long an example takes says nothing here
 settings.load_profile("meds")

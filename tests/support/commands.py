@@ -16,8 +16,13 @@ from tests.support.waiting import PATIENCE
 ROOT = Path(__file__).parents[2]
 OTHERS = ("RAY_", "MLFLOW_", "PYTHONUNBUFFERED", "MAKE", "MFLAGS")
 """Settings of this process that a command of a user has not."""
-PRIORITY = {"RAY_worker_niceness": "0"}
-"""Setting with which Ray's workers get the same share of a busy machine as the tests; by default Ray gives them 3 %."""
+BUSY_MACHINE = {
+    "RAY_worker_niceness": "0",  # by default Ray leaves its workers 3 % of a core that other work wants
+    "RAY_worker_register_timeout_seconds": str(PATIENCE),
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(PATIENCE),
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(PATIENCE),
+}
+"""Settings with which Ray's processes get as much of a busy machine as the tests, and minutes to start."""
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(
     [
@@ -35,9 +40,9 @@ WARM.set_forkserver_preload(
 
 
 def as_a_user(**environment: str) -> dict[str, Any]:
-    """How to start a subprocess from the root of the project, with an environment of a user, save for `PRIORITY`."""
+    """How to start a subprocess from the root of the project: with a user's environment and `BUSY_MACHINE`."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
-    return {"cwd": ROOT, "env": {**own, **PRIORITY, **environment}, "text": True}
+    return {"cwd": ROOT, "env": {**own, **BUSY_MACHINE, **environment}, "text": True}
 
 
 def command(
