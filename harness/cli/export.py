@@ -56,7 +56,7 @@ class Merge:
         merged = portable.merge(self.folders, self.out, self.on_conflict)
         if merged.differing:
             print(
-                f"{merged.differing} experiments differ, by {merged.largest:.3g} at most. "
+                f"{merged.differing} experiments differ, by {merged.largest:.3g} at most (inf: a number is missing). "
                 "The numbers of the folder given first were kept."
             )
         print(merged.folder)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections import Counter
@@ -23,21 +24,23 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.runtime.environment import ROOT, describe_environment
+from harness.tracking.exported import (
+    EXPERIMENTS,
+    KIND,
+    MANIFEST,
+    OF_RUN,
+    RESULTS,
+    RUNS,
+    VALUE,
+    ExportedFolder,
+    lock_name,
+    read_folder,
+)
 from harness.tracking.tracker import Tracker
 
-RESULTS, RUNS, EXPERIMENTS, MANIFEST = (
-    "results.parquet",
-    "runs.csv",
-    "experiments.json",
-    "manifest.json",
-)
 LOCK = ROOT / "requirements" / "lock.txt"
-OF_RUN = ["run_id", "key", "name", "status", "failure", "seconds", "data"]
-"""Columns of runs that describe the run itself; the other columns describe its environment."""
-KIND = ("study", "profile", "data")
-"""Entries of the manifest that must be equal in merged folders."""
-VALUE = ["key", "readout", "metric", "category"]
-"""Columns that identify a value."""
+SETTING = "setting"
+"""Read-out of the rows in a comparison that are settings."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class MergeReport:
     differing: int
     """Number of experiments whose values differed between folders."""
     largest: float
-    """Largest absolute difference between two values of an experiment."""
+    """Largest absolute difference between two values of an experiment; infinite if one folder lacks a number."""
 
 
 def export(tracker: Tracker, profile: str, out: Path) -> Path:
@@ -63,7 +66,7 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
     records = {key: run.record() for key, run in stored.items()}
     splits = {key: _digest(run.split().encode()) for key, run in stored.items()}
     lock = [LOCK.read_bytes()] if LOCK.is_file() else []
-    locks = {f"lock-{_digest(text)[:12]}.txt": text for text in lock}
+    locks = {lock_name(text): text for text in lock}
     manifest = {
         "study": tracker.study,
         "profile": profile,
@@ -76,20 +79,6 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
     return _write(out, results, runs, records, manifest, locks)
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Read the results of an exported folder, in the form of `harness.tracking.Tracker.load`.
-
-    Raises:
-        InputError: the folder is not an exported study.
-    """
-    if not (folder / RESULTS).is_file():
-        raise InputError(
-            f"{folder.absolute()} is not an exported study, because it has no {RESULTS}. Export a study with python "
-            "-m harness export."
-        )
-    return pd.read_parquet(folder / RESULTS)
-
-
 def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> MergeReport:
     """Merge exported folders of one study into a new folder.
 
@@ -100,24 +89,27 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
             None to raise an error then.
 
     Raises:
-        InputError: the folders belong to different studies or data, or the values of an experiment differ.
+        InputError: a folder is damaged, the folders belong to different studies or data, or the values of an
+            experiment differ. A value that one folder lacks, or that is not a number, differs.
     """
-    parts = [read(folder) for folder in folders]
-    manifests = [json.loads((folder / MANIFEST).read_text()) for folder in folders]
+    exported = [read_folder(folder) for folder in folders]
+    parts = [each.results for each in exported]
+    manifests = [each.manifest for each in exported]
     _refuse_other_kinds(manifests)
-    spans = _spans(parts)
+    spans = _differences(parts)
     if keep is None:
         _refuse(spans)
     differing, largest = spans[spans > 0].index.unique("key"), float(spans.max())
+    seen = largest if math.isfinite(largest) else str(largest)  # JSON has no infinity
     results = _together(parts, differing)
-    records, splits, locks = _first_of_each(folders, manifests)
-    runs = _runs_behind(results, [pd.read_csv(folder / RUNS, dtype=str) for folder in folders])
+    records, splits, locks = _first_of_each(exported)
+    runs = _runs_behind(results, [each.runs for each in exported])
     manifest = {
         **{name: manifests[0][name] for name in KIND},
         "splits": splits,
         "made with": _made_with(runs),
         "locks": {name: _digest(text) for name, text in locks.items()},
-        "differing": {"experiments": len(differing), "largest": largest, "kept": keep},
+        "differing": {"experiments": len(differing), "largest": seen, "kept": keep},
         "merged from": manifests,
     }
     return MergeReport(
@@ -136,34 +128,61 @@ def _refuse_other_kinds(manifests: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _first_of_each(
-    folders: Sequence[Path], manifests: Sequence[Mapping[str, Any]]
+    exported: Sequence[ExportedFolder],
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, bytes]]:
     """Return records and splits by key, from the first folder with the key, and all lock files by name."""
     records: dict[str, Any] = {}
     splits: dict[str, str] = {}
     locks: dict[str, bytes] = {}
-    for folder, manifest in zip(folders, manifests, strict=True):
-        records = json.loads((folder / EXPERIMENTS).read_text()) | records
-        splits = manifest["splits"] | splits
-        locks |= {name: (folder / name).read_bytes() for name in manifest.get("locks", ())}
+    for each in exported:
+        records = each.records | records
+        splits = each.manifest["splits"] | splits
+        locks |= each.locks
     return records, splits, locks
 
 
-def _spans(parts: Sequence[pd.DataFrame]) -> pd.Series:
-    """Return the difference between the largest and smallest number of each value, indexed by `VALUE`."""
+def _differences(parts: Sequence[pd.DataFrame]) -> pd.Series:
+    """Return the difference between the largest and smallest number of each value, indexed by `VALUE`.
+
+    The difference is infinite if a folder has the experiment, but not the value, or no number for it. A setting that
+    differs between folders, or that a folder lacks, is a row of the read-out `SETTING`.
+    """
     values = pd.concat(parts).groupby(VALUE)["value"]
-    return values.max() - values.min()
+    spans, numbers = (values.max() - values.min()).fillna(math.inf), values.count()
+    folders = pd.concat([part["key"].drop_duplicates() for part in parts]).value_counts()
+    spans[numbers < folders.reindex(numbers.index.get_level_values("key")).to_numpy()] = math.inf
+    other = pd.MultiIndex.from_tuples(sorted(_other_settings(parts)), names=VALUE)
+    return pd.concat([spans, pd.Series(math.inf, other)]) if len(other) else spans
+
+
+def _other_settings(parts: Sequence[pd.DataFrame]) -> set[tuple[str, str, str, str]]:
+    """Return a row of `VALUE` for each setting of an experiment that two folders do not have alike."""
+    together = pd.concat([part.drop_duplicates("key") for part in parts], ignore_index=True)
+    shared = together[together["key"].duplicated(keep=False)]
+    settings = shared.drop(columns=[*VALUE[1:], "run_id", "value", "milliseconds"], errors="ignore")
+    different = settings.groupby("key").nunique(dropna=False) > 1
+    return {
+        (str(key), SETTING, str(column), "")
+        for key, row in different.iterrows()
+        for column in row.index[row]
+    }
 
 
 def _refuse(spans: pd.Series) -> None:
-    if (spans > 0).any():
-        key, readout, metric, category = spans.idxmax()
-        raise InputError(
-            f"Experiment {key} has different values in two folders: {metric} of {category} ({readout}) differs by "
-            f"{spans.max():.3g}. Networks trained on different kinds of processor differ. To keep the values of the "
-            "folder given first, add --on-conflict first. To run an experiment again on this machine, use "
-            "python -m harness verify."
-        )
+    if not (spans > 0).any():
+        return
+    key, readout, metric, category = spans.idxmax()
+    if readout == SETTING:
+        what = f"its setting {metric} is missing in one of them, or differs"
+    elif math.isinf(spans.max()):
+        what = f"one of them has no number for {metric} of {category} ({readout})"
+    else:
+        what = f"{metric} of {category} ({readout}) differs by {spans.max():.3g}"
+    raise InputError(
+        f"Experiment {key} has different values in two folders: {what}. Networks trained on different kinds of "
+        "processor differ, and versions can differ in what they store. To keep the values of the folder given first, "
+        "add --on-conflict first. To run an experiment again on this machine, use python -m harness verify."
+    )
 
 
 def _together(parts: Sequence[pd.DataFrame], differing: pd.Index) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from harness.runtime.compute import InProcess
 from harness.runtime.hardware import describe_hardware
 from harness.tracking import Tracker
 from harness.tracking import export as portable
+from harness.tracking.exported import (
+    EXPERIMENTS,
+    MANIFEST,
+    RESULTS,
+    RUNS,
+    lock_name,
+    read_folder,
+    read_results,
+)
 
 PLACE = ["key", "readout", "metric", "category"]
 
@@ -58,15 +68,15 @@ def test_an_exported_study_is_read_without_its_store(small, tmp_path, monkeypatc
     tracker, cells = stored(small, tmp_path, (0.1, 0.5), failing=1.0)
     folder = portable.export(tracker, "small", tmp_path / "out")
     pd.testing.assert_frame_equal(
-        sorted_values(portable.read(folder)), sorted_values(tracker.load("small"))
+        sorted_values(read_results(folder)), sorted_values(tracker.load("small"))
     )
-    runs = pd.read_csv(folder / portable.RUNS).set_index("key")
+    runs = pd.read_csv(folder / RUNS).set_index("key")
     assert list(runs["status"].value_counts()[["FINISHED", "FAILED"]]) == [2, 1]
     assert "no room" in runs.loc[cells[2].key, "failure"]
     assert runs.loc[cells[0].key, "machine"] == "two cores"
-    records = json.loads((folder / portable.EXPERIMENTS).read_text())
+    records = json.loads((folder / EXPERIMENTS).read_text())
     assert {from_dict(record) for record in records.values()} == set(cells[:2])
-    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["data"] == [small.prepared.data_digest]
     assert set(manifest["splits"]) == {e.key for e in cells[:2]}
     assert len(set(manifest["splits"].values())) == 1  # both memories had the same training images
@@ -81,55 +91,65 @@ def test_an_exported_study_is_read_without_its_store(small, tmp_path, monkeypatc
         portable.export(tracker, "small", folder)
 
 
-@pytest.fixture
-def two(small, tmp_path):
+@pytest.fixture(scope="module")
+def pair(small, tmp_path_factory):
     """Two exported folders, made on two machines: 0.5 is in both, 1.0 failed on the first."""
     folders = []
     for name, ratios, failing in (("a", (0.1, 0.5), 1.0), ("b", (0.5, 1.0), None)):
-        (tmp_path / name).mkdir()
-        tracker, _ = stored(small, tmp_path / name, ratios, failing=failing, machine=name)
-        folders.append(portable.export(tracker, "small", tmp_path / name / "out"))
+        place = tmp_path_factory.mktemp(name)
+        tracker, _ = stored(small, place, ratios, failing=failing, machine=name)
+        folders.append(portable.export(tracker, "small", place / "out"))
     return folders
 
 
+@pytest.fixture
+def two(pair, tmp_path):
+    """Copies of the pair, which a test may change."""
+    return [
+        shutil.copytree(folder, tmp_path / name / "out")
+        for name, folder in zip("ab", pair, strict=True)
+    ]
+
+
 def test_folders_of_one_study_are_merged(two, tmp_path):
-    with (two[1] / portable.MANIFEST).open() as file:
+    with (two[1] / MANIFEST).open() as file:
         second = json.load(file)
-    (two[1] / "lock-0.txt").write_text("numpy==1.0\n")
-    second["locks"]["lock-0.txt"] = "of another version"
-    (two[1] / portable.MANIFEST).write_text(json.dumps(second))
+    other = b"numpy==1.0\n"
+    (two[1] / lock_name(other)).write_bytes(other)
+    second["locks"][lock_name(other)] = hashlib.sha256(other).hexdigest()
+    (two[1] / MANIFEST).write_text(json.dumps(second))
     folder = portable.merge(two, tmp_path / "merged").folder
-    merged = portable.read(folder)
-    both = pd.concat([portable.read(folder) for folder in two]).drop_duplicates(PLACE)
+    merged = read_results(folder)
+    both = pd.concat([read_results(folder) for folder in two]).drop_duplicates(PLACE)
     pd.testing.assert_frame_equal(sorted_values(merged), sorted_values(both))
     assert merged["key"].nunique() == 3
-    runs = pd.read_csv(folder / portable.RUNS)
+    runs = pd.read_csv(folder / RUNS)
     assert set(runs["run_id"]) == set(merged["run_id"])  # what failed on one finished on the other
-    manifest = json.loads((folder / portable.MANIFEST).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     made_with = {made["machine"]: made["runs"] for made in manifest["made with"]}
     assert made_with == {"a": 2, "b": 1}
     assert len(manifest["locks"]) == 2
-    assert (folder / "lock-0.txt").read_text() == "numpy==1.0\n"
+    assert (folder / lock_name(other)).read_bytes() == other
     with pytest.raises(InputError, match="is not an exported study"):
-        portable.read(tmp_path)
+        read_results(tmp_path)
 
 
 def test_other_numbers_are_refused_or_those_of_the_first_folder_kept(two, tmp_path):
-    results = portable.read(two[1])
+    results = read_results(two[1])
     results.loc[results["metric"] == "image_auroc", "value"] += 0.25
-    results.to_parquet(two[1] / portable.RESULTS)
+    results.to_parquet(two[1] / RESULTS)
     with pytest.raises(
         InputError, match=r"image_auroc of \w+ \(\w+\) differs by 0.25.*--on-conflict first"
     ):
         portable.merge(two, tmp_path / "conflict")
     assert not (tmp_path / "conflict").exists()
-    first, second = portable.read(two[0]), portable.read(two[1])
+    first, second = read_results(two[0]), read_results(two[1])
     merged = portable.merge(two, tmp_path / "merged", keep="first")
     new = second[~second["key"].isin(first["key"])]
     expected = sorted_values(pd.concat([first, new]))
-    pd.testing.assert_frame_equal(sorted_values(portable.read(merged.folder)), expected)
+    pd.testing.assert_frame_equal(sorted_values(read_results(merged.folder)), expected)
     assert (merged.differing, merged.largest) == (1, 0.25)
-    manifest = json.loads((merged.folder / portable.MANIFEST).read_text())
+    manifest = json.loads((merged.folder / MANIFEST).read_text())
     assert manifest["differing"] == {"experiments": 1, "largest": 0.25, "kept": "first"}
 
 
@@ -173,3 +193,105 @@ def test_nothing_that_was_computed_before_is_read_when_a_run_is_verified(
     assert [files for _, files in seen] == [[]]
     assert not seen[0][0].exists()
     assert sorted(small.cache.iterdir()) == before
+
+
+def drop_a_metric(results):
+    return results[results["metric"] != "image_auroc"]
+
+
+def no_number(results):
+    return results.assign(value=results["value"].where(results["metric"] != "image_auroc"))
+
+
+def infinite(results):
+    return results.assign(
+        value=results["value"].mask(results["metric"] == "image_auroc", float("inf"))
+    )
+
+
+def drop_a_setting(results):
+    return results.drop(columns="noise.ratio")
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "differing"),
+    [
+        (drop_a_metric, "has no number for image_auroc", 1),
+        # Both experiments of the folder then hold a value that is no number, not only the shared one.
+        (no_number, "has no number for image_auroc", 2),
+        (infinite, "has no number for image_auroc", 2),
+        (drop_a_setting, r"its setting noise\.ratio is missing in one of them", 1),
+    ],
+)
+@pytest.mark.parametrize("changed", [0, 1])
+def test_what_one_folder_lacks_is_a_difference(two, tmp_path, change, text, differing, changed):
+    file = two[changed] / RESULTS
+    change(read_results(two[changed])).to_parquet(file)
+    with pytest.raises(InputError, match=text):
+        portable.merge(two, tmp_path / "refused")
+    merged = portable.merge(two, tmp_path / "merged", keep="first")
+    assert merged.differing == differing
+    json.loads((merged.folder / MANIFEST).read_text(), parse_constant=pytest.fail)
+
+
+def test_a_value_that_is_no_number_in_both_folders_is_not_an_agreement(two, tmp_path):
+    for folder in two:
+        no_number(read_results(folder)).to_parquet(folder / RESULTS)
+    with pytest.raises(InputError, match="has no number for image_auroc"):
+        portable.merge(two, tmp_path / "refused")
+
+
+@pytest.mark.parametrize("name", [RESULTS, RUNS, EXPERIMENTS, MANIFEST])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\x00", b"[" * 100_000, b"[]", b'"a",b\n"'])
+def test_a_missing_or_damaged_file_is_refused_in_a_paragraph(two, tmp_path, name, content):
+    (two[0] / name).unlink()
+    if content is not None:
+        (two[0] / name).write_bytes(content)
+    with pytest.raises(InputError, match=name.replace(".", "[.]")):
+        portable.merge(two, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("name", [RESULTS, RUNS, EXPERIMENTS, MANIFEST])
+def test_a_link_in_the_place_of_a_file_is_refused(two, tmp_path, name):
+    (two[0] / name).rename(tmp_path / name)
+    (two[0] / name).symlink_to(tmp_path / name)
+    with pytest.raises(InputError, match="it is a link"):
+        read_folder(two[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.txt",
+        "/etc/hostname",
+        "a/b.txt",
+        "C:x.txt",
+        "results.parquet",
+        "lock-x.txt",
+        "",
+        "..",
+    ],
+)
+def test_a_manifest_cannot_name_a_file_elsewhere(two, tmp_path, name):
+    secret = b"secret"
+    (two[0].parent / "secret.txt").write_bytes(secret)
+    manifest = json.loads((two[0] / MANIFEST).read_text())
+    manifest["locks"] = {name: hashlib.sha256(secret).hexdigest()}
+    (two[0] / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="not the name of a list of packages"):
+        portable.merge(two, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_digest_cannot_be_a_path_either(two):
+    manifest = json.loads((two[0] / MANIFEST).read_text())
+    manifest["locks"] = {"lock-../../hosts.txt": "../../hosts"}
+    (two[0] / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="not the name of a list of packages"):
+        read_folder(two[0])
+
+
+def test_the_export_of_an_older_version_is_read():
+    folder = Path(__file__).parents[2] / "data" / "export-87b34bb"
+    assert len(read_folder(folder).locks) == 1
