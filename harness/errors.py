@@ -57,23 +57,42 @@ class UsageError(InputError):
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """End the program with a one-paragraph message if an input cannot be used or the disk is full."""
+    """End the program with a one-paragraph message if an input, a file or a folder cannot be used."""
     try:
         yield
     except InputError as error:
         print(paragraph(f"Error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if (text := explain_os_error(error)) is None:
             raise
-        text = (
-            f"Error: {error.filename or 'a file'} cannot be written ({error.strerror}). Free disk space, or choose "
-            "other folders with --cache and --runs. Finished experiments are kept; the same command continues."
-        )
-        print(paragraph(text), file=sys.stderr)
+        print(paragraph(f"Error: {text}"), file=sys.stderr)
         sys.exit(1)
 
 
+def explain_os_error(error: OSError) -> str | None:
+    """Return what a user can do about an error of the system; None if the error names neither a file nor a full disk.
+
+    This is the last net: code that reads or writes a file knows more about it, and raises `InputError`.
+    """
+    if error.errno in DISK_FULL:
+        return (
+            f"{printable(error.filename or 'a file')} cannot be written ({error.strerror}). Free disk space, or "
+            "choose other folders with --cache and --runs. Finished experiments are kept; the same command continues."
+        )
+    if error.filename is None:
+        return None
+    return (
+        f"{printable(error.filename)} cannot be used ({error.strerror}). Check that the path is right, that the file "
+        "or folder exists, and that this user may read and write there."
+    )
+
+
+def printable(text: object) -> str:
+    """Return a text in which bytes that are not UTF-8, as in names of files, are written as escapes."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 def paragraph(text: str) -> str:
-    """Wrap a text at 100 columns without breaking paths."""
-    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+    """Wrap a text at 100 columns without breaking paths; names that are not UTF-8 are written with escapes."""
+    return textwrap.fill(printable(text), 100, break_long_words=False, break_on_hyphens=False)

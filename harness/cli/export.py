@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from harness.runtime.environment import prepare_environment
+from harness.runtime.places import require_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Export:
 
     def run(self) -> int:
         """Export the results; return the exit code."""
+        require_new(self.out, "--out")
         prepare_environment()
         from harness.tracking import Tracker
         from harness.tracking import export as portable
@@ -50,6 +52,7 @@ class Merge:
 
     def run(self) -> int:
         """Merge the folders; return the exit code."""
+        require_new(self.out, "--out")
         prepare_environment()
         from harness.tracking import export as portable
 

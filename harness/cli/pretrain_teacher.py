@@ -10,6 +10,7 @@ import tyro
 
 from harness.datasets import images_below
 from harness.errors import UsageError
+from harness.runtime.places import require_writable
 from harness.runtime.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class PretrainTeacher:
         """Distil the encoder into the teacher; return the exit code."""
         if self.out.is_dir() or not self.out.absolute().parent.is_dir():
             raise UsageError(f"--out must be a file in an existing folder, got {self.out}.")
+        require_writable(self.out.absolute().parent, "--out")
+        require_writable(self.cache, "--cache")
         files = images_below(self.folder) if self.folder else None
         from harness.features.teacher import (
             TeacherDistillation,
@@ -69,13 +72,16 @@ class PretrainTeacher:
         from harness.runtime.checkpoints import Checkpoints
         from harness.runtime.compute import InProcess
 
+        teacher, checkpoints = (
+            self._teacher(),
+            Checkpoints(self.cache / "teachers", every=self.every),
+        )
         seen = (
             tuple(str(file.absolute()) for file in files) if files else texture_images(self.cache)
         )
         with ProgressBars() as bars:
-            checkpoints = Checkpoints(self.cache / "teachers", every=self.every)
             compute = InProcess(report=bars, checkpoints=checkpoints)
-            weights = compute.train(run_distillation, TeacherDistillation(self._teacher(), seen))
+            weights = compute.train(run_distillation, TeacherDistillation(teacher, seen))
         write_weights(weights, self.out)
         print(f"{self.out}: {bars.text}. Use it with --teacher {self.out}.")
         return 0

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import tyro
 
+from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
 from harness.runtime.environment import prepare_environment
+from harness.runtime.places import require_new, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Rank:
         from harness.ranking import page as ranking_page
 
         if self.remove:
+            require_new(self.clean_folder, "--clean-folder")
             removed = read_image_list(self.remove)
             left = label_correction.clean(self.folder, removed, self.clean_folder, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
@@ -59,6 +62,9 @@ class Rank:
             return 0
         if self.steps < 4:
             raise UsageError(f"--steps must be at least 4, got {self.steps}.")
+        check_seed(self.seed, "--seed")
+        require_writable(self.out, "--out")
+        require_writable(self.cache, "--cache")
         known = read_image_list(self.contaminated) if self.contaminated else []
         label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
         for finding in skipped_files(self.folder):

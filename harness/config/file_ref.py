@@ -43,7 +43,14 @@ def file_ref(path: str | Path) -> FileRef:
         InputError: the file does not exist.
     """
     file = Path(path).absolute()
-    if not file.is_file():
-        raise InputError(f"The file {file} does not exist. Correct the path, or create the file.")
-    with file.open("rb") as content:
-        return FileRef(str(file), hashlib.file_digest(content, "sha256").hexdigest()[:24])
+    try:
+        if not file.is_file():
+            raise InputError(
+                f"The file {file} does not exist. Correct the path, or create the file."
+            )
+        with file.open("rb") as content:
+            return FileRef(str(file), hashlib.file_digest(content, "sha256").hexdigest()[:24])
+    except OSError as error:
+        raise InputError(
+            f"The file {file} cannot be read ({error.strerror}). Correct the path or the permissions."
+        ) from error

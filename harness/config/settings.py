@@ -5,6 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.errors import InputError
+
+SEEDS = 2**63
+"""Number of allowed seeds: numpy refuses negative ones, and torch those of more than 64 bits."""
+
+
+def check_seed(seed: int, what: str) -> None:
+    """Raise an error unless a seed lies in 0..2**63 - 1.
+
+    Args:
+        seed: Seed of a setting.
+        what: Name of the seed for the message, such as `the seed of the training`.
+
+    Raises:
+        InputError: the seed is negative or too large.
+    """
+    if not 0 <= seed < SEEDS:
+        raise InputError(
+            f"{what} must be a whole number from 0 to 2**63 - 1, got {seed}. Choose a small number such as 0 or 1."
+        )
+
 
 def steps_of(params: Mapping[str, Any]) -> int:
     """Return an experiment's number of optimizer steps, without those of a teacher; 1 if there are no steps."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.config.fingerprint import added_field, canonical_repr
 from harness.config.moved import recorded_name
+from harness.config.settings import check_seed
 from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.errors import InputError
@@ -39,6 +40,7 @@ class Experiment:
     """Categories of the dataset that one detector is trained and tested on; None for all."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed, "The seed of the training (--seed)")
         features, memories = self.encoder.memory, self.detector.requirements.memories
         is_cosine = any(memory.distance == "cosine" for memory in memories)
         if is_cosine and features and not features.unit_length:

@@ -14,6 +14,8 @@ from harness.errors import InputError
 from harness.features.patch_features import PatchFeatures
 from harness.images import ImageSource, read_rgb
 
+LARGEST = 16384
+"""Largest side of an input image, in pixels."""
 PositionResampling = Literal["timm", "dinov2"]
 """Method that resamples a position embedding to another number of patches: timm's or DINOv2's."""
 
@@ -46,6 +48,10 @@ class Encoder:
     `folded`: all s x s vectors unscaled, side by side, for a network that rebuilds every stage on the stage's grid."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.image_size <= LARGEST:
+            raise InputError(
+                f"An encoder's image_size must lie in 1..{LARGEST} pixels, got {self.image_size}."
+            )
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
             raise InputError(
                 f"crop_size must lie in 1..image_size={self.image_size}, got {self.crop_size}."

@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from harness.errors import InputError
 
+MOST_DIMENSIONS = 65536
+"""Largest number of dimensions of a patch feature."""
+
 
 @dataclass(frozen=True)
 class LayerOutputs:
@@ -96,6 +99,14 @@ class LocallyAware:
     `level_dimensions` is None."""
 
     unit_length = False
+
+    def __post_init__(self) -> None:
+        most = max(self.dimensions, self.level_dimensions or 1)
+        if min(self.dimensions, self.level_dimensions or 1) < 1 or most > MOST_DIMENSIONS:
+            raise InputError(
+                f"Features must have 1..{MOST_DIMENSIONS} dimensions, got {self.dimensions} and, per level, "
+                f"{self.level_dimensions}."
+            )
 
     def of(self, levels: LayerOutputs) -> Tensor:
         """See `PatchFeatures.of`; the patches form the grid of the first module."""

@@ -25,9 +25,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.config.file_ref import FileRef
+from harness.config.settings import check_seed
 from harness.datasets.textures import Textures
 from harness.errors import InputError
-from harness.features.encoder import Encoder
+from harness.features.encoder import LARGEST, Encoder
 from harness.features.encoding import encode_pixels
 from harness.features.pdn import WIDTH, PatchDescription, standardised
 from harness.images import read_rgb
@@ -41,6 +42,8 @@ from harness.runtime.compute import (
 )
 from harness.runtime.locks import file_lock
 
+WIDEST = 8192
+"""Largest width of a teacher; its widest convolution then has a gigabyte of weights."""
 RARELY_GRAY = 0.1
 """Fraction of images converted to grey, for both the encoder and the teacher."""
 TOGETHER = 16
@@ -73,14 +76,17 @@ class Teacher:
     kind = "teachers"
 
     def __post_init__(self) -> None:
+        check_seed(self.seed, "The seed of a teacher")
         if min(self.steps, self.batch_size, self.measured, self.width) < 1:
             raise InputError(
                 "A teacher's steps, batch_size, measured and width must be at least 1, got "
                 f"{self.steps}, {self.batch_size}, {self.measured} and {self.width}."
             )
-        if self.image_size % 4 or self.image_size < 36:
+        if self.width > WIDEST:
+            raise InputError(f"A teacher's width must be at most {WIDEST}, got {self.width}.")
+        if self.image_size % 4 or not 36 <= self.image_size <= LARGEST:
             raise InputError(
-                f"A teacher's image_size must be a multiple of 4, at least 36, got {self.image_size}."
+                f"A teacher's image_size must be a multiple of 4 from 36 to {LARGEST}, got {self.image_size}."
             )
 
     def path(self, cache: Path) -> Path:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from harness.config.file_ref import FileRef
 from harness.config.fingerprint import added_field
+from harness.config.settings import check_seed
 from harness.errors import InputError
 from harness.images import read_image_list
 from harness.noise.counts import count_injected
@@ -87,6 +88,7 @@ class Noise:
     """CSV file for the protocol list; its column `filename` has the training images, relative to the data root."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed, "The seed of the contamination (--noise-seed)")
         if self.protocol not in (*PROTOCOLS, LIST):
             raise InputError(
                 f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, and {LIST} with a "

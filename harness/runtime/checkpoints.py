@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import InputError
 from harness.runtime.plain_state import pack, unpack
 from harness.runtime.remote import remote_of
 
@@ -63,6 +64,10 @@ class Checkpoints:
     folder: Path
     every: int = 500
     """Number of training steps between two checkpoints."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise InputError(f"Steps between two checkpoints must be at least 1, got {self.every}.")
 
     def file(self, phase: Any) -> Path:
         """Return the path of a phase's checkpoint."""

@@ -10,6 +10,7 @@ from baselines.efficient_ad import EfficientAD
 from harness.config.file_ref import file_ref
 from harness.errors import UsageError
 from harness.features.encoder import Encoder
+from harness.features.weights_file import read_tensors
 from sweeps.profiles.contract import Profile
 
 Component = TypeVar("Component")
@@ -33,6 +34,8 @@ def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
             f"encoder. Its encoders: {', '.join(sorted(known))}."
         )
     refs = {name: file_ref(file) for name, file in files.items()}
+    for ref in refs.values():
+        read_tensors(ref.checked())
 
     def with_file(value: Any) -> Any:
         is_named = isinstance(value, Encoder) and value.name in refs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -102,12 +103,16 @@ class StudyFilter:
         return Noise(protocol=LIST, seed=self.noise_seed, listed=listed)
 
     def _with_files(self, profile: Profile) -> Profile:
+        from harness.datasets import images_below
+        from harness.features.pdn import read_weights
         from sweeps.launch.files import with_students, with_weights
 
         profile = with_weights(profile, self.weights)
         if self.teacher:
+            read_weights(Path(self.teacher))
             profile = with_students(profile, teacher=file_ref(self.teacher))
         if self.penalty_images:
+            images_below(Path(self.penalty_images))
             profile = with_students(profile, penalty=self.penalty_images)
         return profile
 
