@@ -14,6 +14,7 @@ from harness.datasets.folder_findings import counts, empty_parts, unused_files
 from harness.datasets.mask_findings import missing_masks, odd_masks
 from harness.errors import InputError
 from harness.images import ImageFacts, ImageIndex, mask_files, white_level
+from harness.metrics.names import check_category
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def validate(dataset: Dataset, root: Path, index: ImageIndex) -> ValidationRepor
         InputError: the folder is missing or does not have the expected layout, or a name cannot be used.
     """
     samples = dataset.samples(root)
+    for category in samples["category"].unique():
+        check_category(str(category))
     masks = {mask: _mask_files(root, mask) for mask in samples["mask"].dropna()}
     of_masks = [file for files in masks.values() for file in files]
     names = [*samples["image"], *of_masks]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from harness.errors import InputError
+
 ALL = "all"
 """Read-out over all test images."""
 UNSEEN = "unseen"
@@ -29,6 +31,8 @@ REFUSED = re.compile(r"[^\w.\- ]")
 """Characters of a category that a tracked name must not have; the colon marks the others."""
 CODE_POINT = re.compile(":([0-9a-f]{1,5}|10[0-9a-f]{4}):")
 """Code point of one character in a tracked name."""
+LONGEST = 200
+"""Maximum number of characters of a category in a tracked name; MLflow allows 250 for the whole name."""
 
 
 class MetricName(NamedTuple):
@@ -69,3 +73,23 @@ class MetricName(NamedTuple):
             return None
         readout, metric, category = parts
         return cls(readout, metric, CODE_POINT.sub(lambda found: chr(int(found[1], 16)), category))
+
+
+def check_category(category: str) -> None:
+    """Raise an error unless numbers of a category can be tracked.
+
+    Raises:
+        InputError: the name is that of the mean over categories, or it is too long.
+    """
+    if category == MEAN:
+        raise InputError(
+            f"A category cannot be called {MEAN!r}, because this is the name of the mean over categories. Rename its "
+            "folder."
+        )
+    length = len(str(MetricName(ALL, IMAGE_AUROC, category)).rpartition("/")[2])
+    if length > LONGEST:
+        raise InputError(
+            f"The name of the category {category[:40]!r}... takes {length} characters in tracked results, and at most "
+            f"{LONGEST} are allowed. A character that is neither letter, digit, _, ., - nor space takes four or more. "
+            "Rename its folder."
+        )

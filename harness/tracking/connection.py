@@ -23,6 +23,8 @@ SINGLE_ATTEMPT_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUE
 """Environment variables for the first connection to a server: one retry, six seconds per request."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of database URIs."""
+UNUSABLE = {"?"}
+"""Characters that end the path in the URI of an SQLite database."""
 SCHEMAS = Path("store/db_migrations/versions")
 """Folder of MLflow with one file per known database schema; file names begin with the name of the schema."""
 
@@ -34,8 +36,14 @@ def default_uri(runs: Path) -> str:
     own working directory.
 
     Raises:
-        InputError: the URI is a folder, which MLflow does not support any more.
+        InputError: the URI is a folder, which MLflow does not support any more, or the path of the database cannot be
+            written as a URI.
     """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and (odd := set(str(runs.absolute())) & UNUSABLE):
+        raise InputError(
+            f"The folder of results {runs.absolute()} has {odd.pop()!r} in its path, which the address of a database "
+            "cannot hold. Rename the folder, or choose another one with --runs."
+        )
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
     if "://" not in uri or uri.startswith("file:"):
         raise InputError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.runtime.environment import prepare_environment
+from harness.runtime.places import require_writable
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
@@ -37,6 +38,8 @@ def run_command(options: Options) -> int:
     rounds = rounds_of(study, profile, options.labelled_categories)
     first = options.study_filter.select(next(rounds))
     data = options.data or where.cache_dir / f"{profile.dataset.name}-{profile.name}"
+    require_writable(where.runs_dir, "--runs")
+    require_writable(where.cache_dir, "--cache")
     prepare_environment(where.address)
     if options.dry_run:
         dry_run(options.study, options.described(profile.name), first, data=data, where=where)

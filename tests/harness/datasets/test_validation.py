@@ -184,3 +184,14 @@ def test_a_damaged_memory_is_rebuilt(root, index):
         index.file.write_text(damaged)
         assert validate(MVTecAD(), root, index).digest == first.digest
         assert index.file.read_text() == whole
+
+
+@pytest.mark.parametrize("name", ["mean", "n" * 201, "(" * 51])
+def test_categories_whose_numbers_cannot_be_tracked_are_refused(root, index, name):
+    (root / "cable").rename(root / name)
+    assert "Rename its folder" in refused(root, index)
+
+
+def test_a_category_of_the_longest_name_is_taken(root, index):
+    (root / "cable").rename(root / ("n" * 200))
+    assert len(validate(MVTecAD(), root, index).samples["category"].unique()) == 2

@@ -8,12 +8,14 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from harness.errors import InputError
-from harness.tracking.connection import connect
+from harness.tracking import Tracker
+from harness.tracking.connection import connect, default_uri
 from tests.support.commands import command
 
 
@@ -137,3 +139,23 @@ def test_a_mistyped_address_is_told_before_anything_runs(tmp_path, monkeypatch):
         assert text.startswith("Error: The tracking store http://127.0.0.1:1 does not answer")
         assert "Traceback" not in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a#b", "a%20b", "é ü;&=+"])
+def test_a_folder_of_results_may_have_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    runs = tmp_path / name
+    tracker = Tracker(default_uri(runs), "rho", f"{runs.as_uri()}/artifacts")
+    tracker.open_study("laptop", ["key"], "data")
+    assert Tracker(default_uri(runs), "rho").keys("laptop") == {"key"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_question_mark_in_the_path_of_the_results_is_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match=r"has '\?' in its path"):
+        default_uri(tmp_path / "a?b" / "runs")
+    (tmp_path / "x?").mkdir()
+    monkeypatch.chdir(tmp_path / "x?")
+    with pytest.raises(InputError, match="Rename the folder"):
+        default_uri(Path("runs"))
