@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from harness.runtime.environment import prepare_environment
+from harness.runtime.places import require_writable
 
 SHOWN = 10
 """Maximum number of printed differences."""
@@ -34,16 +35,18 @@ class Verify:
     def run(self) -> int:
         """Run and compare the experiment; return the exit code."""
         prepare_environment()
-        from harness.cluster.ray_compute import RayCompute, start_pool
-        from harness.cluster.session import session
-        from harness.experiment.reproduce import verify
         from harness.tracking import Tracker
         from harness.tracking.connection import default_uri
 
+        require_writable(self.cache, "--cache")
         tracker = Tracker(default_uri(self.runs), "verify")
         before = tracker.run(self.run_id)
         before.check_injected()
-        before.record()  # raises for unreadable runs before Ray starts
+        before.record()  # raises for unreadable runs before Ray is imported and starts
+        from harness.cluster.ray_compute import RayCompute, start_pool
+        from harness.cluster.session import session
+        from harness.experiment.reproduce import verify
+
         self.cache.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(dir=self.cache) as scratch,
