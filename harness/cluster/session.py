@@ -55,10 +55,12 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
                 "RAY_AUTH_TOKEN to the cluster's token, or RAY_AUTH_TOKEN_PATH to a file with the token. All "
                 "machines of the cluster use the same token."
             ) from error
-        except OSError as error:
+        except Exception as error:  # Ray and gRPC raise errors of many classes for an odd address
+            said = str(error).strip().partition("\n")[0][:300] or type(error).__name__
             raise InputError(
-                f"No Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or "
-                "leave out --address (and RAY_ADDRESS) to work on this machine alone."
+                f"No Ray cluster answers at {address} ({said}). An address is host:port or ray://host:port. Start a "
+                "cluster with `ray start --head`, or leave out --address (and RAY_ADDRESS) to work on this machine "
+                "alone."
             ) from error
     try:
         yield
