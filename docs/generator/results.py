@@ -17,7 +17,8 @@ import pandas as pd
 import reports.rho
 from harness.errors import InputError
 from harness.runtime.environment import ROOT
-from harness.tracking.export import MANIFEST, read
+from harness.tracking.export import MANIFEST
+from harness.tracking.exported import read_results
 from reports.pages.captions import short_caption
 from reports.plots.style import STYLE, add_footnote
 from reports.tables.categories import merge_single_category
@@ -48,7 +49,7 @@ def write_block(name: str) -> str:
             f"docs/results, a metric ({', '.join(METRICS)}) and a read-out (all or unseen)."
         )
     metric, readout = rest
-    results = merge_single_category(read(EXPORTS / export))
+    results = merge_single_category(read_results(EXPORTS / export))
     manifest = json.loads((EXPORTS / export / MANIFEST).read_text(encoding="utf-8"))
     table = to_markdown(by_noise(results, metric, readout))
     caption = f"{METRICS[metric]} on {short_caption(results, readout)} {how_compared(results)}"
@@ -120,7 +121,7 @@ def _no_measurements() -> str:
 
 def figures() -> dict[Path, str]:
     """Draw the figures of the pages; return the SVG texts by file."""
-    results = merge_single_category(read(EXPORTS / "rho-mtd"))
+    results = merge_single_category(read_results(EXPORTS / "rho-mtd"))
     with mpl.rc_context(STYLE):
         figure = reports.rho.draw(results)
         add_footnote(figure, short_caption(results, "all"))

@@ -41,6 +41,8 @@ from harness.tracking.tracker import Tracker
 LOCK = ROOT / "requirements" / "lock.txt"
 SETTING = "setting"
 """Read-out of the rows in a comparison that are settings."""
+LATER_COUNTS = ("wanted", "listed")
+"""Counts of injected images that versions up to 0.1 did not store."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,12 @@ def _first_of_each(
 def _differences(parts: Sequence[pd.DataFrame]) -> pd.Series:
     """Return the difference between the largest and smallest number of each value, indexed by `VALUE`.
 
-    The difference is infinite if a folder has the experiment, but not the value, or no number for it. A setting that
-    differs between folders, or that a folder lacks, is a row of the read-out `SETTING`.
+    The difference is infinite if a folder has the experiment, but not the value, or no number for it. Counts that older
+    versions did not store (`LATER_COUNTS`) may be missing. A setting that differs between folders is a row of the
+    read-out `SETTING`.
     """
-    values = pd.concat(parts).groupby(VALUE)["value"]
+    rows = pd.concat(parts)
+    values = rows[~rows["metric"].isin(LATER_COUNTS)].groupby(VALUE)["value"]
     spans, numbers = (values.max() - values.min()).fillna(math.inf), values.count()
     folders = pd.concat([part["key"].drop_duplicates() for part in parts]).value_counts()
     spans[numbers < folders.reindex(numbers.index.get_level_values("key")).to_numpy()] = math.inf
@@ -156,11 +160,15 @@ def _differences(parts: Sequence[pd.DataFrame]) -> pd.Series:
 
 
 def _other_settings(parts: Sequence[pd.DataFrame]) -> set[tuple[str, str, str, str]]:
-    """Return a row of `VALUE` for each setting of an experiment that two folders do not have alike."""
+    """Return a row of `VALUE` for each setting of an experiment that has two values.
+
+    A setting that a folder lacks is no difference: its version had not got the setting, and equal keys mean equal
+    experiments.
+    """
     together = pd.concat([part.drop_duplicates("key") for part in parts], ignore_index=True)
     shared = together[together["key"].duplicated(keep=False)]
     settings = shared.drop(columns=[*VALUE[1:], "run_id", "value", "milliseconds"], errors="ignore")
-    different = settings.groupby("key").nunique(dropna=False) > 1
+    different = settings.groupby("key").nunique() > 1
     return {
         (str(key), SETTING, str(column), "")
         for key, row in different.iterrows()
@@ -173,7 +181,7 @@ def _refuse(spans: pd.Series) -> None:
         return
     key, readout, metric, category = spans.idxmax()
     if readout == SETTING:
-        what = f"its setting {metric} is missing in one of them, or differs"
+        what = f"its setting {metric} differs"
     elif math.isinf(spans.max()):
         what = f"one of them has no number for {metric} of {category} ({readout})"
     else:

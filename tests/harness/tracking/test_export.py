@@ -209,8 +209,14 @@ def infinite(results):
     )
 
 
-def drop_a_setting(results):
-    return results.drop(columns="noise.ratio")
+def another_setting(results):
+    return results.assign(**{"noise.ratio": "0.3"})
+
+
+def as_older_versions(results):
+    """Without the title of the detector, and without the counts that were added later."""
+    later = results["metric"].isin(portable.LATER_COUNTS)
+    return results[~later].drop(columns="detector.title")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def drop_a_setting(results):
         # Both experiments of the folder then hold a value that is no number, not only the shared one.
         (no_number, "has no number for image_auroc", 2),
         (infinite, "has no number for image_auroc", 2),
-        (drop_a_setting, r"its setting noise\.ratio is missing in one of them", 1),
+        (another_setting, r"its setting noise\.ratio differs", 1),
     ],
 )
 @pytest.mark.parametrize("changed", [0, 1])
@@ -232,6 +238,11 @@ def test_what_one_folder_lacks_is_a_difference(two, tmp_path, change, text, diff
     merged = portable.merge(two, tmp_path / "merged", keep="first")
     assert merged.differing == differing
     json.loads((merged.folder / MANIFEST).read_text(), parse_constant=pytest.fail)
+
+
+def test_folders_of_older_versions_merge_with_those_of_this_one(two, tmp_path):
+    as_older_versions(read_results(two[0])).to_parquet(two[0] / RESULTS)
+    assert portable.merge(two, tmp_path / "merged").differing == 0
 
 
 def test_a_value_that_is_no_number_in_both_folders_is_not_an_agreement(two, tmp_path):
