@@ -12,7 +12,7 @@ SEEDS = 2**63
 
 
 def check_seed(seed: int, what: str) -> None:
-    """Raise an error unless a seed lies in 0..2**63 - 1.
+    """Raise an error unless a seed is in 0..2**63 - 1.
 
     Args:
         seed: Seed of a setting.

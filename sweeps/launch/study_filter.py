@@ -109,8 +109,9 @@ class StudyFilter:
 
         profile = with_weights(profile, self.weights)
         if self.teacher:
-            read_weights(Path(self.teacher))
-            profile = with_students(profile, teacher=file_ref(self.teacher))
+            teacher = file_ref(self.teacher)
+            read_weights(teacher.checked())
+            profile = with_students(profile, teacher=teacher)
         if self.penalty_images:
             images_below(Path(self.penalty_images))
             profile = with_students(profile, penalty=self.penalty_images)

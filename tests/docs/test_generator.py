@@ -95,14 +95,14 @@ def test_measurements_are_shown_with_their_machine(tmp_path, monkeypatch):
 
 
 def test_several_seeds_have_a_spread(monkeypatch):
-    read = results.read
+    read = results.read_results
 
     def twice(folder):
         rows = read(folder)
         more = rows.assign(seed="1", value=rows["value"] + 0.01)
         return results.pd.concat([rows, more], ignore_index=True)
 
-    monkeypatch.setattr(results, "read", twice)
+    monkeypatch.setattr(results, "read_results", twice)
     text = results.write_block("baselines-mtd/image_auroc/all")
     assert "0.787 ± 0.007" in text  # 0.782 and 0.792
     assert "2 training seeds" in text

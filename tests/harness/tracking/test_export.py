@@ -210,7 +210,7 @@ def infinite(results):
 
 
 def another_setting(results):
-    return results.assign(**{"noise.ratio": "0.3"})
+    return results.assign(**{"noise.ratio": "0.7"})
 
 
 def as_older_versions(results):

@@ -52,7 +52,14 @@ def result_of(experiment, value=0.5):
             }
         ),
         counts=pd.DataFrame(
-            {"category": ["brick"], "injected": [2], "unseen": [3], "contamination": [0.09]}
+            {
+                "category": ["brick"],
+                "wanted": [2],
+                "injected": [2],
+                "contamination": [0.09],
+                "unseen": [3],
+                "listed": [False],
+            }
         ),
         train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
         scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
