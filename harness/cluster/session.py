@@ -77,10 +77,12 @@ def _check_reachable(address: str) -> None:
     """Check that `host:port` or `ray://host:port` accepts this process, because Ray itself would retry for minutes.
 
     Raises:
-        OSError: no process listens at the address.
+        OSError: the address names no host, or no process listens there.
         AuthenticationError: the cluster requires a token other than the token of this process.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if ":" in address and not host:
+        raise OSError("it names no host")  # Ray would also print a traceback
     if not (host and port.isdigit()):
         return
     socket.create_connection((host, int(port)), timeout=PATIENCE).close()

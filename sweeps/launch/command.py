@@ -119,7 +119,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     profile = options.study_filter.restrict(options.profile_options.apply(PROFILES[name]))
     if options.data is None and not profile.generated:
         raise InputError(
-            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Add --data folder, or "
-            f"DATA=folder to make sweep-{options.study} PROFILE={profile.name}."
+            f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
+            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
         )
     return study, profile

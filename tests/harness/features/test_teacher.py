@@ -125,7 +125,7 @@ def test_experiments_make_the_teacher_that_they_name_once(small, tmp_path):
 def test_settings_that_cannot_work_are_refused(folder):
     with pytest.raises(InputError, match="at least 1"):
         job(folder, steps=0)
-    with pytest.raises(InputError, match="multiple of 4, at least 36"):
+    with pytest.raises(InputError, match="multiple of 4 from 36 to 16384"):
         job(folder, image_size=30)
 
 
