@@ -35,6 +35,8 @@ class Doctor:
 
     def run(self) -> int:
         """Run all checks and print their results; return the exit code."""
+        if self.dataset:
+            dataset_named(self.dataset)  # refuse an unknown name before the long checks
         prepare_environment(self.where.address)
         with ExitStack() as exit_stack:
             answers = doctor.examine(self._checks(exit_stack))

@@ -77,14 +77,15 @@ def _check_reachable(address: str) -> None:
     """Check that `host:port` or `ray://host:port` accepts this process, because Ray itself would retry for minutes.
 
     Raises:
-        OSError: the address names no host, or no process listens there.
+        ValueError: the address has another form. Ray would import a module with the name of an unknown scheme.
+        OSError: no process listens at the address.
         AuthenticationError: the cluster requires a token other than the token of this process.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if ":" in address and not host:
-        raise OSError("it names no host")  # Ray would also print a traceback
-    if not (host and port.isdigit()):
+    if address in ("auto", "local"):
         return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()) or "://" in host:
+        raise ValueError("the address has another form")
     socket.create_connection((host, int(port)), timeout=PATIENCE).close()
     token = get_auth_headers_if_auth_enabled({})
     question = "RayletDriver/ClusterInfo" if "://" in address else "NodeInfoGcsService/GetClusterId"
