@@ -45,6 +45,9 @@ def curves(rows: pd.DataFrame) -> Figure:
     """Draw the curves of results from `named`, with the methods sorted by the column `order`."""
     figure = Figure(figsize=(12.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    rows = rows[
+        ["method", "order", "noise", "readout", "metric", "category", "value", "noise.seed", "seed"]
+    ]
     means = rows[(rows["metric"] == METRIC) & (rows["category"] == MEAN)]
     methods = list(means.sort_values("order", kind="stable")["method"].unique())
     clean = headline(rows, METRIC).query("noise == 0").assign(readout=UNSEEN)
