@@ -38,9 +38,8 @@ docs: $(INSTALLED)-docs  ## write the generated lists in docs/*.md, and build th
 results: $(INSTALLED)  ## write the tables and figures of docs/results.md and README.md from exported runs
 	@$(RUN) -m docs.generator results
 
-# The tests of a file stay in one process, because they share prepared data. Three processes keep two cores busy, as
-# tests of Ray and of servers mostly wait.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
+# The tests of a file stay in one process, because they share prepared data.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests and tests
 	@$(RUN) -m ruff check .

@@ -11,7 +11,8 @@ Legend: N images, P patches, R = N x P patches of all images, C channels, D dime
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,12 +93,29 @@ class SoftPatch:
         for number, pool in enumerate(patch_sources(images, self.scope)):
             rng = np.random.default_rng([seed, number])
             items.append((pool, rng, self._weights(pool, rng, compute)))
+        banks = tuple(compute.map(self._bank, items, label="picking coresets"))
         return BankScorer(
-            banks=tuple(compute.map(self._bank, items, label="picking coresets")),
+            banks=banks,
             scope=self.scope,
             compute=compute,
             squared=self.squared,
+            missing=self._missing([pool for pool, _, _ in items], banks),
         )
+
+    def _missing(
+        self, pools: Sequence[PatchSource], banks: Sequence[Bank]
+    ) -> dict[str, tuple[float, ...]]:
+        """Count what small data sets do not give: patches of a coreset, and neighbours of a patch in LOF."""
+        wanted = [kept(self.coreset_ratio, math.prod(pool.shape[:2])) for pool in pools]
+        found = {
+            "coreset_patches": tuple(
+                float(count - len(bank.rows_RC)) for count, bank in zip(wanted, banks, strict=True)
+            )
+        }
+        if self.weight_method == "lof":
+            images = [pool.shape[0] for pool in pools]
+            found["lof_neighbours"] = tuple(float(max(0, self.lof_k - n + 1)) for n in images)
+        return found
 
     def _bank(self, item: tuple[PatchSource, np.random.Generator, np.ndarray]) -> Bank:
         pool, rng, weights_R = item

@@ -66,6 +66,15 @@ class BankScorer:
     history: Mapping[str, TrainingResult] = field(default_factory=dict)
     fit_statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Fit statistics; see `harness.detectors.HasFitStatistics`."""
+    missing: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Shortfalls that the method counted itself, one per bank."""
+
+    @property
+    def shortfalls(self) -> Mapping[str, tuple[float, ...]]:
+        """Shortfalls; see `harness.detectors.HasShortfalls`."""
+        neighbours = max(self.neighbours, self.reweight)
+        sizes = [len(bank.rows_RC) for bank in self.banks]
+        return {"neighbours": tuple(max(0, neighbours - size) for size in sizes), **self.missing}
 
     def score(self, images: ImageSet) -> np.ndarray:
         """Implement `harness.detectors.Scorer.score`."""

@@ -74,6 +74,15 @@ class HasFitStatistics(Protocol):
         """Fit statistics by name, one value per category of the training images."""
 
 
+@runtime_checkable
+class HasShortfalls(Protocol):
+    """A scorer that counts where its fit did less than its settings request."""
+
+    @property
+    def shortfalls(self) -> Mapping[str, tuple[float, ...]]:
+        """Missing items by name, one value per category of the training images, or one for all of them together."""
+
+
 class Detector(Protocol):
     """Hyperparameters of a method, a frozen dataclass."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.datasets import Dataset
+from harness.datasets import GOOD, Dataset
 from harness.errors import InputError
 from harness.evaluation.readouts import Evaluation, read_masks
 from harness.features import CategoryImages, ImageSet
@@ -155,11 +155,15 @@ def separation(
         anomalous_NP = read_masks(masks, dataset.mask_above, encoder, at_grid).reshape(-1, grid**2)
         if not anomalous_NP.any():
             continue
+        unmarked_N = ((group["defect"] != GOOD) & group["mask"].isna()).to_numpy()
+        normal_NP = (
+            ~anomalous_NP & ~unmarked_N[:, None]
+        )  # nobody knows the patches of an unmarked defect
         scores = scores_NP[images.category_N == number]
-        groups = scores[~anomalous_NP], scores[anomalous_NP]
+        groups = scores[normal_NP], scores[anomalous_NP]
         measured = {"patch_auroc": patch_auroc(*groups), **dict(histogram(*groups))}
         if memory is not None:
-            measured |= _decomposed(images.categories[number], anomalous_NP, memory)
+            measured |= _decomposed(images.categories[number], normal_NP, anomalous_NP, memory)
         rows += [(TRAINING, str(category), metric, value) for metric, value in measured.items()]
     metrics = pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
     means = metrics.groupby(["readout", "metric"], sort=False)["value"].mean().reset_index()
@@ -167,13 +171,16 @@ def separation(
 
 
 def _decomposed(
-    images: CategoryImages, anomalous_NP: np.ndarray, memory: MemoryEnsemble
+    images: CategoryImages,
+    normal_NP: np.ndarray,
+    anomalous_NP: np.ndarray,
+    memory: MemoryEnsemble,
 ) -> dict[str, float]:
     distances_NPM = distances_among(
         images.features, images.rows_N, memory.distance, memory.precision
     )
     draws = memory.draws(len(images.rows_N))
-    measured = gap(distances_NPM[~anomalous_NP], distances_NPM[anomalous_NP], draws)
+    measured = gap(distances_NPM[normal_NP], distances_NPM[anomalous_NP], draws)
     return {
         "draws": float(draws),
         "gap": measured.total,

@@ -21,6 +21,7 @@ from harness.evaluation.label_ranking import ranking_quality
 from harness.evaluation.memory_agreement import agreement
 from harness.evaluation.theorem import separation
 from harness.experiment.preparation import Prepared
+from harness.experiment.shortfalls import shortfalls
 from harness.experiment.spec import Experiment
 from harness.metrics.names import ALL, FIT, MEAN, ORACLE
 from harness.noise import NoisySplit
@@ -57,6 +58,7 @@ def measure(
     if isinstance(scorer, HasSnapshots):
         parts.append(_oracle(on_test(each.score(images)) for each in scorer.snapshots))
     parts += _on_training(experiment, prepared, split, data, scorer)
+    parts.append(shortfalls(experiment, split, scorer))
     return Measurement(
         metrics=pd.concat(parts, ignore_index=True),
         scores_NP=scores_NP,

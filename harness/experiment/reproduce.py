@@ -17,7 +17,7 @@ import pandas as pd
 from harness.config.serialization import from_dict
 from harness.errors import InputError
 from harness.experiment.runner import Experiment, run
-from harness.metrics.names import DATA, MetricName
+from harness.metrics.names import DATA, SHORTFALL, MetricName
 from harness.runtime.compute import Compute
 from harness.runtime.environment import describe_environment
 from harness.runtime.hardware import describe_hardware
@@ -59,6 +59,9 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
     """
     experiment = from_dict(before.record())
     stored = before.values().rename(columns={"value": "stored"})
+    stored = stored[
+        ~stored["readout"].isin([DATA, SHORTFALL])
+    ]  # these are counts, which older versions lack
     with tempfile.TemporaryDirectory(prefix="verify-", dir=cache) as fresh:
         result = run(experiment, data=data, cache=Path(fresh), compute=compute)
     if result.data_digest != before.data:
@@ -66,8 +69,10 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
             f"The images in {data} are not those of run {before.run_id}: their digest is {result.data_digest} instead "
             f"of {before.data}. Give the folder of the run's images with --data."
         )
-    again = result.metrics.rename(columns={"value": "again"})
-    values = stored[stored["readout"] != DATA].merge(again, on=PLACE, how="outer")
+    again = result.metrics[result.metrics["readout"] != SHORTFALL].rename(
+        columns={"value": "again"}
+    )
+    values = stored.merge(again, on=PLACE, how="outer")
     here = {**describe_environment(), **describe_hardware()}
     then, now = before.environment, {**here, "workers": "0"}  # training was in one process
     return Reproduction(

@@ -133,6 +133,26 @@ class MemoryEnsemble:
         """
         return _draws(self.ratio, images)
 
+    def empty_ensembles(self, images: int) -> int:
+        """Count the training images for which no bank remains once the banks that contain the image are left out.
+
+        One bank of all other images then serves for the image. The count is 0 for an infinite ensemble and without
+        `exclude_self`.
+
+        >>> MemoryEnsemble(ratio=0.5, size=2, exclude_self=True).empty_ensembles(4)
+        1
+        """
+        if self.size is None or not self.exclude_self:
+            return 0
+        banks_Bm = draw_banks(
+            images,
+            draws=self.draws(images),
+            size=self.size,
+            seed=self.seed,
+            replacement=self.replacement,
+        )
+        return len(set.intersection(*(set(bank_m) for bank_m in banks_Bm.tolist())))
+
 
 @functools.cache
 def _draws(ratio: float, images: int) -> int:

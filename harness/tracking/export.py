@@ -23,6 +23,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from harness.errors import InputError
+from harness.metrics.names import SHORTFALL
 from harness.runtime.environment import ROOT, describe_environment
 from harness.tracking.exported import (
     EXPERIMENTS,
@@ -36,6 +37,7 @@ from harness.tracking.exported import (
     lock_name,
     read_folder,
 )
+from harness.tracking.old_draws import uninjected_runs
 from harness.tracking.tracker import Tracker
 
 LOCK = ROOT / "requirements" / "lock.txt"
@@ -91,10 +93,13 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
             None to raise an error then.
 
     Raises:
-        InputError: a folder is damaged, the folders belong to different studies or data, or the values of an
-            experiment differ. A value that one folder lacks, or that is not a number, differs.
+        InputError: a folder is damaged or has runs without their injected images; the folders belong to different
+            studies or data; the values of an experiment differ. A value that one folder lacks, or that is not a
+            number, differs.
     """
     exported = [read_folder(folder) for folder in folders]
+    for folder, each in zip(folders, exported, strict=True):
+        _refuse_uninjected(folder, each.results)
     parts = [each.results for each in exported]
     manifests = [each.manifest for each in exported]
     _refuse_other_kinds(manifests)
@@ -117,6 +122,17 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
     return MergeReport(
         _write(out, results, runs, records, manifest, locks), len(differing), largest
     )
+
+
+def _refuse_uninjected(folder: Path, results: pd.DataFrame) -> None:
+    """Refuse runs whose injected images an older version left out (`harness.tracking.old_draws`)."""
+    if found := uninjected_runs(results):
+        names = sorted({name for categories in found.values() for name in categories})
+        raise InputError(
+            f"{len(found)} runs of {folder.absolute()} have a noise ratio above 0, but the version that made them "
+            f"injected no image into {', '.join(names)}, because no published list names these categories. Run the "
+            "study again with this version, and export it again."
+        )
 
 
 def _refuse_other_kinds(manifests: Sequence[Mapping[str, Any]]) -> None:
@@ -147,11 +163,12 @@ def _differences(parts: Sequence[pd.DataFrame]) -> pd.Series:
     """Return the difference between the largest and smallest number of each value, indexed by `VALUE`.
 
     The difference is infinite if a folder has the experiment, but not the value, or no number for it. Counts that older
-    versions did not store (`LATER_COUNTS`) may be missing. A setting that differs between folders is a row of the
-    read-out `SETTING`.
+    versions did not store (`LATER_COUNTS` and shortfalls) may be missing. A setting that differs between folders is a
+    row of the read-out `SETTING`.
     """
     rows = pd.concat(parts)
-    values = rows[~rows["metric"].isin(LATER_COUNTS)].groupby(VALUE)["value"]
+    later = rows["metric"].isin(LATER_COUNTS) | (rows["readout"] == SHORTFALL)
+    values = rows[~later].groupby(VALUE)["value"]
     spans, numbers = (values.max() - values.min()).fillna(math.inf), values.count()
     folders = pd.concat([part["key"].drop_duplicates() for part in parts]).value_counts()
     spans[numbers < folders.reindex(numbers.index.get_level_values("key")).to_numpy()] = math.inf

@@ -6,8 +6,7 @@ import pandas as pd
 
 from harness.metrics.names import ALL, DATA, MEAN, ORACLE
 from harness.noise.counts import describe_counts
-from reports.tables.categories import incomplete_means
-from reports.tables.labels import tidy
+from reports.pages.shortfalls import fewer
 
 BEST_SNAPSHOT = (
     "Read-out oracle also has all test images, but uses the epoch of each category that is best on these images. The "
@@ -27,7 +26,7 @@ def full_caption(results: pd.DataFrame) -> str:
     return (
         f"Dataset: {_dataset(results)}. Contamination by the protocol {protocols}: noise is the nominal ratio; the "
         f"actual share of anomalies in the training images is {_contamination(results)}. "
-        f"{_injected(results)}{_seeds(results)}.{_fewer(results)} "
+        f"{_injected(results)}{_seeds(results)}.{fewer(results)} "
         "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
         "Read-out unseen excludes anomalies that were in the training images. "
         f"{BEST_SNAPSHOT if (results['readout'] == ORACLE).any() else ''}"
@@ -54,7 +53,7 @@ def _masks(results: pd.DataFrame) -> str:
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
     """Return the caption of a figure or table shown without its page; `mode` describes how metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
-    return f"{_dataset(results)}; {measured}; {_seeds(results)}. {_injected(results)}{_fewer(results)}".strip()
+    return f"{_dataset(results)}; {measured}; {_seeds(results)}. {_injected(results)}{fewer(results)}".strip()
 
 
 def _contamination(results: pd.DataFrame) -> str:
@@ -99,17 +98,3 @@ def _dataset(results: pd.DataFrame) -> str:
 def _seeds(results: pd.DataFrame) -> str:
     training, noise = results["seed"].nunique(), results["noise.seed"].nunique()
     return f"{training} training seed{'s'[: training > 1]}, {noise} noise seed{'s'[: noise > 1]}"
-
-
-def _fewer(results: pd.DataFrame) -> str:
-    """Return a sentence that lists means over fewer categories than others, or an empty text.
-
-    A mean lacks categories if experiments on single categories failed.
-    """
-    rows = tidy(incomplete_means(results[results["readout"] == ALL]))
-    counts = rows.groupby(["method", "noise"], observed=True)[["count", "most"]].min()
-    incomplete = [
-        f"{method} at noise {noise:.0%} ({count} of {most})"
-        for (method, noise), (count, most) in counts.iterrows()
-    ]
-    return f" Means of fewer categories: {', '.join(incomplete)}." if incomplete else ""

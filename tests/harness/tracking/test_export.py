@@ -252,6 +252,16 @@ def test_a_value_that_is_no_number_in_both_folders_is_not_an_agreement(two, tmp_
         portable.merge(two, tmp_path / "refused")
 
 
+def test_runs_without_their_injected_images_are_refused(two, tmp_path):
+    """Older versions injected nothing into categories of MVTec AD that no published list names."""
+    old = as_older_versions(read_results(two[1]))
+    old = old.assign(**{"dataset": "MVTecAD", "noise.ratio": "0.1", "noise.protocol": "meds"})
+    old.to_parquet(two[1] / RESULTS)
+    with pytest.raises(InputError, match="injected no image into"):
+        portable.merge(two, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
 @pytest.mark.parametrize("name", [RESULTS, RUNS, EXPERIMENTS, MANIFEST])
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00", b"[" * 100_000, b"[]", b'"a",b\n"'])
 def test_a_missing_or_damaged_file_is_refused_in_a_paragraph(two, tmp_path, name, content):
