@@ -7,7 +7,7 @@ import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -38,6 +38,9 @@ class Options:
     """Profile that the study ran on. The default is the study's own profile if it has one, otherwise laptop."""
     runs: Path = Path("runs")
     """Folder that holds the tracked results and receives the reports."""
+    noise_axis: Literal["nominal", "actual"] = "nominal"
+    """Noise in figures and tables of studies: the nominal ratio, or the actual share of anomalies among the training
+    images. Numbered tables of the paper always have the nominal ratio."""
 
 
 def main(options: Options) -> int:
@@ -115,7 +118,8 @@ class Drawing:
             document = make_numbered(name, TABLES[name], load)
         else:
             module = importlib.import_module(f"reports.{name}")
-            document = make(module, self._tracker(name), profile)
+            is_actual = self.options.noise_axis == "actual"
+            document = make(module, self._tracker(name), profile, actual_noise=is_actual)
         path = self.options.runs / name / profile
         page, *others = write(document, path)
         also = f" (also {', '.join(others)})" if others else ", lists failed runs only"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import matplotlib as mpl
@@ -16,6 +16,7 @@ from harness.tracking import Tracker
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.provenance import Provenance, runs_behind, trace
 from reports.plots.style import STYLE, add_footnote
+from reports.tables.actual_noise import TEXT, with_actual_noise
 from reports.tables.comparison import how_compared
 from reports.tables.labels import test_metrics
 from reports.tables.measured import measured
@@ -55,13 +56,16 @@ class Document:
     provenance: Provenance
 
 
-def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
+def make(
+    study: ModuleType, tracker: Tracker, profile: str, *, actual_noise: bool = False
+) -> Document:
     """Build the report of a study with its figure and tables.
 
     Args:
         study: Module of `reports` that draws the study.
         tracker: Tracker of the study's results.
         profile: Profile that the study ran on.
+        actual_noise: True if figure and tables show the actual contamination in place of the nominal noise ratio.
 
     Raises:
         NoResultError: The store has neither a result nor a failed run of this study on this profile.
@@ -70,13 +74,19 @@ def make(study: ModuleType, tracker: Tracker, profile: str) -> Document:
         results = measured(tracker.load(profile))
     except NoResultError:
         return _without_figure(study, profile, NO_RESULT, runs_behind(tracker, profile))
-    return of_results(study, results, profile, trace(tracker, profile, results))
+    provenance = trace(tracker, profile, results)
+    return of_results(study, results, profile, provenance, actual_noise=actual_noise)
 
 
 def of_results(
-    study: ModuleType, results: pd.DataFrame, profile: str, provenance: Provenance
+    study: ModuleType,
+    results: pd.DataFrame,
+    profile: str,
+    provenance: Provenance,
+    *,
+    actual_noise: bool = False,
 ) -> Document:
-    """Build the report of a study from its results (see `reports.tables.measured`).
+    """Build the report of a study from its results (see `reports.tables.measured` and `make`).
 
     Without a number to draw, the report has neither figure nor tables, and its caption names the reason.
     """
@@ -84,29 +94,29 @@ def of_results(
     if needed.empty:
         reason = getattr(study, "NOTHING", NO_NUMBER)
         return _without_figure(study, profile, reason, provenance)
-    readout = getattr(study, "READOUT", ALL)
-    tables = []
-    if hasattr(study, "summary"):
-        caption = f"{short_caption(results, IN_COLUMN)} {how_compared(results)}"
-        tables.append(Table(title="Comparison", caption=caption, frame=study.summary(results)))
-    tables.append(
-        Table(
-            title="All metrics" if tables else "Metrics",
-            caption=short_caption(results, IN_COLUMN),
-            frame=study.table(results),
-            folded=bool(tables),
-        )
-    )
+    shown = with_actual_noise(results) if actual_noise else results
+    note = TEXT if actual_noise else ""
     with mpl.rc_context(STYLE):
-        figure = study.draw(results)
-        add_footnote(figure, short_caption(results, readout))
+        figure = study.draw(shown)
+        caption = short_caption(results, getattr(study, "READOUT", ALL))
+        add_footnote(figure, f"{note}{caption}")
     return Document(
         title=f"{study.TITLE} ({provenance.on(profile)})",
-        caption=f"{study.CAPTION} {full_caption(results)}",
+        caption=f"{study.CAPTION} {note}{full_caption(results)}",
         figure=figure,
-        tables=tuple(tables),
+        tables=_tables(study, shown, f"{note}{short_caption(results, IN_COLUMN)}"),
         provenance=provenance,
     )
+
+
+def _tables(study: ModuleType, results: pd.DataFrame, caption: str) -> tuple[Table, ...]:
+    """Return the comparison of methods if the study has one, and all metrics."""
+    metrics = Table(title="Metrics", caption=caption, frame=study.table(results))
+    if not hasattr(study, "summary"):
+        return (metrics,)
+    compared = f"{caption} {how_compared(results)}"
+    comparison = Table(title="Comparison", caption=compared, frame=study.summary(results))
+    return comparison, replace(metrics, title="All metrics", folded=True)
 
 
 def _without_figure(

@@ -41,9 +41,9 @@ def provenance(rows):
     return Provenance(runs=runs, server=None, database="", samples=())
 
 
-def document(study, rows):
+def document(study, rows, **options):
     module = importlib.import_module(f"reports.{study}")
-    return of_results(module, measured(rows), "folder", provenance(rows))
+    return of_results(module, measured(rows), "folder", provenance(rows), **options)
 
 
 def texts(table):
@@ -86,6 +86,21 @@ def test_every_study_draws_images_with_masks(study, categories, seeds):
     assert all(len(table.frame) for table in drawn.tables)
     assert "no masks" not in drawn.caption
     assert "256 x 256 pixels" in drawn.caption
+
+
+@pytest.mark.parametrize(
+    "study", ["rho", "baselines", "theorem", "loco", "gain", "label_correction"]
+)
+@pytest.mark.filterwarnings("error")
+def test_the_axis_of_noise_shows_the_actual_contamination_if_asked_for(study):
+    """Every noisy experiment of these rows has 17 % anomalies, but its ratio is 10 % or 40 %."""
+    cells = experiments(study, ONE, 1, noises=(0.0, 0.4))
+    drawn = document(study, tracked_rows(cells, categories=ONE), actual_noise=True)
+    ratios = {str(value) for table in drawn.tables for value in table.frame.get("noise", [])}
+    assert ratios <= {"0.0", "0.17", "0%", "17%"}
+    assert ratios & {"0.17", "17%"}
+    assert "noise is the actual share of anomalies" in drawn.caption
+    assert "17.0% at noise 40%" in drawn.caption
 
 
 @pytest.mark.parametrize("study", STUDIES)
