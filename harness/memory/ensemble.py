@@ -139,8 +139,8 @@ class MemoryEnsemble:
         One bank of all other images then serves for the image. The count is 0 for an infinite ensemble and without
         `exclude_self`.
 
-        >>> MemoryEnsemble(ratio=0.5, size=2, exclude_self=True).empty_ensembles(4)
-        1
+        >>> MemoryEnsemble(ratio=1.0, size=2, replacement=False, exclude_self=True).empty_ensembles(4)
+        4
         """
         if self.size is None or not self.exclude_self:
             return 0
