@@ -15,6 +15,7 @@ from harness.cli.pretrain_teacher import PretrainTeacher
 from harness.cli.rank import Rank
 from harness.cli.verify import Verify
 from harness.errors import exit_on_input_error
+from harness.runtime.stopping import stop_on_signals
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "check": Check,
@@ -27,5 +28,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with stop_on_signals(), exit_on_input_error():
         sys.exit(tyro.extras.subcommand_cli_from_dict(COMMANDS).run())

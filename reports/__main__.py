@@ -13,6 +13,7 @@ import tyro
 
 from harness.errors import InputError, NoResultError, UsageError, exit_on_input_error
 from harness.runtime.environment import prepare_environment
+from harness.runtime.stopping import stop_on_signals
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from reports.pages.document import make
@@ -140,5 +141,5 @@ class Drawing:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with stop_on_signals(), exit_on_input_error():
         sys.exit(main(tyro.cli(Options)))

@@ -12,6 +12,7 @@ import tyro
 import sweeps
 from harness.config.discovery import modules_of
 from harness.errors import UsageError, exit_on_input_error
+from harness.runtime.stopping import stop_on_signals
 from sweeps.launch.options import Options
 
 
@@ -32,5 +33,5 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with stop_on_signals(), exit_on_input_error():
         sys.exit(main(tyro.cli(Options)))

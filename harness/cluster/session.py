@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import grpc
+import psutil
 import ray
 from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray.exceptions import AuthenticationError
 
 from harness.cluster.resources import Resources
 from harness.errors import InputError
+from harness.runtime.scratch import scratch_folder
+from harness.runtime.stopping import signals_kept
 
 
 @contextmanager
@@ -31,41 +36,80 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
             started.
     """
     address = address or os.environ.get("RAY_ADDRESS")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
+    with ExitStack() as exit_stack:
+        if address is None:
+            _start(cores, exit_stack)
+        else:
+            _connect(address)
+            exit_stack.callback(ray.shutdown)
+        yield
+
+
+def _start(cores: int | None, exit_stack: ExitStack) -> None:
+    """Start a private cluster, whose files lie in a folder that only this user can enter and that ends with the stack.
+
+    Raises:
+        InputError: Ray did not start.
+    """
+    try:
+        parent = Path(os.environ.get("RAY_TMPDIR", TEMPORARY))
+        folder = exit_stack.enter_context(scratch_folder(parent, FOLDER))
+        exit_stack.callback(_stop, str(folder))
         # Without the dashboard, Ray Train leaves placement groups behind when a trial ends early.
         here = {"num_cpus": cores, "include_dashboard": True, "dashboard_host": "127.0.0.1"}
-        try:
-            ray.init("local", **here, **quiet)
-        except Exception as error:  # Ray raises no specific class here
-            raise InputError(
-                f"Ray did not start on this machine ({str(error).splitlines()[0][:300]}). If the machine is very "
-                "busy, try again later. If /tmp cannot hold Ray's files, set RAY_TMPDIR to a short path. Otherwise "
-                "connect to a cluster with --address."
-            ) from error
-    else:
-        try:
-            _check_reachable(address)
-            ray.init(address, **quiet)
-        except AuthenticationError as error:
-            mode = os.environ.get("RAY_AUTH_MODE", "not set")
-            raise InputError(
-                f"The Ray cluster at {address} does not let this process in: the cluster requires a token, and this "
-                f"process has none or another one (RAY_AUTH_MODE is {mode}). Set RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN to the cluster's token, or RAY_AUTH_TOKEN_PATH to a file with the token. All "
-                "machines of the cluster use the same token."
-            ) from error
-        except Exception as error:  # Ray and gRPC raise errors of many classes for an odd address
-            said = str(error).strip().partition("\n")[0][:300] or type(error).__name__
-            raise InputError(
-                f"No Ray cluster answers at {address} ({said}). An address is host:port or ray://host:port. Start a "
-                "cluster with `ray start --head`, or leave out --address (and RAY_ADDRESS) to work on this machine "
-                "alone."
-            ) from error
+        with signals_kept():
+            ray.init("local", _temp_dir=str(folder), **here, **QUIET)
+    except Exception as error:  # Ray raises no specific class here
+        raise InputError(
+            f"Ray did not start on this machine ({str(error).splitlines()[0][:300]}). If the machine is very "
+            "busy, try again later. If /tmp cannot hold Ray's files, set RAY_TMPDIR to a short path. Otherwise "
+            "connect to a cluster with --address."
+        ) from error
+
+
+def _stop(folder: str) -> None:
+    """Stop the private cluster of this process, and wait for its processes, which write into the folder to the last.
+
+    Ray does not wait for its agents, which can outlive the command by a minute.
+    """
+    started: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # a process that has ended meanwhile
+            if folder in " ".join(child.cmdline()):
+                started += [child, *child.children(recursive=True)]
+    ray.shutdown()
+    _, alive = psutil.wait_procs(started, timeout=END)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=END)
+
+
+def _connect(address: str) -> None:
+    """Connect to a given cluster.
+
+    Raises:
+        InputError: no cluster answers at the address, or the cluster requires another token.
+    """
     try:
-        yield
-    finally:
-        ray.shutdown()
+        _check_reachable(address)
+        with signals_kept():
+            ray.init(address, **QUIET)
+    except AuthenticationError as error:
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        raise InputError(
+            f"The Ray cluster at {address} does not let this process in: the cluster requires a token, and this "
+            f"process has none or another one (RAY_AUTH_MODE is {mode}). Set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN to the cluster's token, or RAY_AUTH_TOKEN_PATH to a file with the token. All "
+            "machines of the cluster use the same token."
+        ) from error
+    except Exception as error:  # Ray and gRPC raise errors of many classes for an odd address
+        said = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+        raise InputError(
+            f"No Ray cluster answers at {address} ({said}). An address is host:port or ray://host:port. Start a "
+            "cluster with `ray start --head`, or leave out --address (and RAY_ADDRESS) to work on this machine "
+            "alone."
+        ) from error
 
 
 def connected() -> bool:
@@ -98,6 +142,13 @@ def _check_reachable(address: str) -> None:
                 raise AuthenticationError(error.details()) from error
 
 
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+TEMPORARY = "/tmp"
+"""Folder for the files of a private cluster. Sockets in it need short paths, and TMPDIR is often long."""
+FOLDER = "meds-ray-"
+"""Start of the name of such a folder. Only this user can enter it, and it ends with the cluster."""
+END = 5
+"""Seconds within which the processes of a private cluster may end by themselves."""
 PATIENCE = 10
 """Seconds within which a cluster must accept a connection and answer."""
 WORKER_FRACTION = 0.9

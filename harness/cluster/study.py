@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,6 +18,7 @@ from harness.experiment.preparation import check_noise, read_dataset
 from harness.runtime.environment import describe_environment
 from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
+from harness.runtime.scratch import scratch_folder
 from harness.tracking import Tracker
 from harness.tracking.connection import check_artifact_store, default_uri
 from harness.tracking.study_members import StudyScope
@@ -65,7 +64,7 @@ def run_study(
     if not missing:
         tracker.close_study(parent, complete=True)
         return Summary(finished_before=len(finished))
-    scratch = Path(tempfile.mkdtemp(prefix="study-", dir=cache))
+    scratch = exit_stack.enter_context(scratch_folder(cache, "study-"))
     summary = None
     try:
         if not connected():
@@ -92,7 +91,6 @@ def run_study(
         raise
     finally:
         tracker.close_study(parent, complete=summary is not None and not summary.failures)
-        shutil.rmtree(scratch, ignore_errors=True)
     return summary
 
 

@@ -20,6 +20,7 @@ import tyro
 from harness.errors import InputError, UsageError, exit_on_input_error
 from harness.metrics.names import MEAN
 from harness.runtime.environment import prepare_environment
+from harness.runtime.stopping import stop_on_signals
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from reports.published.cells import categories_of, layout
@@ -157,5 +158,5 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with stop_on_signals(), exit_on_input_error():
         sys.exit(main(tyro.cli(Options)))

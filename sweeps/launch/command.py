@@ -15,6 +15,7 @@ from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.runtime.environment import prepare_environment
 from harness.runtime.places import require_writable
+from harness.runtime.stopping import exit_code
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
@@ -57,12 +58,12 @@ def run_command(options: Options) -> int:
                 select=options.study_filter.select,
                 found=lambda: _found(options, study, profile.name),
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(
             "\nStopped. Finished experiments are kept; the same command continues from here.",
             file=sys.stderr,
         )
-        return 130
+        return exit_code(stop)
     for name, reason in summary.failures:
         print(f"failed: {name} ({reason})", file=sys.stderr)
     if summary.finished_before + summary.finished == 0 and not summary.failures:

@@ -33,6 +33,8 @@ class SmokeStudy:
     uri: str = ""
     """Address of an MLflow server; by default a database in `runs`."""
     options: tuple[str, ...] = ("--noise", "0", "0.4", "--rho", "0.5")
+    environment: dict[str, str] = field(default_factory=dict, kw_only=True)
+    """Further variables of the driver's environment."""
     count: int = field(default=6, kw_only=True)
     """Experiments that these options leave."""
 
@@ -46,7 +48,9 @@ class SmokeStudy:
             stderr=subprocess.STDOUT,
             # What a shell starts in the background ignores SIGINT, and so does all that it starts.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            **as_a_user(**({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {})),
+            **as_a_user(
+                **self.environment, **({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {})
+            ),
         )
 
     def run(

@@ -1,9 +1,12 @@
 """The driver: stopped softly or by force, it leaves a study that goes on."""
 
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import assert_none_left
 from tests.faults.smoke_study import assert_nothing_lost
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
@@ -33,3 +36,18 @@ def test_a_stopped_driver_leaves_a_study_that_goes_on(undisturbed, study):
     assert_nothing_lost(study, undisturbed.values())
     assert second.items() <= study.finished().items()
     assert (study.runs / "rho" / "smoke.html").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_container_or_a_closed_terminal_is_answered_as_ctrl_c(study, number, monkeypatch):
+    """Must hold: one sentence, the code of the signal, and neither a process nor a temporary folder is left."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # sockets of Ray need a short path
+        monkeypatch.setattr(study, "environment", {"RAY_TMPDIR": folder})
+        code, text = study.run(lambda driver: driver.send_signal(number))
+        assert code == 128 + number
+        assert text.count("Stopped.") == 1
+        assert "the same command continues from here" in text
+        assert set(study.count_states()) <= {"FINISHED", "KILLED"}
+        assert_none_left(folder)
+        assert list(Path(folder).iterdir()) == []
+    assert list(study.cache.glob("study-*")) == []

@@ -1,0 +1,96 @@
+"""Temporary folders end with their process, or with the next one after a forced end."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness.runtime import scratch
+from harness.runtime.scratch import HOLDER, remove_leftovers, scratch_folder
+from harness.runtime.stopping import Stopped, stop_on_signals
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from harness.runtime.scratch import scratch_folder
+with scratch_folder(Path(sys.argv[1]), "x-") as folder:
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds a folder in `tmp_path`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_folder_is_private_and_ends_with_its_block(tmp_path):
+    with pytest.raises(KeyError), scratch_folder(tmp_path, "x-") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "below").mkdir()
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_folder_of_a_dead_process_is_a_leftover(tmp_path, holder, monkeypatch):
+    other = tmp_path / "x-other"
+    other.mkdir()  # a folder that nobody has locked yet
+    monkeypatch.setattr(scratch, "GRACE", 0)
+    remove_leftovers(tmp_path, "x-")
+    assert len(list(tmp_path.iterdir())) == 2
+    holder.kill()
+    holder.wait()
+    remove_leftovers(tmp_path, "x-")
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_young_folder_stays_since_its_process_may_be_about_to_lock_it(tmp_path):
+    (tmp_path / "x-young").mkdir()
+    (tmp_path / "x-young" / HOLDER).touch()
+    remove_leftovers(tmp_path, "x-")
+    assert (tmp_path / "x-young").is_dir()
+
+
+def test_a_link_is_never_followed(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / HOLDER).touch()
+    (tmp_path / "x-link").symlink_to(target)
+    monkeypatch.setattr(scratch, "GRACE", 0)
+    remove_leftovers(tmp_path, "x-")
+    assert (target / HOLDER).is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_raised_and_ends_the_command_with_its_code(number, capsys):
+    def stopped_twice():
+        try:
+            os.kill(os.getpid(), number)
+        except Stopped:
+            os.kill(os.getpid(), number)  # a second signal does not disturb what follows
+            raise
+
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as end, stop_on_signals():
+        stopped_twice()
+    assert end.value.code == 128 + number
+    assert capsys.readouterr().err.strip() == "Stopped."
+    assert signal.getsignal(number) == before
+
+
+def test_an_ignored_signal_stays_ignored():
+    """As under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
