@@ -146,7 +146,7 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 TEMPORARY = "/tmp"
 """Folder for the files of a private cluster. Sockets in it need short paths, and TMPDIR is often long."""
 FOLDER = "meds-ray-"
-"""Start of the name of such a folder. Only this user can enter it, and it ends with the cluster."""
+"""Start of the name of such a folder. Only this user can enter it, and it is removed with the cluster."""
 END = 5
 """Seconds within which the processes of a private cluster may end by themselves."""
 PATIENCE = 10

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
@@ -38,6 +39,11 @@ GOOD = "good"
 
 Counts = Mapping[str, tuple[int, int, int]]
 """Numbers of images by category: training, normal test, defective test."""
+
+
+def unmarked(samples: pd.DataFrame) -> np.ndarray:
+    """Return True [N] for the rows of defective images without a mask, whose defective pixels nobody knows."""
+    return ((samples["defect"] != GOOD) & samples["mask"].isna()).to_numpy()
 
 
 class Dataset(Protocol):

@@ -76,11 +76,11 @@ class HasFitStatistics(Protocol):
 
 @runtime_checkable
 class HasShortfalls(Protocol):
-    """A scorer that counts where its fit did less than its settings request."""
+    """A scorer that counts the items that its settings request and its fit could not provide."""
 
     @property
     def shortfalls(self) -> Mapping[str, tuple[float, ...]]:
-        """Missing items by name, one value per category of the training images, or one for all of them together."""
+        """Numbers of missing items by name: one number per category of the training images, or one for all together."""
 
 
 class Detector(Protocol):

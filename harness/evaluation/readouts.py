@@ -21,7 +21,7 @@ import pandas as pd
 from harness import anomaly_maps as maps
 from harness.anomaly_maps import DINOMALY, MapSettings
 from harness.config.fingerprint import added_field
-from harness.datasets import GOOD, Dataset
+from harness.datasets import GOOD, Dataset, unmarked
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.features.encoder import Encoder
 from harness.images import MaskRule, read_mask, resize_mask
@@ -139,7 +139,7 @@ class _Measured:
     @property
     def masked_N(self) -> np.ndarray:
         """True for normal images and for images with a mask: pixel metrics leave out defects that nobody marked."""
-        return ((self.group["defect"] == GOOD) | self.group["mask"].notna()).to_numpy()
+        return ~unmarked(self.group)
 
     def metrics(self, kept_N: np.ndarray) -> Iterator[tuple[str, float]]:
         """Yield the exact metrics over the kept images."""

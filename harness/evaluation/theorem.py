@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.datasets import GOOD, Dataset
+from harness.datasets import Dataset, unmarked
 from harness.errors import InputError
 from harness.evaluation.readouts import Evaluation, read_masks
 from harness.features import CategoryImages, ImageSet
@@ -155,10 +155,7 @@ def separation(
         anomalous_NP = read_masks(masks, dataset.mask_above, encoder, at_grid).reshape(-1, grid**2)
         if not anomalous_NP.any():
             continue
-        unmarked_N = ((group["defect"] != GOOD) & group["mask"].isna()).to_numpy()
-        normal_NP = (
-            ~anomalous_NP & ~unmarked_N[:, None]
-        )  # nobody knows the patches of an unmarked defect
+        normal_NP = ~anomalous_NP & ~unmarked(group)[:, None]
         scores = scores_NP[images.category_N == number]
         groups = scores[normal_NP], scores[anomalous_NP]
         measured = {"patch_auroc": patch_auroc(*groups), **dict(histogram(*groups))}

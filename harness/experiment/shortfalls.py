@@ -11,6 +11,7 @@ from itertools import repeat
 import numpy as np
 import pandas as pd
 
+from harness.datasets import unmarked
 from harness.detectors import HasShortfalls, Scorer
 from harness.experiment.spec import Experiment
 from harness.memory import MemoryEnsemble
@@ -70,6 +71,5 @@ def _passes(scorer: Scorer, categories: int) -> np.ndarray:
 
 
 def _unmasked(test: pd.DataFrame, category: str) -> int:
-    defects = test[(test["category"] == category) & (test["defect"] != "good")]
-    has_mask = defects["mask"].notna()
-    return int((~has_mask).sum()) if has_mask.any() else 0
+    images = test[test["category"] == category]
+    return int(unmarked(images).sum()) if images["mask"].notna().any() else 0

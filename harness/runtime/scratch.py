@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from harness.runtime.locks import file_lock, is_locked, lock_id
 
 HOLDER = "holder.lock"
 """File in a folder that its process has locked."""
@@ -31,12 +31,10 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     remove_leftovers(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    lock = FileLock(folder / HOLDER)
-    lock.acquire()
     try:
-        yield folder
+        with file_lock(folder / HOLDER, "works"):
+            yield folder
     finally:
-        lock.release()
         _remove(folder)
 
 
@@ -50,12 +48,10 @@ def remove_leftovers(parent: Path, prefix: str) -> None:
 def _is_leftover(folder: Path) -> bool:
     file = folder / HOLDER
     try:
-        if folder.is_symlink() or time.time() - file.stat().st_mtime < GRACE:
-            return False
-        with FileLock(file, timeout=0):
-            return True
-    except (OSError, Timeout):
-        return False
+        is_old = time.time() - file.stat().st_mtime >= GRACE
+        return is_old and not folder.is_symlink() and is_locked(lock_id(file)) is False
+    except OSError:
+        return False  # another user's, or removed by another process
 
 
 def _remove(folder: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-STOPPING = ("SIGTERM", "SIGHUP")
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """Signals that have the effect of Ctrl-C: of `docker stop`, `scancel` and `kill`, and of a closed terminal."""
 
 
@@ -37,27 +38,13 @@ def stop_on_signals() -> Iterator[None]:
     A signal that is ignored stays ignored, as SIGHUP under `nohup`. Further signals do not disturb the cleaning up that
     follows the first.
     """
-    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    if threading.current_thread() is threading.main_thread():
-        for number in numbers:
-            if before[number] != signal.SIG_IGN:
-                signal.signal(number, _raise)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        print("\nStopped.", file=sys.stderr)
-        sys.exit(exit_code(stop))
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number in numbers:
-                signal.signal(number, before[number])
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    for name in STOPPING:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise Stopped(number)
+    with _restored():
+        _set({number: _raise for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN})
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            print("\nStopped.", file=sys.stderr)
+            sys.exit(exit_code(stop))
 
 
 @contextmanager
@@ -67,14 +54,31 @@ def signals_kept() -> Iterator[None]:
     Raises:
         Stopped: a handler of the library has ended the process by its signal.
     """
-    before = {name: signal.getsignal(getattr(signal, name)) for name in STOPPING}
+    with _restored():
+        try:
+            yield
+        except SystemExit as error:
+            if error.code == signal.SIGTERM:
+                raise Stopped(signal.SIGTERM) from error
+            raise
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOPPING}
     try:
         yield
-    except SystemExit as error:
-        if error.code == signal.SIGTERM:
-            raise Stopped(signal.SIGTERM) from error
-        raise
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for name, handler in before.items():
-                signal.signal(getattr(signal, name), handler)
+        _set(before)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    _set(dict.fromkeys(STOPPING, signal.SIG_IGN))
+    raise Stopped(number)
+
+
+def _set(handlers: Mapping[Any, Any]) -> None:
+    """Set handlers by signal; Python allows this in the main thread only."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

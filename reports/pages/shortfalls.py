@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.metrics.names import ALL, EMPTY_ENSEMBLES, PASSES, SHORTFALL, UNMASKED
 from reports.tables.categories import incomplete_means
+from reports.tables.comparison import SEEDLESS
 from reports.tables.labels import tidy
 
 SHORTFALLS = {
@@ -18,8 +19,6 @@ SHORTFALLS = {
     "neighbours": "Nearest patches fewer than requested, because the memory bank is too small",
 }
 """Descriptions of shortfalls by name; the numbers follow. Another name describes itself."""
-SEEDLESS = "MemoryDetector"
-"""Detector that does not depend on the training seed, so one seed is all that is requested."""
 
 
 def fewer(results: pd.DataFrame) -> str:
@@ -59,7 +58,7 @@ def _seeds(named: pd.DataFrame) -> Iterator[str]:
 
 
 def _methods(named: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence that lists noise ratios at which a method has no result, but other methods have one."""
+    """Yield a sentence that lists the methods without a result at a noise ratio at which other methods have one."""
     there = named.loc[named["readout"] == ALL, ["method", "noise"]].drop_duplicates()
     found = set(there.itertuples(index=False, name=None))
     missing = [
@@ -69,7 +68,7 @@ def _methods(named: pd.DataFrame) -> Iterator[str]:
         if (method, noise) not in found
     ]
     if missing:
-        yield f"Without a result: {', '.join(missing)}."
+        yield f"Without a result, as experiments failed or the study has none: {', '.join(missing)}."
 
 
 def _recorded(named: pd.DataFrame) -> Iterator[str]:

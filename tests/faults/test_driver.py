@@ -40,7 +40,7 @@ def test_a_stopped_driver_leaves_a_study_that_goes_on(undisturbed, study):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_container_or_a_closed_terminal_is_answered_as_ctrl_c(study, number, monkeypatch):
-    """Must hold: one sentence, the code of the signal, and neither a process nor a temporary folder is left."""
+    """The driver prints one sentence, ends with the signal's code, and leaves no process and no temporary folder."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # sockets of Ray need a short path
         monkeypatch.setattr(study, "environment", {"RAY_TMPDIR": folder})
         code, text = study.run(lambda driver: driver.send_signal(number))

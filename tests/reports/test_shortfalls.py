@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from reports.pages.shortfalls import fewer
-from tests.reports.test_own_data import ONE, experiments
+from tests.reports.test_own_data import ONE, STUDIES, experiments
 from tests.support.tracked_rows import tracked_rows
+
+WITHOUT = " Without a result, as experiments failed or the study has none: "
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +15,15 @@ def rows():
     return tracked_rows(experiments("rho", ONE, 3), categories=ONE)
 
 
-def test_a_complete_study_has_nothing_to_say(rows):
-    assert fewer(rows) == ""
+@pytest.mark.parametrize("study", [name for name in STUDIES if name != "loco"])
+def test_a_complete_study_has_no_shortfall(study):
+    assert fewer(tracked_rows(experiments(study, ONE, 3), categories=ONE)) == ""
+
+
+def test_a_study_that_runs_some_methods_at_one_noise_ratio_names_the_others():
+    """Results alone do not tell an experiment that failed from one that is not part of the study."""
+    text = fewer(tracked_rows(experiments("loco", ONE, 3), categories=ONE))
+    assert text.startswith(f"{WITHOUT}InReaCh at noise 0%, InReaCh at noise 40%")
 
 
 def test_a_mean_over_fewer_seeds_says_so(rows):
@@ -24,7 +33,7 @@ def test_a_mean_over_fewer_seeds_says_so(rows):
 
 def test_a_method_without_a_result_at_a_noise_ratio_is_named(rows):
     lost = (rows["detector"] == "PlainNetwork") & (rows["noise.ratio"] == "0.1")
-    assert fewer(rows[~lost]) == " Without a result: plain network at noise 10%."
+    assert fewer(rows[~lost]) == f"{WITHOUT}plain network at noise 10%."
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_every_study_can_be_looked_at_before_it_runs(study, empty, capsys):
 
 
 def test_a_thousand_experiments_are_planned_within_ten_seconds(empty, capsys):
-    """Of this process's time, since tests share their machine; a first plan imports and draws what the second needs."""
+    """Processor time counts, since tests share their machine. A first plan imports modules and draws the images."""
     places = {"data": empty.cache_dir / "textures", "where": empty}
     dry_run("rho", "smoke", cells("rho", SMOKE), **places)
     rhos = tuple(0.01 * i for i in range(1, 26))

@@ -60,7 +60,7 @@ def test_training_images_without_a_bank_are_counted(small):
 
 
 def test_a_filter_that_leaves_less_than_the_coreset_is_counted(small):
-    """Of 8 images with 8 x 8 patches each, a coreset of .9 needs 460 patches, and the filter leaves 256."""
+    """Each category has 8 images of 8 x 8 patches. A coreset of .9 needs 460 patches, but the filter leaves 256."""
     found = counted(small, SoftPatch(coreset_ratio=0.9, threshold=0.5))
     patches = [count for (name, _), count in found.items() if name == "coreset_patches"]
     assert patches == [204.0] * small.prepared.samples["category"].nunique()
