@@ -1,24 +1,15 @@
-"""Results outside MLflow: exported, read, merged and run again, they are the same numbers."""
+"""Results outside MLflow: exported, read and merged, they are the same numbers."""
 
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness.config.serialization import from_dict
-from harness.detectors import MemoryDetector
 from harness.errors import InputError
-from harness.experiment import run, run_prepared
-from harness.experiment.reproduce import verify
-from harness.memory import MemoryEnsemble
-from harness.noise import Noise
-from harness.runtime.compute import InProcess
-from harness.runtime.hardware import describe_hardware
-from harness.tracking import Tracker
 from harness.tracking import export as portable
 from harness.tracking.exported import (
     EXPERIMENTS,
@@ -29,34 +20,9 @@ from harness.tracking.exported import (
     read_folder,
     read_results,
 )
+from tests.support.stored_study import stored
 
 PLACE = ["key", "readout", "metric", "category"]
-
-
-def stored(small, folder, ratios, *, failing=None, machine="two cores"):
-    """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
-    cells = [
-        small.experiment(MemoryDetector(memory=MemoryEnsemble(ratio=ratio)), noise=Noise(ratio=0.3))
-        for ratio in (*ratios, *([failing] if failing else []))
-    ]
-    digest = small.prepared.data_digest
-    parent = tracker.open_study("small", [e.key for e in cells], digest)
-    for experiment in cells:
-        log = tracker.start(
-            experiment,
-            name=experiment.name,
-            parent=parent,
-            data_digest=digest,
-            environment={"git": "abc", "machine": machine, "workers": "2"},
-        )
-        if experiment.detector.memory.ratio == failing:
-            log.fail("Traceback\nZeroDivisionError: no room")
-        else:
-            log.finish(
-                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
-            )
-    return tracker, cells
 
 
 def sorted_values(frame):
@@ -151,48 +117,6 @@ def test_other_numbers_are_refused_or_those_of_the_first_folder_kept(two, tmp_pa
     assert (merged.differing, merged.largest) == (1, 0.25)
     manifest = json.loads((merged.folder / MANIFEST).read_text())
     assert manifest["differing"] == {"experiments": 1, "largest": 0.25, "kept": "first"}
-
-
-def test_a_stored_run_is_run_again_and_compared(small, tmp_path):
-    tracker, _ = stored(small, tmp_path, (0.5,))
-    (run_id,) = tracker.runs("small")["run_id"]
-    places = {"data": small.data, "cache": small.cache, "compute": InProcess()}
-    found = verify(tracker.run(run_id), **places)
-    assert found.largest == 0
-    assert len(found.values) > 20
-    name = "all/image_auroc/mean"
-    value = tracker._client.get_run(run_id).data.metrics[name]
-    tracker._client.log_metric(run_id, name, value - 0.125)
-    other = verify(tracker.run(run_id), **places)
-    assert other.largest == pytest.approx(0.125)
-    assert other.environment_changes["machine"] == ("two cores", describe_hardware()["machine"])
-    assert other.environment_changes["git"][0] == "abc"
-    assert other.environment_changes["workers"] == ("2", "0")
-    with pytest.raises(InputError, match="has no run 'nothing'"):
-        verify(tracker.run("nothing"), **places)
-    with pytest.raises(InputError, match="no run"):
-        verify(replace(tracker, uri=f"sqlite:///{tmp_path / 'none.db'}").run(run_id), **places)
-    assert not (tmp_path / "none.db").exists()
-
-
-def test_nothing_that_was_computed_before_is_read_when_a_run_is_verified(
-    small, tmp_path, monkeypatch
-):
-    """The cache of the store's own numbers would confirm them whatever is wrong with it."""
-    tracker, _ = stored(small, tmp_path, (0.5,))
-    (run_id,) = tracker.runs("small")["run_id"]
-    before, seen = sorted(small.cache.iterdir()), []
-
-    def capture_outputs(experiment, *, data, cache, compute):
-        seen.append((cache, list(cache.iterdir())))
-        return run(experiment, data=data, cache=cache, compute=compute)
-
-    monkeypatch.setattr("harness.experiment.reproduce.run", capture_outputs)
-    found = verify(tracker.run(run_id), data=small.data, cache=small.cache, compute=InProcess())
-    assert found.largest == 0
-    assert [files for _, files in seen] == [[]]
-    assert not seen[0][0].exists()
-    assert sorted(small.cache.iterdir()) == before
 
 
 def drop_a_metric(results):
