@@ -49,7 +49,8 @@ def load_model(encoder: Encoder) -> Any:
                 "with network access and give the file as the encoder's weights."
             ) from error
     if encoder.weights not in ("hub", "random"):
-        _load_weights(model, _weights_file(encoder.name, encoder.weights))
+        file = _weights_file(encoder.name, encoder.weights)
+        model.load_state_dict(_weights_of(model, file), strict=False)
     if timm.get_pretrained_cfg(encoder.name).fixed_input_size:
         _set_input_size(model, encoder)
     return (
@@ -74,8 +75,23 @@ def _weights_file(name: str, weights: str | FileRef) -> Path:
     return Path(str(resources.files(package).joinpath(file)))
 
 
-def _load_weights(model: Any, file: Path) -> None:
-    """Load a weights file: from timm, from DINOv2, or with other parameter names in the same order and shapes."""
+def check_weights(encoder: Encoder) -> None:
+    """Check that the encoder's weights file fits its network, without building the network in memory.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds other parameters than those of the network.
+    """
+    with torch.device("meta"):
+        model = import_timm().create_model(encoder.name, pretrained=False)
+    _weights_of(model, _weights_file(encoder.name, encoder.weights))
+
+
+def _weights_of(model: Any, file: Path) -> dict[str, Tensor]:
+    """Read a weights file for a network: from timm, from DINOv2, or with other parameter names in the same order.
+
+    Raises:
+        InputError: the file is damaged, or names or shapes differ from those of the network.
+    """
     given = read_tensors(file)
     if "register_tokens" in given or "mask_token" in given:
         from timm.models.vision_transformer import checkpoint_filter_fn
@@ -88,13 +104,12 @@ def _load_weights(model: Any, file: Path) -> None:
     shapes = [model.state_dict()[name].shape for name in own]
     named = {name: source[name] for name in own if name in source}
     if own and [value.shape for value in named.values()] == shapes:
-        model.load_state_dict(named, strict=False)
-        return
+        return named
     if [value.shape for value in source.values()] != shapes:
         raise InputError(
             f"{file} does not hold the weights of {type(model).__name__}: parameter names and shapes differ."
         )
-    model.load_state_dict(dict(zip(own, source.values(), strict=True)), strict=False)
+    return dict(zip(own, source.values(), strict=True))
 
 
 def _set_input_size(model: Any, encoder: Encoder) -> None:

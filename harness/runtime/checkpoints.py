@@ -90,12 +90,13 @@ class Checkpoints:
             return None
         except ValueError:
             pass  # the warning below reports it
-        warnings.warn(
-            f"The checkpoint {file} is damaged: training restarts at its first step. A checkpoint of an older version, "
-            "which was a Python pickle, counts as damaged.",
-            stacklevel=2,
-        )
+        self.warn_of_restart(phase, "is damaged, or is a Python pickle of an older version")
         return None
+
+    def warn_of_restart(self, phase: Any, reason: str) -> None:
+        """Warn that the checkpoint of a phase is not used; `reason` continues the sentence after the file's name."""
+        text = f"The checkpoint {self.file(phase)} {reason}: training restarts at its first step."
+        warnings.warn(text, stacklevel=3)
 
     def save(self, phase: Any, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint of a phase in one step.

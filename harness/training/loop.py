@@ -49,11 +49,24 @@ def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
     """
     # By default, a GPU sums a convolution's gradient in a varying order, which changes the result.
     with torch.random.fork_rng(), exact_convolutions():
-        run = _Run(world, phase)
+        run = _started(world, phase)
         while run.step < phase.training.steps:
             run.take_step()
             world.report(phase.name, run.step, phase.training.steps, run.losses[-1])
     return TrainingResult(state_of(run.network), np.array(run.losses), run.selections)
+
+
+def _started(world: DistributedContext, phase: Phase) -> _Run:
+    """Return the phase's run at its last checkpoint, or at its first step if no checkpoint fits."""
+    run = _Run(world, phase)
+    if world.checkpoints and (saved := world.checkpoints.load(phase)):
+        try:
+            run.restore(saved)
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            world.checkpoints.warn_of_restart(phase, f"does not fit this training ({reason})")
+            return _Run(world, phase)  # the other one is half restored
+    return run
 
 
 class _Run:
@@ -73,8 +86,6 @@ class _Run:
         """Remaining batches of the current pass."""
         if world.rank:  # ranks differ in dropout; rank 0 matches single-process training
             torch.manual_seed(hash((phase.seed, world.rank)))
-        if world.checkpoints and (saved := world.checkpoints.load(phase)):
-            self._restore(saved)
 
     @property
     def step(self) -> int:
@@ -147,7 +158,7 @@ class _Run:
         return (mine, weight) if len(mine) else (rows_B[:1], weight)
 
     def _state(self) -> dict[str, Any]:
-        """Return the checkpoint that `_restore` reads, including the random generator states of all processes."""
+        """Return the checkpoint that `restore` reads, including the random generator states of all processes."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -158,7 +169,16 @@ class _Run:
             "dropout": self.world.gather(_generator_state(self.world.device)),
         }
 
-    def _restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            RuntimeError, LookupError, TypeError, ValueError, AttributeError: the checkpoint does not fit.
+        """
+        if (
+            len(saved["dropout"]) != self.world.size
+        ):  # all processes notice this, not only those without a state
+            raise ValueError("the checkpoint was written by another number of processes")
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.losses = saved["losses"]

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from baselines.efficient_ad import EfficientAD
 from harness.config.file_ref import file_ref
 from harness.errors import UsageError
+from harness.features.backbone import check_weights
 from harness.features.encoder import Encoder
-from harness.features.weights_file import read_tensors
 from sweeps.profiles.contract import Profile
 
 Component = TypeVar("Component")
@@ -24,7 +24,8 @@ def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
         pairs: Pairs NAME=FILE, each for all encoders with the timm name NAME.
 
     Raises:
-        InputError: the profile has no such encoder, or a file does not exist.
+        UsageError: the profile has no such encoder.
+        InputError: a file does not exist, or does not hold the weights of its encoder.
     """
     files = dict(pair.partition("=")[::2] for pair in pairs)
     known = _names(profile) if files else set()
@@ -34,8 +35,8 @@ def with_weights(profile: Profile, pairs: Sequence[str]) -> Profile:
             f"encoder. Its encoders: {', '.join(sorted(known))}."
         )
     refs = {name: file_ref(file) for name, file in files.items()}
-    for ref in refs.values():
-        read_tensors(ref.checked())
+    for name, ref in refs.items():
+        check_weights(Encoder(name=name, weights=ref))
 
     def with_file(value: Any) -> Any:
         is_named = isinstance(value, Encoder) and value.name in refs

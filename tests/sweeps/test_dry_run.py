@@ -19,6 +19,7 @@ from harness.errors import InputError, UsageError
 from harness.experiment import prepare
 from harness.experiment.cost import forecast
 from harness.experiment.preparation import candidates_of
+from harness.features.backbone import import_timm
 from harness.features.pdn import random_weights
 from harness.features.teacher import write_weights
 from harness.memory import MemoryEnsemble
@@ -148,9 +149,11 @@ def test_files_are_named_on_the_command_line(tmp_path):
 
 def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
     """The profile's own, and those of networks and methods beside it."""
-    file = tmp_path / "dinov2.pth"
-    torch.save({"weight": torch.zeros(1)}, file)
     name, before = MVTEC_AD.encoder.name, main_table(MVTEC_AD)
+    with torch.device("meta"):
+        shapes = {n: v.shape for n, v in import_timm().create_model(name).state_dict().items()}
+    file = tmp_path / "dinov2.pth"
+    torch.save({n: torch.zeros(()).expand(shape) for n, shape in shapes.items()}, file)
     after = main_table(StudyFilter(weights=(f"{name}={file}",)).restrict(MVTEC_AD))
     assert {e.encoder.name for e in before} > {name}
     for one, other in zip(before, after, strict=True):
@@ -158,6 +161,11 @@ def test_weights_go_to_every_encoder_of_the_name_and_to_no_other(tmp_path):
         assert other == replace(one, encoder=replace(one.encoder, weights=given))
     with pytest.raises(UsageError, match=rf"'resnet18', but .* Its encoders: .*{name}"):
         StudyFilter(weights=(f"resnet18={file}",)).restrict(MVTEC_AD)
+    torch.save({"weight": torch.zeros(1)}, file)
+    with pytest.raises(
+        InputError, match=r"dinov2\.pth does not hold the weights of VisionTransfor"
+    ):
+        StudyFilter(weights=(f"{name}={file}",)).restrict(MVTEC_AD)
 
 
 def test_axes_and_categories_narrow_the_profile():

@@ -268,6 +268,28 @@ def test_a_damaged_checkpoint_is_named_and_not_used(phase, tmp_path):
         assert same(compute.train(run_phase, phase).state, first.state)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["network"].popitem(),
+        lambda state: state["network"].update({name: torch.ones(3) for name in state["network"]}),
+        lambda state: state.pop("order"),
+        lambda state: state.update(selections=[(0, {"unknown": 1})]),
+        lambda state: state.update(optimizer=None),
+        lambda state: state["dropout"].append(state["dropout"][0]),
+    ],
+)
+def test_an_intact_checkpoint_of_something_else_is_named_and_not_used(change, phase, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    compute = InProcess(checkpoints=checkpoints)
+    first = compute.train(run_phase, phase)
+    state = checkpoints.load(phase)
+    change(state)
+    checkpoints.save(phase, state)
+    with pytest.warns(UserWarning, match="does not fit this training"):
+        assert same(compute.train(run_phase, phase).state, first.state)
+
+
 def test_a_path_counts_by_its_last_part():
     assert digest(Path("/here/features/ab")) == digest(Path("/there/features/ab"))
     assert digest(Path("/here/features/ab")) != digest(Path("/here/features/cd"))
