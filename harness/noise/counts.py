@@ -42,21 +42,25 @@ def count_injected(
         wanted: Number of images to inject, as a function of the number of normal images; None for a list of the user.
         published: Categories that a published list names.
     """
+    is_defective = (samples["split"] == "test") & (samples["defect"] != "good")
+    anomalies = samples.loc[is_defective, "category"].value_counts()
+    # One set for all categories: a large dataset has a hundred thousand images.
+    trained = set(contaminated["image"])
+    tested = test[test["defect"] != "good"]
+    unseen = tested.loc[[i not in trained for i in tested["image"]], "category"].value_counts()
     rows = []
     for category, group in contaminated.groupby("category"):
         normals = int((group["defect"] == "good").sum())
         injected = len(group) - normals
-        of_category = samples[(samples["category"] == category) & (samples["split"] == "test")]
-        tested = test[(test["category"] == category) & (test["defect"] != "good")]
         rows.append(
             {
                 "category": category,
                 "normals": normals,
-                "anomalies": int((of_category["defect"] != "good").sum()),
+                "anomalies": int(anomalies.get(category, 0)),
                 "wanted": injected if wanted is None else wanted(normals),
                 "injected": injected,
                 "contamination": injected / len(group),
-                "unseen": int((~tested["image"].isin(contaminated["image"])).sum()),
+                "unseen": int(unseen.get(category, 0)),
                 "listed": wanted is None or category in published,
             }
         )

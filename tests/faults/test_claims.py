@@ -14,16 +14,13 @@ from harness.tracking import Tracker
 from harness.tracking.leases import lease
 from harness.tracking.run_writer import ALIVE, LOCK
 from tests.support.dataset import ENCODER, SMALL
+from tests.support.tracking import tracker_in
 from tests.support.waiting import wait_until
 
 DATA = "d" * 16
 
 
 EXPERIMENT = Experiment(dataset=SMALL, encoder=ENCODER, detector=MemoryDetector())
-
-
-def tracker_in(folder: Path) -> Tracker:
-    return Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
 
 
 def claim(folder: Path, cache: str, **settings):

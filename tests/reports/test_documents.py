@@ -24,6 +24,7 @@ from reports.pages.files import write
 from reports.pages.page import render
 from tests.support.commands import command
 from tests.support.dataset import NETWORK
+from tests.support.tracking import tracker_in
 
 REASON = "Traceback (most recent call last):\n  File x\nValueError: more <memory> wanted"
 
@@ -35,7 +36,7 @@ def runs(small, tmp_path_factory):
     detectors = [MemoryDetector(memory=MemoryEnsemble(ratio=ratio)) for ratio in (0.1, 1.0)]
     detectors.append(ReconstructionDetector(network=NETWORK))
     noisy = [small.experiment(detector, noise=Noise(ratio=0.25)) for detector in detectors]
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "rho", (folder / "artifacts").as_uri())
+    tracker = tracker_in(folder, "rho")
     digest = small.prepared.data_digest
     parent = tracker.open_study("small", [experiment.key for experiment in noisy], digest)
     for experiment in noisy:

@@ -5,12 +5,12 @@ from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.runtime.compute import InProcess
-from harness.tracking import Tracker
+from tests.support.tracking import tracker_in
 
 
 def stored(small, folder, ratios, *, failing=None, machine="two cores"):
     """A store with a memory at some ratios, and perhaps one that failed; return its tracker and experiments."""
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
+    tracker = tracker_in(folder)
     cells = [
         small.experiment(MemoryDetector(memory=MemoryEnsemble(ratio=ratio)), noise=Noise(ratio=0.3))
         for ratio in (*ratios, *([failing] if failing else []))

@@ -3,12 +3,12 @@
 from harness.cluster.resources import Resources
 from harness.cluster.trial_runner import TrialRunner
 from harness.experiment import names
-from harness.tracking import Tracker
+from tests.support.tracking import tracker_in
 
 
 def study_of(experiments, small, folder, **sharing):
     by_key = {experiment.key: experiment for experiment in experiments}
-    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", "test", (folder / "artifacts").as_uri())
+    tracker = tracker_in(folder)
     return TrialRunner(
         experiments=by_key,
         names=names(by_key),

@@ -8,7 +8,7 @@ from harness.errors import InputError, NoResultError
 from harness.experiment import Experiment
 from harness.features.encoder import Encoder
 from harness.noise import Noise
-from harness.tracking import Tracker, default_uri
+from tests.support.tracking import tracker_in
 
 PARTS = {"dataset": MVTecAD(), "encoder": Encoder(), "detector": MemoryDetector()}
 
@@ -27,7 +27,7 @@ def stored(tracker, noise, *names):
 
 @pytest.fixture
 def tracker(tmp_path):
-    return Tracker(default_uri(tmp_path), "study", (tmp_path / "artifacts").as_uri())
+    return tracker_in(tmp_path)
 
 
 def test_a_run_without_its_injected_images_is_not_finished_and_is_named(tracker):

@@ -19,13 +19,14 @@ from harness.tracking.connection import default_uri
 from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve
 from harness.training import TrainingResult
+from tests.support.tracking import tracker_in
 
 DATA = "d" * 16
 
 
 @pytest.fixture
 def tracker(tmp_path):
-    return Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "rho", (tmp_path / "artifacts").as_uri())
+    return tracker_in(tmp_path, "rho")
 
 
 @pytest.fixture
@@ -204,7 +205,8 @@ def test_asking_for_what_was_never_run_says_what_to_run(tracker, experiment):
         tracker.load("mtd")
 
 
-def test_looking_for_results_makes_neither_a_store_nor_a_study(tracker, experiment, tmp_path):
+def test_looking_for_results_makes_neither_a_store_nor_a_study(experiment, tmp_path):
+    tracker = Tracker(default_uri(tmp_path), "rho", (tmp_path / "artifacts").as_uri())
     with pytest.raises(NoResultError):
         tracker.load("mtd")
     assert list(tmp_path.iterdir()) == []
