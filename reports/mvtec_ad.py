@@ -18,7 +18,7 @@ CAPTION = (
     "Figure: one panel for all test images, one without the anomalies that were in the training images. On the "
     "profiles of the paper, baselines run as their authors released them. On other profiles, baselines use the "
     "profile's features. The pixel AUPRO of the paper is the release's approximation; the last table lists this "
-    'metric as "pixel AUPRO (Dinomaly, 200 thresholds)".'
+    'metric as "pixel AUPRO (Dinomaly\'s release)".'
 )
 
 

@@ -1,8 +1,8 @@
 """Computation of all metrics from patch scores and masks; only this package reads masks.
 
 The read-out of a metric names the images or the source behind the metric. `all` uses all test images. `unseen` excludes
-the anomalies that were in the training set. Some metrics follow released code instead of the exact definition. Their
-names end in the name of that code.
+the anomalies that were in the training set. Some metrics follow a release in its thresholds and in its masks. Their
+names end in the name of that release.
 
 Legend: N images, P patches, S evaluation size in pixels.
 """
@@ -10,7 +10,7 @@ Legend: N images, P patches, S evaluation size in pixels.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from harness.config.fingerprint import added_field
 from harness.datasets import GOOD, Dataset, unmarked
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.features.encoder import Encoder
-from harness.images import MaskRule, read_mask, resize_mask
+from harness.images import RELEASED, MaskRule, read_mask, resize_mask
 from harness.memory import MemoryEnsemble
 from harness.metrics import (
     IMAGE_METRICS,
@@ -41,6 +41,11 @@ from harness.runtime.compute import default_device, device_sort
 
 SPRO_LIMIT = 0.05
 """False-positive rate up to which MVTec LOCO AD integrates its sPRO."""
+STRIPS: Mapping[str, MaskRule] = {"meds": "dinomaly", "inp_former": "inp_former"}
+"""Mask rules of the releases that evaluate with ADEval's strips, by the ending of their metrics.
+
+The release of MeDS uses these rules for Dinomaly and for INP-Former.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,7 @@ class Evaluation:
     size: int = 256
     """Side of maps and masks at the comparison, in pixels."""
     mask_rule: MaskRule = "half"
-    """Rule by which a pixel of a resized mask counts as defective."""
+    """Rule by which a pixel of a resized mask counts as defective; metrics named after a release use its own rule."""
     maps: MapSettings | None = added_field(None)
     """Settings for maps and image scores; None for the settings of the detector's authors."""
     training: bool = False
@@ -103,9 +108,12 @@ def evaluate(
             scores_NP[of_category], input_size=encoder.input_size, size=evaluation.size, rule=rule
         )
         scores_N[of_category] = rule.image_scores(scores_NP[of_category], maps_NSS)
-        masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
-        masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
-        measured = _Measured(dataset, data, group, scores_N[of_category], masks_NSS, maps_NSS)
+        files = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
+        rules = dict.fromkeys((evaluation.mask_rule, *RELEASED))
+        masks = read_masks(files, dataset.mask_above, encoder, evaluation.size, tuple(rules))
+        measured = _Measured(
+            dataset, data, group, scores_N[of_category], evaluation.mask_rule, masks, maps_NSS
+        )
         readouts = {ALL: np.ones(len(group), dtype=bool)}
         if seen_N[of_category].any():
             readouts[UNSEEN] = ~(seen_N[of_category] & (group["defect"] != GOOD).to_numpy())
@@ -133,7 +141,9 @@ class _Measured:
     data: Path
     group: pd.DataFrame
     scores_N: np.ndarray
-    masks_NSS: np.ndarray
+    rule: MaskRule
+    masks: Mapping[MaskRule, np.ndarray]
+    """Masks [N, S, S] by rule."""
     maps_NSS: np.ndarray
 
     @property
@@ -150,7 +160,8 @@ class _Measured:
             images = image_sweep(labels_N[kept_N], self.scores_N[kept_N])
             yield from ((metric, measure(images)) for metric, measure in IMAGE_METRICS.items())
         pixels_N = kept_N & self.masked_N
-        pixels = pixel_sweep(self.masks_NSS[pixels_N], self.maps_NSS[pixels_N], sort=_sort())
+        masks_NSS = self.masks[self.rule][pixels_N]
+        pixels = pixel_sweep(masks_NSS, self.maps_NSS[pixels_N], sort=_sort())
         yield from ((metric, measure(pixels)) for metric, measure in PIXEL_METRICS.items())
         if self.group["object"].nunique() < len(self.group):
             names_N = self.group["object"].to_numpy()[kept_N]
@@ -159,12 +170,14 @@ class _Measured:
                 yield metric.replace("image", "object"), measure(objects)
 
     def published_metrics(self) -> Iterator[tuple[str, float]]:
-        """Yield metrics over all images as released code computes them."""
+        """Yield metrics over all images as releases compute them, with their masks."""
         known_N = slice(None) if self.masked_N.all() else self.masked_N
-        masks_NSS, maps_NSS = self.masks_NSS[known_N], self.maps_NSS[known_N]
-        yield "pixel_aupro_dinomaly200", dinomaly200_aupro(masks_NSS, maps_NSS)
-        for metric, value in adeval200(masks_NSS, maps_NSS).items():
-            yield f"{metric}_adeval200", value
+        masks = {rule: self.masks[rule][known_N] for rule in RELEASED}
+        maps_NSS = self.maps_NSS[known_N]
+        yield "pixel_aupro_dinomaly", dinomaly200_aupro(masks["dinomaly"], maps_NSS)
+        for release, rule in STRIPS.items():
+            for metric, value in adeval200(masks[rule], maps_NSS).items():
+                yield f"{metric}_{release}", value
 
     def _loco_metrics(
         self, kept_N: np.ndarray, labels_N: np.ndarray
@@ -219,18 +232,28 @@ def _sort() -> Sort:
     return sort_in_place if device.type == "cpu" else device_sort(device)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=16)
 def read_masks(
-    masks: tuple[Path | None, ...], above: int, encoder: Encoder, evaluation: Evaluation
-) -> np.ndarray:
-    """Read masks as booleans [N, S, S], resized and cropped like the encoder's input; cached per process."""
-    size, rule = evaluation.size, evaluation.mask_rule
-    masks_NSS = np.zeros((len(masks), size, size), dtype=bool)
+    masks: tuple[Path | None, ...],
+    above: int,
+    encoder: Encoder,
+    size: int,
+    rules: tuple[MaskRule, ...],
+) -> Mapping[MaskRule, np.ndarray]:
+    """Read masks as booleans [N, S, S] by rule, with the encoder's resize and crop; cached per process."""
+    read = {rule: np.zeros((len(masks), size, size), dtype=bool) for rule in rules}
     for i, mask in enumerate(masks):
-        if mask is not None:
-            native_HW = read_mask(mask, above=above)
-            if encoder.crop_size is not None:
-                native_HW = encoder.crop(resize_mask(native_HW, encoder.image_size, rule))
-            masks_NSS[i] = resize_mask(native_HW, size, rule)
-    masks_NSS.flags.writeable = False
-    return masks_NSS
+        if mask is None:
+            continue
+        native_HW = read_mask(mask, above=above)
+        for rule, masks_NSS in read.items():
+            masks_NSS[i] = resize_mask(
+                native_HW,
+                size,
+                rule,
+                image_size=encoder.image_size,
+                crop_size=encoder.crop_size,
+            )
+    for masks_NSS in read.values():
+        masks_NSS.flags.writeable = False
+    return read

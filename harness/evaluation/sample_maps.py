@@ -73,7 +73,9 @@ def sheet(
         )
         intensity_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
         masks = tuple(data / m if isinstance(m, str) else None for m in group["mask"].iloc[picks])
-        masks_NSS = read_masks(masks, dataset.mask_above, encoder, evaluation)
+        mask_rule = evaluation.mask_rule
+        read = read_masks(masks, dataset.mask_above, encoder, evaluation.size, (mask_rule,))
+        masks_NSS = read[mask_rule]
         images = [_tile(encoder.read(image)) for image in image_sources(group.iloc[picks], data)]
         tiles = [
             tile

@@ -22,7 +22,7 @@ import pandas as pd
 
 from harness.datasets import Dataset, unmarked
 from harness.errors import InputError
-from harness.evaluation.readouts import Evaluation, read_masks
+from harness.evaluation.readouts import read_masks
 from harness.features import CategoryImages, ImageSet
 from harness.features.encoder import Encoder
 from harness.images import MaskRule
@@ -148,11 +148,11 @@ def separation(
         A table with columns readout ("training"), category, metric, value, means over categories included.
     """
     grid = math.isqrt(scores_NP.shape[1])
-    at_grid = Evaluation(size=grid, mask_rule=GRID_MASK_RULE)
     rows: list[tuple[str, str, str, float]] = []
     for number, (category, group) in enumerate(train.groupby("category")):
         masks = tuple(data / mask if isinstance(mask, str) else None for mask in group["mask"])
-        anomalous_NP = read_masks(masks, dataset.mask_above, encoder, at_grid).reshape(-1, grid**2)
+        read = read_masks(masks, dataset.mask_above, encoder, grid, (GRID_MASK_RULE,))
+        anomalous_NP = read[GRID_MASK_RULE].reshape(-1, grid**2)
         if not anomalous_NP.any():
             continue
         normal_NP = ~anomalous_NP & ~unmarked(group)[:, None]

@@ -56,8 +56,13 @@ class Experiment:
         Categories that no published list names received no injected images in earlier versions and are drawn now.
         Experiments that are known to draw such a category therefore have other keys than they had. Where the folder
         determines the categories, stored runs of those versions are recognised (`harness.tracking.old_draws`).
+
+        Earlier versions cut the masks of a cropping encoder twice, before and after the crop. Such encoders therefore
+        have other keys, too. Without a crop, a mask was cut once before.
         """
         text = canonical_repr(self)
+        if self.encoder.crop_size is not None:
+            text += ", masks='cut once'"
         known = self.categories or getattr(self.dataset, "categories", None) or ()
         if drawn := self.noise.unlisted(self.dataset.name, known):
             text += f", drawn={drawn!r}"

@@ -7,7 +7,14 @@ keeps facts about every file, `names` separates data from other entries of a fol
 from harness.images.decoding import MAX_PIXELS
 from harness.images.index import ImageFacts, ImageIndex
 from harness.images.lists import listed_name, read_image_list
-from harness.images.masks import MaskRule, mask_files, mask_values, read_mask, resize_mask
+from harness.images.masks import (
+    RELEASED,
+    MaskRule,
+    mask_files,
+    mask_values,
+    read_mask,
+    resize_mask,
+)
 from harness.images.names import (
     IMAGE_SUFFIXES,
     UNREAD_SUFFIXES,
@@ -21,6 +28,7 @@ from harness.images.view import DeepImage, ImageSource, read_rgb, source, white_
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "RELEASED",
     "UNREAD_SUFFIXES",
     "DeepImage",
     "ImageFacts",

@@ -17,7 +17,10 @@ COUNTS = ("wanted", "injected", "listed")
 MASK_RULES = {
     "half": "if the defect covers more than half of it",
     "any": "if the defect covers any part of it",
+    "dinomaly": "as in Dinomaly's release, if its interpolated value is greater than 0",
+    "inp_former": "as in INP-Former's release, if its interpolated value is greater than 0.5",
 }
+"""Continuations of "A pixel is defective" by mask rule."""
 
 
 def full_caption(results: pd.DataFrame) -> str:

@@ -33,11 +33,11 @@ METRICS = {
     "pixel_auroc": "P-AUROC",
     "pixel_ap": "P-AP",
     "pixel_f1max": "P-F1max",
-    "pixel_aupro_dinomaly200": "P-AUPRO",
+    "pixel_aupro_dinomaly": "P-AUPRO",
     "label_auprc": "AUPRC",
     "inspection_depth": "inspection-depth",
 }
-"""Names of our metrics in the papers. AUPRO follows the release; all other metrics are exact."""
+"""Names of our metrics in the papers. AUPRO follows the release, with its masks; all other metrics are exact."""
 KINDS = {"image_auroc_structural": "structural", "image_auroc_logical": "logical"}
 """Metrics of one kind of anomalies; the tables of AD2 list the kind like a category."""
 READOUTS = (ALL, TRAINING)

@@ -23,11 +23,19 @@ METRICS = {
     "object_auroc": "object AUROC",
     "object_ap": "object AP",
     "object_f1max": "object F1-max",
-    "pixel_aupro_dinomaly200": "pixel AUPRO (Dinomaly, 200 thresholds)",
-    "pixel_auroc_adeval200": "pixel AUROC (ADEval, 200 strips)",
-    "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips)",
-    "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips)",
+    "pixel_aupro_dinomaly": "pixel AUPRO (Dinomaly's release)",
+    "pixel_auroc_meds": "pixel AUROC (MeDS' release)",
+    "pixel_ap_meds": "pixel AP (MeDS' release)",
+    "pixel_aupro_meds": "pixel AUPRO (MeDS' release)",
+    "pixel_auroc_inp_former": "pixel AUROC (INP-Former's release)",
+    "pixel_ap_inp_former": "pixel AP (INP-Former's release)",
+    "pixel_aupro_inp_former": "pixel AUPRO (INP-Former's release)",
+    "pixel_aupro_dinomaly200": "pixel AUPRO (Dinomaly, 200 thresholds, our masks)",
+    "pixel_auroc_adeval200": "pixel AUROC (ADEval, 200 strips, our masks)",
+    "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips, our masks)",
+    "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips, our masks)",
 }
+"""Labels of metrics on test images. Only runs of versions up to 0.1 have the last four, with other masks."""
 PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
 """Metrics of the paper's main tables."""
 FIGURE_METRICS = ("image_auroc", "pixel_ap")

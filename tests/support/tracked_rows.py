@@ -15,8 +15,8 @@ PIXEL = (
     "pixel_ap",
     "pixel_f1max",
     "pixel_aupro",
-    "pixel_aupro_dinomaly200",
-    "pixel_auroc_adeval200",
+    "pixel_aupro_dinomaly",
+    "pixel_auroc_meds",
 )
 CONTAMINATION = 0.17
 

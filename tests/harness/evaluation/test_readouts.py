@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.anomaly_maps import anomaly_maps
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
 from harness.evaluation import Evaluation, evaluate
 from harness.features.encoder import Encoder
-from harness.metrics import image_auroc
+from harness.images import read_mask, resize_mask
+from harness.metrics import image_auroc, pixel_ap
+from harness.metrics.as_released import adeval200, dinomaly200_aupro
 from tests.support import layouts as trees
 from tests.support.dataset import SMALL
 
@@ -44,8 +47,33 @@ def test_unseen_anomalies_are_read_out_alone(small):
     assert values["all", "brick", "image_auroc"] == image_auroc(defective, scores_N)
     assert values["unseen", "brick", "image_auroc"] == image_auroc(defective[kept], scores_N[kept])
     assert values["unseen", "mean", "pixel_aupro"] > values["all", "mean", "pixel_aupro"]
-    assert ("unseen", "brick", "pixel_aupro_dinomaly200") not in values
-    assert ("all", "brick", "pixel_auroc_adeval200") in values
+    assert ("unseen", "brick", "pixel_aupro_dinomaly") not in values
+    assert ("all", "brick", "pixel_auroc_meds") in values
+
+
+def test_values_named_after_a_release_use_its_masks(small):
+    samples = small.prepared.samples
+    test = samples[(samples["split"] == "test") & (samples["category"] == "brick")]
+    scores_NP = np.random.default_rng(0).random((len(test), 16))
+    values, _ = measured(SMALL, small.data, test, scores_NP)
+    maps = anomaly_maps(scores_NP, input_size=32, size=32)
+
+    def masks(rule):
+        read = np.zeros(maps.shape, dtype=bool)
+        for i, name in enumerate(test["mask"]):
+            if isinstance(name, str):
+                native = read_mask(small.data / name, above=SMALL.mask_above)
+                read[i] = resize_mask(native, 32, rule)
+        return read
+
+    found = values["all", "brick"]
+    assert found["pixel_ap"] == pytest.approx(pixel_ap(masks("half"), maps))
+    expected = dinomaly200_aupro(masks("dinomaly"), maps)
+    assert found["pixel_aupro_dinomaly"] == pytest.approx(expected)
+    for release, rule in (("meds", "dinomaly"), ("inp_former", "inp_former")):
+        for metric, value in adeval200(masks(rule), maps).items():
+            assert found[f"{metric}_{release}"] == pytest.approx(value), (metric, release)
+    assert found["pixel_ap_meds"] != found["pixel_ap_inp_former"]
 
 
 def test_without_injection_there_is_one_read_out(small):
