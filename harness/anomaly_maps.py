@@ -1,8 +1,8 @@
 """Anomaly maps and image scores from patch scores, as the authors of each method compute them.
 
-Patch scores on the encoder's grid are resized to the encoder's input size, then to the evaluation size. The map is
-blurred at one of the two sizes. All three steps are linear and treat rows and columns alike. Together the steps are
-therefore one small matrix A, and a map is A scores A^T.
+Patch scores on the encoder's grid are resized to the encoder's input size, then to the evaluation size; the upsampling
+`direct` omits the input size. The map is blurred at one of the two sizes. All steps are linear and treat rows and
+columns alike. Together the steps are therefore one small matrix A, and a map is A scores A^T.
 
 Legend: N images, P = G x G patches of a square grid, S evaluation size in pixels.
 """
@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.config.fingerprint import added_field
 from harness.errors import InputError
 
 WINDOW = 16
@@ -26,8 +27,10 @@ WINDOW = 16
 class MapSettings:
     """Settings for computing an anomaly map and an image score from patch scores."""
 
-    upsampling: Literal["corners", "centres", "nearest"] = "corners"
-    """Upsampling to the input size: bilinear with aligned corners or aligned pixel centres, or nearest patch."""
+    upsampling: Literal["corners", "centres", "nearest", "direct"] = "corners"
+    """Upsampling to the input size: bilinear with aligned corners or aligned pixel centres, or nearest patch.
+
+    direct: bilinear with aligned pixel centres to the evaluation size, without the input size in between."""
     blur_at: Literal["evaluation", "input"] = "evaluation"
     """Size at which the map is blurred: the evaluation size or the input size."""
     sigma: float = 4.0
@@ -39,8 +42,19 @@ class MapSettings:
     image: Literal["top", "map", "patches", "window"] = "top"
     """Image score, computed from the map or from the patch scores.
 
-    top: mean of the highest 1 % of the map's pixels. map: maximum of the map. patches: maximum of the patch scores.
-    window: highest mean of `WINDOW` x `WINDOW` pixels of the map."""
+    top: mean of the highest `top_percent` of the map's pixels. map: maximum of the map. patches: maximum of the patch
+    scores. window: highest mean of `WINDOW` x `WINDOW` pixels of the map."""
+    top_percent: float = added_field(1.0)
+    """Percentage of the map's pixels that the image score `top` averages, in (0, 100]."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_percent <= 100:
+            raise InputError(f"top_percent must lie in (0, 100], got {self.top_percent}.")
+        if self.upsampling == "direct" and self.blur_at == "input":
+            raise InputError(
+                'Maps with upsampling="direct" never have the input size, so they cannot be blurred there. Set '
+                'blur_at="evaluation".'
+            )
 
     def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:
         """Compute the image scores [N] from patch scores and maps."""
@@ -50,7 +64,7 @@ class MapSettings:
             return maps_NHW.reshape(len(maps_NHW), -1).max(axis=1).astype(np.float64)
         if self.image == "window":
             return _highest_window_means(maps_NHW)
-        return image_scores(maps_NHW)
+        return image_scores(maps_NHW, top_percent=self.top_percent)
 
 
 DINOMALY = MapSettings()
@@ -128,6 +142,8 @@ def _resizing(length: int, size: int) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def map_matrix(grid: int, input_size: int, size: int, rule: MapSettings = DINOMALY) -> np.ndarray:
     """Return the matrix [S, G] that turns a row or column of patch scores into a row or column of the map."""
+    if rule.upsampling == "direct":
+        return _blur(size, rule) @ _resizing(grid, size)
     upsampled = _upsampling(grid, input_size, rule)
     if rule.blur_at == "input":
         return _resizing(input_size, size) @ (_blur(input_size, rule) @ upsampled)

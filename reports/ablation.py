@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reports.pages.captions import MEMORY_ALONE
 from reports.plots.seeds import CAPTION as OVER_SEEDS
 from reports.plots.seeds import draw_groups, over_seeds
 from reports.tables.comparison import summarise
@@ -15,7 +16,8 @@ TITLE = "What each stage of MeDS does"
 CAPTION = (
     f"{OVER_SEEDS} Baseline: the plain network, trained for the steps of both stages; p is the share of easy "
     "patches whose gradient is damped. Random init fine-tune and MeDS select images with the distilled network; "
-    "fine-tuned with memory selects images with the memory ensemble."
+    "fine-tuned with memory selects images with the memory ensemble. "
+    f"{MEMORY_ALONE}"
 )
 BASELINE = "baseline"
 """Row name of a plain network that has no share p."""

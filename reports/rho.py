@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.pages.captions import MEMORY_ALONE
 from reports.plots.seeds import draw_curve
 from reports.plots.style import MARKERS, shades
 from reports.tables.comparison import summarise
@@ -17,7 +18,7 @@ PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (
 CAPTION = (
     "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Dotted lines: the "
     "plain network, one per noise ratio. Mean over categories and training seeds; bands: one standard deviation over "
-    "seeds; all test images."
+    f"seeds; all test images. {MEMORY_ALONE}"
 )
 
 

@@ -13,6 +13,12 @@ BEST_SNAPSHOT = (
     "release reports this read-out, but it is no valid result. "
 )
 EXACT = "metrics are exact unless named after other code"
+MEMORY_ALONE = (
+    "Memory ensemble: its banks have the ratio rho of the training images, and an image score is the mean of the "
+    "highest 1 % of its map. The release scores test images with banks of 10 % at every rho, and averages the highest "
+    "share rho of the map."
+)
+"""Sentences on the memory ensemble alone (`harness.detectors.presets.release_memory` follows the release)."""
 COUNTS = ("wanted", "injected", "listed")
 MASK_RULES = {
     "half": "if the defect covers more than half of it",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.metrics.names import ALL
 from reports import ablation, loco
+from reports.pages.captions import MEMORY_ALONE
 from reports.published.paper import methods
 
 
@@ -27,6 +28,8 @@ class Form:
     readout: str = ALL
     names: Callable[[pd.DataFrame], pd.Series] = methods
     """Function that returns the names of our methods in the table."""
+    remark: str = ""
+    """Sentences of the caption on a difference between our rows and the published ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,7 @@ ABLATION = Form(
     rows="method",
     columns=("metric", "noise"),
     names=functools.partial(_stages, memory="Memory ensemble"),
+    remark=MEMORY_ALONE,
 )
 INP_FORMER = replace(ABLATION, names=functools.partial(_stages, memory="Memory only"))
 CATEGORIES = Form(title="methods by category", rows="category", columns=("method",))

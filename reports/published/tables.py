@@ -77,6 +77,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
         _reading(shown, style, published=published, inside="metric" not in table.form.columns),
         how_compared(results.rows, PAIRS if table.form.pairs else MARKS),
         _others(every, rows),
+        table.form.remark,
         f"Published: {general}." if general else "",
         other_lists(rows) if published else "",
     ]

@@ -32,6 +32,42 @@ def test_maps_equal_resizing_twice_and_blurring(grid, input_size, size):
     np.testing.assert_allclose(ours, maps[:, 0].numpy(), atol=1e-6)
 
 
+def test_direct_maps_are_those_of_the_released_memory_scores():
+    """The input size has no influence; aligned centres with the input size in between come close."""
+    scores = np.random.default_rng(0).random((2, 28 * 28))
+    patches = torch.from_numpy(scores).view(2, 1, 28, 28)
+    theirs = functional.interpolate(patches, 256, mode="bilinear", align_corners=False)
+    line = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 32).double()
+    kernel = torch.outer(line, line)
+    theirs = functional.conv2d(theirs, (kernel / kernel.sum())[None, None], padding=2)[:, 0].numpy()
+    for input_size in (392, 28):
+        rule = MapSettings(upsampling="direct")
+        ours = anomaly_maps(scores, input_size=input_size, rule=rule)
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    near = anomaly_maps(scores, input_size=392, rule=MapSettings(upsampling="centres"))
+    assert 1e-6 < np.abs(near - theirs).max() < 0.02
+
+
+def test_an_image_score_averages_the_chosen_share_of_the_map():
+    maps = np.arange(1, 101).reshape(1, 10, 10) / 100
+    patches = np.zeros((1, 4))
+    assert MapSettings().image_scores(patches, maps)[0] == 1.0
+    assert MapSettings(top_percent=10).image_scores(patches, maps)[0] == pytest.approx(0.955)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"top_percent": 0}, "top_percent must lie in"),
+        ({"top_percent": 101}, "top_percent must lie in"),
+        ({"upsampling": "direct", "blur_at": "input"}, "cannot be blurred there"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, text):
+    with pytest.raises(InputError, match=text):
+        MapSettings(**settings)
+
+
 def test_a_constant_stays_constant_away_from_the_border():
     maps = anomaly_maps(np.full((1, 16), 3.0), input_size=64, size=32)
     np.testing.assert_allclose(maps[0, 2:-2, 2:-2], 3.0, rtol=1e-6)

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from harness.errors import NoResultError
+from reports import ablation, ablation_inp_former, rho
+from reports.pages.captions import MEMORY_ALONE
 from reports.pages.files import write
 from reports.pages.page import render
 from reports.pages.provenance import Provenance
@@ -242,6 +244,14 @@ def tiles():
 
 
 OWN = ("SoftPatch", "Dinomaly+MeDS")
+
+
+def test_captions_with_the_memory_alone_say_how_its_release_scores_it():
+    for name in ("table-4", "table-5"):
+        assert MEMORY_ALONE in paper_document(name).tables[0].caption
+    assert "banks of 10 %" not in paper_document("table-1").tables[0].caption
+    for study in (ablation, ablation_inp_former, rho):
+        assert MEMORY_ALONE in study.CAPTION
 
 
 def test_other_data_has_its_own_categories_and_noise_ratios_and_nothing_published(tiles):

@@ -85,3 +85,11 @@ def test_one_hot_pixel_ruins_the_published_values_and_not_the_exact_ones():
     assert abs(dinomaly200_aupro(masks, hot) - dinomaly200_aupro(masks, maps)) > 0.2
     assert abs(adeval200(masks, hot)["pixel_auroc"] - 0.5) < 0.01
     assert pixel_auroc(masks, hot) > 0.6
+
+
+def test_pixels_with_the_highest_score_count_once_in_the_strips():
+    """By hand: at any strip above 0, half of both kinds is found. ADEval's CUDA class would count them twice."""
+    masks, maps = np.array([[[1, 0, 1, 0]]], bool), np.array([[[1.0, 1.0, 0.0, 0.0]]], np.float32)
+    values = adeval200(masks, maps)
+    assert values["pixel_auroc"] == pytest.approx(0.5 * (0.5 + 1) / 2)
+    assert values["pixel_ap"] == pytest.approx(0.5 * 0.5)
