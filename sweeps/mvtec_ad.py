@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from baselines.presets import MethodPreset
+from harness.evaluation import Evaluation
 from harness.experiment import Experiment
 from sweeps.profiles.contract import Profile
 
@@ -38,5 +39,6 @@ def _methods(profile: Profile) -> Iterator[MethodPreset]:
     yield own
     yield replace(own, detector=profile.meds)
     for pair in profile.others:
-        yield replace(own, encoder=pair.encoder, detector=pair.plain)
-        yield replace(own, encoder=pair.encoder, detector=pair.meds)
+        paired = replace(own, encoder=pair.encoder, evaluation=Evaluation(maps=pair.maps))
+        yield replace(paired, detector=pair.plain)
+        yield replace(paired, detector=pair.meds)

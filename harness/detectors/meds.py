@@ -95,7 +95,7 @@ class MeDS:
                 name="distillation",
                 network=self.network,
                 images=images,
-                training=self.distillation,
+                training=self.distillation.over(len(images)),
                 objective=objective,
                 seed=seed,
             )
@@ -106,7 +106,7 @@ class MeDS:
                 name="finetuning",
                 network=self.network,
                 images=images,
-                training=self.finetuning,
+                training=self.finetuning.over(len(images)),
                 objective=NetworkLoss() if self.objective == "native" else MeanScoreLoss(),
                 selector=ProgressiveSelector(
                     self._reference(images, memory_scores_NP, distilled), self.selection

@@ -39,7 +39,7 @@ class ReconstructionDetector:
         phase = Phase(
             network=self.network,
             images=images,
-            training=self.training,
+            training=self.training.over(len(images)),
             objective=NetworkLoss(),
             seed=seed,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
 import torch
@@ -45,11 +45,35 @@ class TrainingConfig:
     betas: tuple[float, float] = added_field((0.9, 0.999))
     """Decay rates of the running means of the gradient and of its square (reverse distillation: 0.5, 0.999)."""
 
+    images: int | None = added_field(None)
+    """Number of training images for which `steps` counts: with another number, the number of epochs stays the same.
+
+    None for the same number of steps with any number of images."""
+
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1:
             raise InputError(
                 f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}."
             )
+        if self.images is not None and self.images < self.batch_size:
+            raise InputError(
+                f"A training of {self.images} images cannot fill one batch of {self.batch_size}. Set images to the "
+                "number of training images for which steps counts, or to None."
+            )
+
+    def over(self, images: int) -> TrainingConfig:
+        """Return the settings for this number of training images, with a fixed number of steps.
+
+        An epoch has the full batches of all training images, at least one. Injected images lengthen it.
+
+        >>> TrainingConfig(steps=22_600, images=3629).over(4796).steps
+        29900
+        """
+        if self.images is None:
+            return self
+        epochs = self.steps / (self.images // self.batch_size)
+        steps = max(1, round(epochs * max(1, images // self.batch_size)))
+        return replace(self, steps=steps, images=None)
 
 
 class StableAdamW(torch.optim.Optimizer):

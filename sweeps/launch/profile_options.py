@@ -97,12 +97,12 @@ def _with_steps(profile: Profile, steps: int) -> Profile:
         first = min(max(1, _share(steps, stages[0], total)), steps - 1)
         lengths = (first, steps - first) if all(stages) else (steps, steps)
         distillation, finetuning = (
-            stage and replace(stage, steps=length)
+            stage and replace(stage, steps=length, images=None)
             for stage, length in zip(stages, lengths, strict=True)
         )
-        of_plain = replace(plain.training, steps=max(1, _share(steps, plain.training, total)))
+        of_plain = max(1, _share(steps, plain.training, total))
         return {
-            "plain": replace(plain, training=of_plain),
+            "plain": replace(plain, training=replace(plain.training, steps=of_plain, images=None)),
             "meds": replace(meds, distillation=distillation, finetuning=finetuning),
         }
 

@@ -136,7 +136,7 @@ def test_paper_and_release_differ_where_they_are_known_to(network):
     assert (theirs.selection.rounding, released.selection.rounding) == ("up", "down")
     for preset in (theirs, released):
         assert preset.memory.size == 100
-        assert preset.distillation.steps == preset.finetuning.steps == 10_000
+        assert preset.distillation == preset.finetuning
         assert preset.distillation.learning_rate == (2e-3 if network == Dinomaly() else 1e-3)
         assert getattr(preset.network, "discard", 0.5) == 0.5
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.errors import InputError
 from harness.training.optimizer import StableAdamW, TrainingConfig, learning_rate, make_optimizer
 
 
@@ -98,3 +99,15 @@ def test_without_weight_decay_adamw_is_adam_with_these_betas():
         adam.step()
     torch.testing.assert_close(ours, theirs)
     assert make_optimizer([ours], TrainingConfig(betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)
+
+
+@pytest.mark.parametrize(("images", "steps"), [(3629, 22_600), (4796, 29_900), (16, 100), (3, 100)])
+def test_epochs_stay_the_same_with_any_number_of_images(images, steps):
+    training = TrainingConfig(steps=22_600, images=3629)
+    assert training.over(images) == TrainingConfig(steps=steps)
+    assert TrainingConfig(steps=7).over(images) == TrainingConfig(steps=7)
+
+
+def test_steps_counted_for_less_than_a_batch_are_refused():
+    with pytest.raises(InputError, match="cannot fill one batch of 16"):
+        TrainingConfig(images=15)
