@@ -16,9 +16,10 @@ TITLE = "Methods under contamination on MVTec AD"
 PROFILE = "mvtec_ad"
 CAPTION = (
     "Figure: one panel for all test images, one without the anomalies that were in the training images. On the "
-    "profiles of the paper, baselines run as their authors released them. On other profiles, baselines use the "
-    "profile's features. The pixel AUPRO of the paper is the release's approximation; the last table lists this "
-    'metric as "pixel AUPRO (Dinomaly\'s release)".'
+    "profiles of the paper, baselines run as their authors released them, and HVQ-Trans with and without MeDS is "
+    "scored by the maps of its authors. On other profiles, baselines use the profile's features. The pixel AUPRO of "
+    "the paper is the release's approximation; the last table lists this metric as \"pixel AUPRO (Dinomaly's "
+    'release)".'
 )
 
 
