@@ -6,13 +6,12 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from harness.cluster.ray_compute import RayCompute, start_pool
 from harness.cluster.session import session
 from harness.detectors.meds import MeDS
 from harness.features.encoder import Encoder
 from harness.networks.dinomaly import Dinomaly
+from harness.progress import Progress, show_progress
 from harness.ranking.label_correction import Ranking, rank
 from harness.training.optimizer import TrainingConfig
 
@@ -24,7 +23,7 @@ NETWORK = Dinomaly(width=64, depth=2, heads=2, discard=0.5)
 class _Bar:
     """Progress callback that updates a progress bar."""
 
-    bar: tqdm
+    bar: Progress
 
     def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
         """See `harness.runtime.compute.ProgressCallback`."""
@@ -45,7 +44,7 @@ def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
         tempfile.TemporaryDirectory(dir=cache) as scratch,
         session(),
         start_pool() as pool,
-        tqdm(total=steps, leave=False, disable=None) as bar,
+        show_progress("training", steps) as bar,
     ):
         compute = RayCompute(Path(scratch), pool=pool, report=_Bar(bar))
         return rank(

@@ -10,10 +10,10 @@ from typing import Any
 
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchTrainer
-from tqdm import tqdm
 
 from harness.cluster.actor_pool import ActorPool
 from harness.cluster.session import available_slots, worker_slots
+from harness.progress import tracked
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.compute import (
     DistributedContext,
@@ -52,7 +52,7 @@ class RayCompute:
         helpers = min(len(items) - 1, available_slots())
         with nullcontext(self.pool) if self.pool else start_pool(helpers) as pool:
             results = pool.results(function, items, use_caller=self.pool is None)
-            yield from tqdm(results, desc=label, total=len(items), leave=False, disable=None)
+            yield from tracked(results, label, len(items))
 
     def train(self, loop: Callable[[DistributedContext, Job], Outcome], job: Job) -> Outcome:
         """See `Compute.train`; Ray Train runs the loop in this process or in worker processes."""

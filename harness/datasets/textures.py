@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from skimage import data
-from tqdm import tqdm
 
 from harness.datasets import Counts
 from harness.datasets.drawn_defects import DEFECTS
 from harness.datasets.mvtec_ad import Layout, read_layout
 from harness.errors import InputError
+from harness.progress import tracked
 
 PHOTOGRAPHS = {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}
 SIZE = 256
@@ -73,9 +73,8 @@ class Textures:
         """
         draft = root.with_name(f"{root.name}.{os.getpid()}")
         try:
-            for number, category in enumerate(
-                tqdm(PHOTOGRAPHS, "drawing textures", leave=False, disable=None)
-            ):
+            drawn = tracked(PHOTOGRAPHS, "drawing textures", len(PHOTOGRAPHS))
+            for number, category in enumerate(drawn):
                 self._draw_category(
                     draft / category, category, np.random.default_rng([self.seed, number])
                 )

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from harness.errors import InputError
 from harness.images.decoding import load, open_image, page_count, read_content, stored_bits
 from harness.images.masks import defective, values_of
 from harness.images.view import DEEP_MODES, deep_values, is_transparent, seen, top_value
+from harness.progress import tracked
 
 LARGE = 2**24
 """Number of pixels above which images are decoded one at a time, to save memory."""
@@ -121,8 +121,7 @@ class ImageIndex:
 def _examined(paths: dict[int, Path], mask_above: int | None) -> dict[int, ImageFacts | InputError]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda path: _examine(path, mask_above), paths.values())
-        bar = tqdm(found, total=len(paths), desc="checking images", leave=False, disable=None)
-        return dict(zip(paths, bar, strict=True))
+        return dict(zip(paths, tracked(found, "checking images", len(paths)), strict=True))
 
 
 def _stamp(path: Path) -> str:

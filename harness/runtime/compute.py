@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.backends import cudnn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
+from harness.progress import tracked
 from harness.runtime.checkpoints import Checkpoints
 
 Item = TypeVar("Item")
@@ -115,7 +115,7 @@ class InProcess:
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
     ) -> Iterator[Outcome]:
         """See `Compute.map`."""
-        for item in tqdm(items, desc=label, leave=False, disable=None):
+        for item in tracked(items, label, len(items)):
             with single_threaded():
                 result = function(item)
             yield result

@@ -1,4 +1,4 @@
-"""Progress bars on the terminal, for training in the calling process."""
+"""Display of the progress of training in the calling process (see `harness.progress`)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import math
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tqdm import tqdm
+from harness.progress import Progress, show_progress
 
 
 class ProgressBars(AbstractContextManager["ProgressBars"]):
     """Progress callback with one bar per training phase; see `harness.runtime.compute.ProgressCallback`."""
 
     def __init__(self) -> None:
-        self.text, self._phase = "already made", ""
-        self._bar = tqdm(disable=True)
+        self.text, self._phase, self._done = "already made", "", 0
+        self._bar: Progress | None = None
 
     def __call__(self, phase: str, step: int, steps: int, loss: float) -> None:
         """Advance the bar of a phase to a step, and show the loss."""
-        if phase != self._phase:
-            self._phase = phase
-            self._bar.close()
-            self._bar = tqdm(total=steps, desc=phase, initial=step - 1, leave=False, disable=None)
+        if self._bar is None or phase != self._phase:
+            self._close()
+            self._phase, self._done = phase, step - 1
+            self._bar = show_progress(phase, steps, done=self._done)
         if not math.isnan(loss):
             self.text = f"loss {loss:.4f} after {step} steps"
             self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-        self._bar.update(step - self._bar.n)
+        self._bar.update(step - self._done)
+        self._done = step
 
     def __exit__(self, *error: Any) -> None:
-        self._bar.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
