@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,12 +12,17 @@ from typing import Any
 
 import ray
 from ray import tune
-from tqdm import tqdm
 
 from harness.cluster.progress_actor import INTERVAL
+from harness.cluster.session import Room
+from harness.cluster.trial import last_line
 from harness.errors import hide_passwords
 from harness.experiment import Experiment
 from harness.metrics.names import IMAGE_AUROC
+from harness.progress import duration, show_progress, write_line
+
+ROOM_INTERVAL = 10.0
+"""Seconds between two looks at the machines of the cluster."""
 
 
 @dataclass
@@ -40,11 +45,14 @@ class ConsoleReporter(tune.Callback):
         experiments: Mapping[str, Experiment],
         names: Mapping[str, str],
         progress: Any,
+        *,
         worker_slots: int,
+        room: Room,
     ) -> None:
         self.summary = Summary()
-        self.lost: dict[str, str] = {}
+        self.unrecorded: dict[str, str] = {}
         """Failure reasons, by key of the experiment, of trials that ended without recording their failure."""
+        self._room, self._is_room, self._looked = room, True, time.monotonic()
         self._experiments, self._names, self._progress, self._slots = (
             experiments,
             names,
@@ -54,28 +62,51 @@ class ConsoleReporter(tune.Callback):
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._waiting = dict(experiments)
         self._last = 0.0
-        self._bar = tqdm(total=len(experiments), unit="experiment", leave=False, disable=None)
+        self._bar = show_progress("experiments", len(experiments), unit="experiment")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Refresh the text of the progress bar."""
-        if not self._bar.disable and time.monotonic() - self._last > INTERVAL:
-            self._last = time.monotonic()
+        """Refresh the text of the progress bar, and say once if no machine has room for an experiment."""
+        now = time.monotonic()
+        if now - self._last > INTERVAL:
+            self._last = now
             self._bar.set_postfix_str(ray.get(self._progress.read.remote()))
+        if now - self._looked > ROOM_INTERVAL:
+            self._looked = now
+            was_room, self._is_room = self._is_room, self._room.is_there()
+            if was_room and not self._is_room:
+                write_line(
+                    f"No machine that is left has room for an experiment, which takes {self._room}. The study waits "
+                    "until a machine joins the cluster."
+                )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print an experiment that finished or whose failure the trial has recorded."""
-        self.count(trial.config["key"], trial.last_result)
+        key, outcome = trial.config["key"], trial.last_result
+        if why := outcome.get("unrecorded"):
+            self.unrecorded[key] = outcome["failure"]
+            write_line(f"{self._names[key]}: its failure is recorded when the study ends: {why}")
+        else:
+            self.count(key, outcome)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note and print how the process of an experiment was lost; Tune runs the trial again."""
+        key = trial.config["key"]
+        reason = last_line(_error_of(trial))
+        times = len(ray.get(self._progress.lose.remote(key, reason)))
+        write_line(
+            f"{self._names[key]}: its process was lost ({reason}). It runs again from its last checkpoint: restart "
+            f"{times} of {trial.max_failures}."
+        )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Keep and print why a trial died or could not record a failure.
+        """Keep and print why a trial died that is not run again.
 
         The experiment is counted later, when its failure is recorded.
         """
-        key = trial.config["key"]
-        # `trial.get_error` reads a path to which Tune copies this file only later.
-        reason = hide_passwords(Path(trial.error_file).read_text().strip())
-        self.lost[key] = f"Its trial died. {reason}"
-        tqdm.write(f"{self._names[key]}: its trial died: {reason.splitlines()[-1]}")
+        key, text = trial.config["key"], _error_of(trial)
+        ray.get(self._progress.lose.remote(key, last_line(text)))
+        self.unrecorded[key] = f"Its trial died. {text}"
+        write_line(f"{self._names[key]}: its trial died: {last_line(text)}")
 
     def count(self, key: str, outcome: Mapping[str, Any]) -> None:
         """Count and print an experiment that finished or whose failure is recorded."""
@@ -96,10 +127,9 @@ class ConsoleReporter(tune.Callback):
         total = len(self._experiments)
         done = total - len(self._waiting)
         self._bar.update()
-        tqdm.write(
+        write_line(
             f"[{done:{len(str(total))}}/{total}] {self._names[key]}: {text}{self._remaining()}"
         )
-        sys.stdout.flush()  # otherwise a log file stays empty for minutes
 
     def _remaining(self) -> str:
         """Return the remaining time, or no text until each remaining kind of detector has finished one experiment."""
@@ -109,4 +139,11 @@ class ConsoleReporter(tune.Callback):
         seconds = (
             sum(sum(self._seconds[kind]) / len(self._seconds[kind]) for kind in kinds) / self._slots
         )
-        return f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"
+        return f", {duration(seconds)} left"
+
+
+def _error_of(trial: Any) -> str:
+    """Return the text of the last error of a trial."""
+    # `trial.get_error` reads a path to which Tune copies this file only later. The file has all errors of the trial.
+    text = Path(trial.error_file).read_text()
+    return hide_passwords(re.split(r"^Failure # \d+ .*$", text, flags=re.MULTILINE)[-1].strip())

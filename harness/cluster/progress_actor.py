@@ -1,8 +1,9 @@
-"""Actor that collects the progress of running experiments. Imports nothing heavy, because it is a separate process."""
+"""Actor that collects progress and losses of experiments. Imports nothing heavy, because it is a separate process."""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ INTERVAL = 1.0
 
 
 class ProgressActor:
-    """Store of progress texts, which running experiments write and the driver reads."""
+    """Store on the driver's machine of what has to outlive the processes of experiments."""
 
     def __init__(self) -> None:
         self._running: dict[str, str] = {}
+        self._losses: dict[str, list[str]] = defaultdict(list)
 
     def write(self, name: str, text: str) -> None:
         """Replace the progress text of an experiment; an empty text removes the experiment."""
@@ -24,6 +26,15 @@ class ProgressActor:
     def read(self) -> str:
         """Return one line with the progress of all running experiments."""
         return " | ".join(f"{name}: {text}" for name, text in self._running.items() if text)
+
+    def lose(self, key: str, reason: str) -> list[str]:
+        """Note how a process of an experiment was lost; return how all of its processes so far were lost."""
+        self._losses[key].append(reason)
+        return self._losses[key]
+
+    def losses(self, key: str) -> list[str]:
+        """Return how each process of an experiment was lost, in order; empty if none was lost."""
+        return self._losses[key]
 
 
 @dataclass

@@ -14,7 +14,9 @@ class Resources:
     workers: int = 0
     """Number of processes that share the training of a network (DDP); with 0 the experiment's own process trains."""
     retries: int = 3
-    """Number of restarts of these processes, from their last checkpoint, after one of them died."""
+    """Number of times that an experiment runs again, from its last checkpoint, after its process or machine was lost.
+    With --workers, also the number of restarts of these processes in each training. An experiment that raises an error
+    does not run again."""
     max_concurrent: int | None = None
     """Maximum number of concurrent experiments; by default the number of GPUs, or of cores if there is no GPU."""
     gpus_per_trial: float = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -168,9 +168,34 @@ def worker_slots() -> tuple[int, dict[str, float]]:
 
 def available_slots() -> int:
     """Return the number of worker slots that are free now."""
-    free, (_, wanted) = ray.available_resources(), worker_slots()
+    return _fitting(ray.available_resources(), worker_slots()[1])
+
+
+def _fitting(resources: Mapping[str, float], shares: Mapping[str, float]) -> int:
+    """Return how many times shares of cores and GPUs fit into the resources of a cluster or a machine."""
     names = {"num_cpus": "CPU", "num_gpus": "GPU"}
-    return min(int(free.get(names[name], 0) / share) for name, share in wanted.items() if share)
+    return min(
+        int(resources.get(names[name], 0) / share) for name, share in shares.items() if share
+    )
+
+
+class Room:
+    """Room for one experiment: the processes that it needs, with the resources that the cluster had for them."""
+
+    def __init__(self, sharing: Resources) -> None:
+        """Measure an experiment on the connected cluster (see `max_concurrent_trials` for errors)."""
+        self._processes = max(1, sharing.workers)
+        self._shares = worker_slots()[1] if sharing.workers else max_concurrent_trials(sharing)[1]
+
+    def __str__(self) -> str:
+        names = {"num_cpus": "cores", "num_gpus": "GPUs"}
+        shares = (f"{share:g} {names[name]}" for name, share in self._shares.items() if share)
+        return f"{self._processes} x ({', '.join(shares)})"
+
+    def is_there(self) -> bool:
+        """Return whether the machines that are alive have the resources of one experiment, in use or not."""
+        alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
+        return sum(_fitting(resources, self._shares) for resources in alive) >= self._processes
 
 
 def max_concurrent_trials(sharing: Resources) -> tuple[int, dict[str, float]]:

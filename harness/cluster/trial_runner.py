@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class TrialRunner:
     environment: Mapping[str, str]
     sharing: Resources = Resources()
 
-    def run_and_log(self, key: str, progress: Any) -> dict[str, float]:
+    def run_and_log(self, key: str, progress: Any, lost: Sequence[str] = ()) -> dict[str, float]:
         """Run one experiment, log it to MLflow, and return its headline metrics.
 
         If another study is running the experiment, wait for that study.
@@ -48,9 +48,10 @@ class TrialRunner:
         Args:
             key: Key of the experiment.
             progress: Handle of the `ProgressActor`.
+            lost: How each earlier process of the experiment was lost; the experiment goes on from its last checkpoint.
         """
         checkpoints = Checkpoints(self.checkpoints / key)
-        with self._lease(key) as log:
+        with self._lease(key, lost) as log:
             if log is None:
                 found = self._finished(key)
             else:
@@ -60,10 +61,16 @@ class TrialRunner:
             checkpoints.clear()
         return found
 
-    def record_failure(self, key: str, reason: str) -> dict[str, Any]:
-        """Record why an experiment failed, unless another study has finished the experiment since."""
+    def record_failure(self, key: str, reason: str, lost: Sequence[str]) -> dict[str, Any]:
+        """Record why an experiment failed, unless another study has finished the experiment since.
+
+        Args:
+            key: Key of the experiment.
+            reason: Text of the error.
+            lost: How each process of the experiment was lost; empty if none was lost.
+        """
         reason = hide_passwords(reason)
-        with self._lease(key) as log:
+        with self._lease(key, lost) as log:
             if log is None:
                 return {"failure": "", **self._finished(key)}
             log.fail(reason)
@@ -75,16 +82,19 @@ class TrialRunner:
         headline = values[str(MetricName(ALL, IMAGE_AUROC, MEAN))]
         return {IMAGE_AUROC: headline, "seconds": values["seconds"]}
 
-    def _lease(self, key: str) -> AbstractContextManager[RunWriter | None]:
+    def _lease(self, key: str, lost: Sequence[str]) -> AbstractContextManager[RunWriter | None]:
         """Return a lease of an experiment, which yields its run, or None if any study has finished the experiment."""
+        # A file server may hold the lock of a lost machine for minutes, so the next process takes another lock.
+        lock = f"claim-{len(lost)}.lock" if lost else "claim.lock"
         return lease(
             self.tracker,
             self.experiments[key],
-            lock=self.checkpoints / key / "claim.lock",
+            lock=self.checkpoints / key / lock,
             name=self.names[key],
             parent=self.parent,
             data_digest=self.prepared[key].data_digest,
             environment={**self.environment, **describe_hardware()},
+            lost=lost,
         )
 
     def _run(

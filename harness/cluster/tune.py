@@ -1,4 +1,8 @@
-"""A study as a Ray Tune run: concurrent experiments, each logged once; after a recorded failure the others go on."""
+"""A study as a Ray Tune run: concurrent experiments, each logged once; after a recorded failure the others go on.
+
+An experiment whose process or machine is lost runs again where there is room, at most `Resources.retries` times. An
+experiment that raises an exception does not run again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.progress import ConsoleReporter, Summary
 from harness.cluster.progress_actor import ProgressActor
-from harness.cluster.session import max_concurrent_trials
+from harness.cluster.session import Room, max_concurrent_trials
 from harness.cluster.trial import trial
 from harness.cluster.trial_runner import TrialRunner
 from harness.experiment import Experiment
@@ -32,12 +36,18 @@ def run_trials(runner: TrialRunner) -> Summary:
     count, resources = max_concurrent_trials(runner.sharing)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     progress = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressActor).remote()
-    reporter = ConsoleReporter(runner.experiments, runner.names, progress, count)
+    reporter = ConsoleReporter(
+        runner.experiments, runner.names, progress, worker_slots=count, room=Room(runner.sharing)
+    )
     tuner = tune.Tuner(
         # The trial only waits. Its task takes the core, in a process that Ray reuses for the next task.
         tune.with_resources(
             tune.with_parameters(
-                trial, runner=(ray.put(runner),), progress=progress, resources=resources
+                trial,
+                runner=(ray.put(runner),),
+                progress=progress,
+                resources=resources,
+                retries=runner.sharing.retries,
             ),
             {"cpu": TRIAL_CPUS},
         ),
@@ -49,13 +59,15 @@ def run_trials(runner: TrialRunner) -> Summary:
             name="study",
             verbose=0,
             callbacks=[reporter],
+            failure_config=tune.FailureConfig(max_failures=runner.sharing.retries),
         ),
     )
     try:
         tuner.fit()
         with explain_failures(runner.tracker.uri):
-            for key, reason in reporter.lost.items():
-                reporter.count(key, runner.record_failure(key, reason))
+            for key, reason in reporter.unrecorded.items():
+                lost = ray.get(progress.losses.remote(key))
+                reporter.count(key, runner.record_failure(key, reason, lost))
     finally:
         reporter.close()
         ray.kill(progress)

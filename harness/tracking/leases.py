@@ -8,6 +8,9 @@ retries later. Two processes cannot both hold the lease: each would have searche
 The run also names a lock file that its process holds. A process that sees the lock file knows at once whether the
 holder lives, so a study continues without delay after its driver was killed. A process on another machine, which does
 not see the lock file, takes the lease over after minutes without a heartbeat.
+
+If Ray reports the loss of a process, its driver runs the experiment again in another process. That process takes the
+lease over at once: it knows how many processes of its driver were lost before it, and the runs of these tell the same.
 """
 
 from __future__ import annotations
@@ -15,14 +18,15 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.runtime.locks import file_lock, is_locked, lock_id
-from harness.tracking.run_writer import ALIVE, LOCK, RunWriter
+from harness.tracking.run_reader import WRITER
+from harness.tracking.run_writer import ALIVE, LOCK, LOSSES, RunWriter
 from harness.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ def lease(
     parent: str,
     data_digest: str,
     environment: Mapping[str, str],
+    lost: Sequence[str] = (),
     patience: float = PATIENCE,
 ) -> Iterator[RunWriter | None]:
     """Hold the lease of an experiment and yield its run for writing, or None if the experiment is finished already.
@@ -61,6 +66,7 @@ def lease(
         parent: Id of the study's parent run.
         data_digest: Digest of the data.
         environment: Tags that describe the software and hardware.
+        lost: How each earlier process of this driver was lost that ran the experiment.
         patience: Seconds without a heartbeat after which another holder is considered dead.
     """
 
@@ -75,10 +81,12 @@ def lease(
             data_digest=data_digest,
             environment=environment,
             lock=lock_id(lock),
+            lost=lost,
         )
 
     with file_lock(lock, "runs an experiment"):
-        log = _wait(look, start, tracker.clear, _OtherHolders(lock_id(lock), patience))
+        others = _OtherHolders(lock_id(lock), patience, tracker.writer, len(lost))
+        log = _wait(look, start, tracker.clear, others)
         if log is None:
             yield None
             return
@@ -118,6 +126,10 @@ class _OtherHolders:
 
     own_lock: str
     patience: float
+    driver: str
+    """Writer of the runs of this driver (see `Tracker.writer`)."""
+    lost: int
+    """Number of processes of this driver that ran the experiment and were lost."""
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     """Time at which each heartbeat was first seen, by run id and heartbeat."""
     _looked: float = 0.0
@@ -135,10 +147,17 @@ class _OtherHolders:
         # Runs of an older version have no such tag. If the lock is held here, its former holder is dead.
         if lock is None or lock == self.own_lock:
             return False
+        if run.data.tags.get(WRITER) == self.driver and _losses(run) < self.lost:
+            return False  # Ray has reported the loss of its process
         if (held := is_locked(lock)) is not None:
             return held
         sign = run.info.run_id, run.data.tags[ALIVE]
         return now - self._since.setdefault(sign, now) < self.patience
+
+
+def _losses(run: Run) -> int:
+    """Return how many processes had been lost when the run started."""
+    return int(run.data.tags.get(LOSSES, 0))
 
 
 @contextmanager

@@ -15,12 +15,14 @@ from mlflow.entities import Run
 from harness.errors import InputError
 from harness.metrics.names import MetricName
 from harness.tracking.old_draws import uninjected_categories
-from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, SAMPLES
+from harness.tracking.run_writer import ALIVE, FAILURE, LOCK, LOSSES, LOST, SAMPLES
 
 KEY, DATA = "meds.key", "meds.data"
 """Tags of a run: the key of its experiment, and the digest of its data."""
 WRITER = "meds.writer"
 """Tag of a run: the driver of the study that writes the run."""
+OWN = (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE, LOSSES, LOST)
+"""Tags of a run that do not describe its environment."""
 RECORD = "experiment.json"
 """Artifact of a run: key, settings, and the serialised experiment."""
 
@@ -133,5 +135,5 @@ def environment_of(run: Run) -> dict[str, str]:
     return {
         name.removeprefix("meds."): value
         for name, value in run.data.tags.items()
-        if name.startswith("meds.") and name not in (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE)
+        if name.startswith("meds.") and name not in OWN
     }

@@ -26,6 +26,8 @@ FAILURE = "meds.failure"
 """Tag with the reason why an experiment failed."""
 LOCK, ALIVE = "meds.lock", "meds.alive"
 """Tags of a run: the lock that its process holds, and the time of its last heartbeat (`harness.tracking.leases`)."""
+LOSSES, LOST = "meds.losses", "meds.lost"
+"""Tags of a run whose experiment was run again: how many of its processes were lost before, and how."""
 SAMPLES = "samples.jpg"
 """Artifact with anomaly maps over a few test images."""
 BATCH = 1000

@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +39,7 @@ from harness.tracking.run_reader import (
     settings_of,
     values_of,
 )
-from harness.tracking.run_writer import ALIVE, BATCH, LOCK, RunWriter
+from harness.tracking.run_writer import ALIVE, BATCH, LOCK, LOSSES, LOST, RunWriter
 from harness.tracking.study_members import StudyScope
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ class Tracker:
         data_digest: str,
         environment: Mapping[str, str],
         lock: str = "",
+        lost: Sequence[str] = (),
     ) -> RunWriter:
         """Create a run of an experiment, open for writing.
 
@@ -204,10 +205,13 @@ class Tracker:
             data_digest: Digest of the data.
             environment: Tags that describe the software and hardware.
             lock: Id of the lock that the writing process holds (see `harness.tracking.leases`).
+            lost: How each earlier process of this driver was lost that ran the experiment.
         """
         tags = {f"meds.{name}": value for name, value in environment.items()}
         tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
         tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time())}
+        if lost:
+            tags |= {LOSSES: str(len(lost)), LOST: "\n".join(lost)[-5000:]}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)

@@ -1,7 +1,8 @@
-"""A Ray cluster of three nodes, one of which dies when it is told to.   python -m tests.faults.cluster
+"""A Ray cluster of three nodes, which die and join when it is told to.   python -m tests.faults.cluster
 
 A process of its own, since a process knows one Ray cluster at a time. The head does no work. It prints the address,
-then does what it is told line by line: `lose` kills a node that runs an experiment, and its end ends the cluster.
+then does what it is told line by line: `lose` kills a node that runs an experiment, `lose all` kills both nodes that
+work, and `join` starts another. The end of its input ends the cluster.
 """
 
 import subprocess
@@ -25,9 +26,20 @@ class ThreeNodes:
 
     def lose_one(self) -> None:
         """Kill a node as soon as it runs an experiment."""
-        self._process.stdin.write("lose\n")
+        self._tell("lose")
+
+    def lose_all(self) -> None:
+        """Kill both nodes that work."""
+        self._tell("lose all")
+
+    def join(self) -> None:
+        """Start another node."""
+        self._tell("join")
+
+    def _tell(self, what: str) -> None:
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == "lost\n"
+        assert self._process.stdout.readline() == "done\n"
 
 
 @contextmanager
@@ -40,26 +52,31 @@ def three_nodes() -> Iterator[ThreeNodes]:
         process.stdin.close()
 
 
-def start(head_cores: int) -> tuple[Any, Any]:
-    """Start a head and two nodes of one core each; return the cluster and one of these."""
+def start(head_cores: int) -> tuple[Any, Any, Any]:
+    """Start a head and two nodes of one core each; return the cluster and these two."""
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": head_cores, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     victim = cluster.add_node(num_cpus=1)
-    cluster.add_node(num_cpus=1)
-    return cluster, victim
+    return cluster, victim, cluster.add_node(num_cpus=1)
 
 
 def main() -> None:
-    cluster, victim = start(head_cores=0)
+    cluster, victim, other = start(head_cores=0)
     try:
         print(cluster.address, flush=True)
-        for _ in sys.stdin:
-            (raylet,) = victim.all_processes["raylet"]
-            find(raylet.process.pid, "ray::run_and_log")
-            cluster.remove_node(victim, allow_graceful=False)
-            print("lost", flush=True)
+        for line in sys.stdin:
+            if line == "join\n":
+                cluster.add_node(num_cpus=1)
+            elif line == "lose all\n":
+                for node in (victim, other):
+                    cluster.remove_node(node, allow_graceful=False)
+            else:
+                (raylet,) = victim.all_processes["raylet"]
+                find(raylet.process.pid, "ray::run_and_log")
+                cluster.remove_node(victim, allow_graceful=False)
+            print("done", flush=True)
     finally:
         cluster.shutdown()
 

@@ -18,7 +18,7 @@ def main(folder: Path) -> None:
 
     from harness.cluster.ray_compute import RayCompute
 
-    cluster, victim = start(head_cores=1)
+    cluster, victim, _ = start(head_cores=1)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
         assert len([node for node in ray.nodes() if node["Alive"]]) == 3

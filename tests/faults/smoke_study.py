@@ -54,14 +54,19 @@ class SmokeStudy:
         )
 
     def run(
-        self, *faults: Fault, start: Fault | None = None, more: Iterable[str] = ()
+        self,
+        *faults: Fault,
+        start: Fault | None = None,
+        more: Iterable[str] = (),
+        ends: tuple[str, ...] = ENDS,
     ) -> tuple[int, str]:
         """Run the driver to its end; return its code and text.
 
         Args:
-            faults: What happens, one whenever an experiment ends.
+            faults: What happens, one whenever the driver prints one of `ends`.
             start: What happens when the driver has started.
             more: Further options of the command.
+            ends: What the driver prints when the next fault happens; by default, that an experiment ended.
         """
         waiting = list(faults)
         with self.start(*more) as driver:
@@ -70,7 +75,7 @@ class SmokeStudy:
             printed = []
             for line in driver.stdout:
                 printed.append(line)
-                if waiting and any(end in line for end in ENDS):
+                if waiting and any(end in line for end in ends):
                     waiting.pop(0)(driver)
         text = "".join(printed)
         assert not waiting, f"it ended before it was disturbed: {text}"
@@ -123,3 +128,8 @@ def assert_failures_have_reasons(study: SmokeStudy, text: str) -> None:
     assert set(states) <= {"FINISHED", "FAILED"}
     for run in study.states().values():
         assert bool(run.data.tags.get("meds.failure")) == (run.info.status == "FAILED")
+
+
+def losses(study: SmokeStudy) -> int:
+    """How many processes of experiments were lost, as recorded."""
+    return sum(int(run.data.tags.get("meds.losses", 0)) for run in study.states().values())
