@@ -65,7 +65,7 @@ class ConsoleReporter(tune.Callback):
         self._bar = show_progress("experiments", len(experiments), unit="experiment")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Refresh the text of the progress bar, and say once if no machine has room for an experiment."""
+        """Refresh the text of the progress bar, and print once that no machine has room for an experiment."""
         now = time.monotonic()
         if now - self._last > INTERVAL:
             self._last = now
@@ -84,7 +84,9 @@ class ConsoleReporter(tune.Callback):
         key, outcome = trial.config["key"], trial.last_result
         if why := outcome.get("unrecorded"):
             self.unrecorded[key] = outcome["failure"]
-            write_line(f"{self._names[key]}: its failure is recorded when the study ends: {why}")
+            write_line(
+                f"{self._names[key]}: its failure is recorded when the study ends ({hide_passwords(why)})."
+            )
         else:
             self.count(key, outcome)
 

@@ -25,7 +25,7 @@ LOST = (NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerC
 
 
 class ProcessLostError(Exception):
-    """A process of an experiment was lost, and the trial is to be run again; the message says how."""
+    """A process of an experiment was lost, and Tune runs the trial again; the message is Ray's reason."""
 
 
 def trial(
@@ -71,7 +71,7 @@ def trial(
 
 def last_line(text: str) -> str:
     """Return the last line of the text of an exception, without the name of the exception's class."""
-    return re.sub(r"^[\w.]+Error: ", "", text.strip().splitlines()[-1].strip())
+    return re.sub(r"^[\w.]+Error: ", "", (text.strip().splitlines() or [""])[-1].strip())
 
 
 @ray.remote

@@ -9,8 +9,9 @@ The run also names a lock file that its process holds. A process that sees the l
 holder lives, so a study continues without delay after its driver was killed. A process on another machine, which does
 not see the lock file, takes the lease over after minutes without a heartbeat.
 
-If Ray reports the loss of a process, its driver runs the experiment again in another process. That process takes the
-lease over at once: it knows how many processes of its driver were lost before it, and the runs of these tell the same.
+If Ray reports the loss of a process, its driver runs the experiment again in another process, which takes the lease
+over at once. Every run of the driver has the number of processes that were lost before it. A run with a smaller number
+than that of the new process is a run of a lost process.
 """
 
 from __future__ import annotations

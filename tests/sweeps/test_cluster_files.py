@@ -165,6 +165,8 @@ def test_the_image_copies_what_is_there_and_installs_from_the_lock():
     text = (FOLDER / "Dockerfile").read_text()
     instructions = [line.split()[0] for line in text.splitlines() if line and line[0].isupper()]
     assert instructions == ["FROM", "ARG", "RUN", "WORKDIR", "COPY", "RUN"]
+    (packages,) = re.findall(r"apt-get install (.*?) &&", text)
+    assert {"git", "make"} <= set(packages.split())
     for extra in ("cpu", "gpu"):
         assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
     assert "--constraint requirements/lock.txt" in text
