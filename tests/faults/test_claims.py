@@ -11,8 +11,8 @@ import pytest
 from harness.detectors import MemoryDetector
 from harness.experiment import Experiment
 from harness.tracking import Tracker
-from harness.tracking.leases import lease
-from harness.tracking.run_writer import ALIVE, LOCK
+from harness.tracking.leases import PATIENCE, _OtherHolders, lease
+from harness.tracking.run_writer import ALIVE, LOCK, LOSSES, LOST
 from tests.support.dataset import ENCODER, SMALL
 from tests.support.tracking import tracker_in
 from tests.support.waiting import wait_until
@@ -23,10 +23,10 @@ DATA = "d" * 16
 EXPERIMENT = Experiment(dataset=SMALL, encoder=ENCODER, detector=MemoryDetector())
 
 
-def claim(folder: Path, cache: str, **settings):
+def claim(folder: Path, cache: str, tracker: Tracker | None = None, **settings):
     of_run = {"name": cache, "parent": "parent", "data_digest": DATA, "environment": {}}
     lock = folder / cache / "claim.lock"
-    return lease(tracker_in(folder), EXPERIMENT, lock=lock, **of_run, **settings)
+    return lease(tracker or tracker_in(folder), EXPERIMENT, lock=lock, **of_run, **settings)
 
 
 def attempts(folder: Path):
@@ -135,6 +135,29 @@ def test_a_claim_elsewhere_lives_while_its_sign_of_life_moves(database, monkeypa
         assert time.monotonic() - moved[-1] >= 2
         assert [other.info.run_id for other in attempts(database)] == [run.run_id]
     assert client.get_run(other.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_the_claim_of_a_process_that_its_driver_lost_elsewhere_is_free_at_once(database):
+    """Its lock cannot be seen, and its last sign of life is young; a process of another driver would wait."""
+    driver = tracker_in(database)
+    with claim(database, "elsewhere", driver) as other:
+        other.client.set_tag(other.run_id, LOCK, "17 /on/another/machine/claim.lock")
+    started = time.monotonic()
+    with claim(database, "own", driver, lost=["its machine died"]) as run:
+        assert time.monotonic() - started < PATIENCE / 2
+        (only,) = attempts(database)
+        assert only.info.run_id == run.run_id
+        assert (only.data.tags[LOSSES], only.data.tags[LOST]) == ("1", "its machine died")
+    # What is left of the lost process comes too late: the newer run is alive for it.
+    assert _OtherHolders("", 60.0, driver.writer, lost=0).live(
+        [with_tag(run, LOCK, "17 /on/another/machine/claim-1.lock")]
+    )
+
+
+def with_tag(run, name, value):
+    """Set a tag of a run; return the run as the store has it."""
+    run.client.set_tag(run.run_id, name, value)
+    return run.client.get_run(run.run_id)
 
 
 def test_a_run_that_an_older_version_left_running_gives_way(database):
