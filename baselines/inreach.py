@@ -164,15 +164,24 @@ def _match(
     own_PC: torch.Tensor, seeds_SPC: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return nearest patches in every seed image, squared distances, and whether the matches are mutual: all [S, P]."""
-    affinity_SPQ = own_PC @ seeds_SPC.mT
-    affinity_SPQ -= seeds_SPC.square().sum(dim=2)[:, None] / 2
-    affinity_SPQ -= own_PC.square().sum(dim=1)[:, None] / 2
-    nearest_SP = affinity_SPQ.argmax(dim=2)
-    back_SQ = affinity_SPQ.argmax(dim=1)
-    mutual_SP = back_SQ.gather(1, nearest_SP) == torch.arange(len(own_PC), device=own_PC.device)
-    picked_SPC = torch.stack([seed[near] for seed, near in zip(seeds_SPC, nearest_SP, strict=True)])
-    squares_SP = (picked_SPC - own_PC).square().sum(dim=2)
-    return nearest_SP.cpu().numpy(), squares_SP.cpu().numpy(), mutual_SP.cpu().numpy()
+    half_P1 = own_PC.square().sum(dim=1)[:, None] / 2
+    found = [_match_seed(own_PC, half_P1, seed_PC) for seed_PC in seeds_SPC]
+    nearest_SP, squares_SP, mutual_SP = (
+        torch.stack(part).cpu().numpy() for part in zip(*found, strict=True)
+    )
+    return nearest_SP, squares_SP, mutual_SP
+
+
+def _match_seed(
+    own_PC: torch.Tensor, half_P1: torch.Tensor, seed_PC: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the rows of `_match` for one seed image; only one image's P x P numbers exist at a time."""
+    affinity_PQ = own_PC @ seed_PC.mT
+    affinity_PQ -= seed_PC.square().sum(dim=1) / 2
+    affinity_PQ -= half_P1
+    nearest_P, back_Q = affinity_PQ.argmax(dim=1), affinity_PQ.argmax(dim=0)
+    mutual_P = back_Q[nearest_P] == torch.arange(len(own_PC), device=own_PC.device)
+    return nearest_P, (seed_PC[nearest_P] - own_PC).square().sum(dim=1), mutual_P
 
 
 def channels(

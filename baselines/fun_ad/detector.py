@@ -4,6 +4,10 @@ A small discriminator learns to detect patches that are far from the patches of 
 discriminator's own scores select the likely normal images. FUN-AD needs no clean data, but assumes that the training
 images contain anomalies.
 
+Batches may contain exact copies of a patch, as with protocols that repeat images. The release then also counts pairs
+of a patch with itself, whose difference is 0: 49 of 150 pairs in one batch, where the loss of the first step is 1.370
+there and 1.380 here. Here, a pair always has two patches.
+
 Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, R patches of a memory bank, C channels.
 """
 
@@ -20,13 +24,13 @@ from torch import Tensor, nn
 from baselines.fun_ad.pseudo_labels import (
     discrimination_loss,
     likely_normal,
-    mutual_pairs,
     mutual_smoothness,
+    pairs_of,
     relative_distances,
     with_noise,
 )
 from baselines.patch_bank.banks import of_categories
-from baselines.patch_bank.nearest import nearest_on_device
+from baselines.patch_bank.nearest import DeviceRows, nearest_on_device
 from baselines.patch_bank.pool import TOGETHER, PatchSource, Scope, patch_sources, read_patches
 from harness.anomaly_maps import PATCHCORE
 from harness.detectors import Requirements
@@ -252,10 +256,8 @@ class _Run:
         clean_QC = batch_BPC.flatten(0, 1)
         with torch.no_grad():
             adapted_QC = network.adaptor(clean_QC)
-            pairs_2E = mutual_pairs(nearest_on_device(adapted_QC, adapted_QC, 2)[1][:, 1])
-            distance_Q = relative_distances(
-                nearest_on_device(adapted_QC, bank_RC, 2)[0], settings.equal
-            )
+            squares_QK, _ = nearest_on_device(adapted_QC, DeviceRows.of(bank_RC), 2)
+            distance_Q = relative_distances(squares_QK, settings.equal)
         label_Q = distance_Q > settings.tau_n
         noisy_Q = label_Q & (distance_Q < settings.tau_c)
         noisy_QC = with_noise(clean_QC, noisy_Q, batch_BPC)
@@ -263,7 +265,7 @@ class _Run:
         loss = discrimination_loss(score_Q, label_Q, balanced=settings.balanced)
         if settings.smoothness:
             smooth_Q = score_Q if settings.ms_on_noised else network(clean_QC)
-            loss = loss + settings.smoothness * mutual_smoothness(smooth_Q, pairs_2E)
+            loss = loss + settings.smoothness * mutual_smoothness(smooth_Q, pairs_of(adapted_QC))
         if not torch.isfinite(loss):
             raise InputError(
                 f"FUN-AD's loss must be finite, but is {loss.item()} at step {len(self.losses)}: lower learning_rate."

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from baselines.patch_bank.nearest import DeviceRows, nearest_on_device
+
 
 def likely_normal(
     scores_N: np.ndarray, rng: np.random.Generator, likely: float = 0.5, share: float = 0.5
@@ -54,6 +56,11 @@ def mutual_pairs(nearest_Q: Tensor) -> Tensor:
     own_Q = torch.arange(len(nearest_Q), device=nearest_Q.device)
     first = own_Q[(nearest_Q[nearest_Q] == own_Q) & (own_Q < nearest_Q)]
     return torch.stack([first, nearest_Q[first]])
+
+
+def pairs_of(adapted_QC: Tensor) -> Tensor:
+    """Find the pairs [2, E] of different patches of a batch that are each other's nearest other patch."""
+    return mutual_pairs(nearest_on_device(adapted_QC, DeviceRows.of(adapted_QC), 2)[1][:, 1])
 
 
 def with_noise(clean_QC: Tensor, noisy_Q: Tensor, batch_BPC: Tensor) -> Tensor:

@@ -6,13 +6,14 @@ Legend: N images, P patches, R patches of all images together, Q query patches, 
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from baselines.patch_bank.nearest import nearest
+from baselines.patch_bank.nearest import DeviceRows, nearest, on_device
 from baselines.patch_bank.pool import TOGETHER, Scope, read_patches
 from harness.errors import InputError
 from harness.features import CategoryFeatures, ImageSet
@@ -24,13 +25,21 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Bank:
-    """Memory bank: the patches that other patches are compared with."""
+    """Memory bank: the patches that other patches are compared with. Copies of a bank in other processes are equal."""
 
-    rows_RC: np.ndarray
-    weights_R: np.ndarray | None = None
+    rows_RC: np.ndarray = field(compare=False)
+    weights_R: np.ndarray | None = field(default=None, compare=False)
     """Factors of the distances to each patch; None for 1."""
-    prepare: Callable[[np.ndarray], np.ndarray] | None = None
+    prepare: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     """Function applied to query patches [N, P, C] before the nearest neighbours are searched; None for no change."""
+    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Name of the bank, which no other bank has."""
+
+
+@functools.lru_cache(maxsize=1)
+def searched(bank: Bank) -> DeviceRows:
+    """Return the patches of a bank on this process's device, copied for the first of consecutive searches only."""
+    return DeviceRows.of(on_device(bank.rows_RC))
 
 
 def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> list[Part]:
@@ -93,7 +102,7 @@ class BankScorer:
         if bank.prepare:
             queries_NPC = bank.prepare(queries_NPC)
         flat_QC = queries_NPC.reshape(-1, queries_NPC.shape[-1])
-        squares_QK, order_QK = nearest(flat_QC, bank.rows_RC, self.neighbours)
+        squares_QK, order_QK = nearest(flat_QC, searched(bank), self.neighbours)
         distances_QK = squares_QK if self.squared else np.sqrt(squares_QK)
         scores_Q = distances_QK.mean(axis=1)
         if bank.weights_R is not None:
@@ -110,7 +119,7 @@ class BankScorer:
         worst_N = scores_NP.argmax(axis=1)
         image_N = np.arange(len(worst_N))
         in_bank_NC = bank.rows_RC[nearest_NP[image_N, worst_N]]
-        _, around_NB = nearest(in_bank_NC, bank.rows_RC, self.reweight)
+        _, around_NB = nearest(in_bank_NC, searched(bank), self.reweight)
         away_NBC = queries_NPC[image_N, worst_N][:, None] - bank.rows_RC[around_NB]
         return image_weight(np.linalg.norm(away_NBC, axis=2)).astype(np.float32)
 

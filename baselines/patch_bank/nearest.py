@@ -5,6 +5,8 @@ Legend: Q query patches, R patches of a memory bank, C channels, K neighbours.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,42 +17,58 @@ BLOCK = 4096
 """Number of memory bank patches per matrix product, small enough for the processor's cache."""
 
 
+@dataclass(frozen=True)
+class DeviceRows:
+    """Patches of a memory bank on a device, with the numbers that every search among them needs."""
+
+    rows_RC: Tensor
+    half_R: Tensor
+    """Half the squared length of every patch."""
+
+    @classmethod
+    def of(cls, rows_RC: Tensor) -> DeviceRows:
+        """Return patches that are already on a device, with half their squared lengths."""
+        return cls(rows_RC, rows_RC.square().sum(dim=1) / 2)
+
+
+def on_device(rows: np.ndarray) -> Tensor:
+    """Copy patches to this process's device, in single precision."""
+    return torch.tensor(rows, dtype=torch.float32, device=default_device())
+
+
 def nearest(
-    queries_QC: np.ndarray, bank_RC: np.ndarray, neighbours: int = 1
+    queries_QC: np.ndarray, bank: DeviceRows, neighbours: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ascending squared Euclidean distances [Q, K] to the nearest memory bank patches, and their indices [Q, K].
 
     Matrix products select the nearest patches, but lose digits. The distances are therefore computed from the
     differences of patches, so that equal patches have distance 0.
 
-    >>> nearest(np.array([[3.0, 4.0]]), np.array([[9.0, 9.0], [0.0, 0.0]]))
+    >>> bank = DeviceRows.of(on_device(np.array([[9.0, 9.0], [0.0, 0.0]])))
+    >>> nearest(np.array([[3.0, 4.0]]), bank)
     (array([[25.]], dtype=float32), array([[1]]))
     """
-    device = default_device()
-    queries = torch.tensor(queries_QC, dtype=torch.float32, device=device)
-    bank = torch.tensor(bank_RC, dtype=torch.float32, device=device)
-    squares_QK, order_QK = nearest_on_device(queries, bank, neighbours)
+    squares_QK, order_QK = nearest_on_device(on_device(queries_QC), bank, neighbours)
     return squares_QK.cpu().numpy(), order_QK.cpu().numpy()
 
 
-def nearest_on_device(queries: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+def nearest_on_device(queries: Tensor, bank: DeviceRows, neighbours: int) -> tuple[Tensor, Tensor]:
     """Return the result of `nearest` for patches that are already on a device."""
-    order_QK = _search(queries, bank, min(neighbours, len(bank)))
+    order_QK = _search(queries, bank, min(neighbours, len(bank.rows_RC)))
     squares_QK = torch.stack(
-        [(queries - bank[column]).square().sum(dim=1) for column in order_QK.T], dim=1
+        [(queries - bank.rows_RC[column]).square().sum(dim=1) for column in order_QK.T], dim=1
     )
     squares_QK, places_QK = squares_QK.sort(dim=1, stable=True)
     return squares_QK, order_QK.gather(1, places_QK)
 
 
-def _search(queries: Tensor, bank: Tensor, neighbours: int) -> Tensor:
+def _search(queries: Tensor, bank: DeviceRows, neighbours: int) -> Tensor:
     """Return the indices [Q, K] of the nearest patches, which have the largest q.b - |b|^2 / 2."""
-    half_R = bank.square().sum(dim=1) / 2
     values_QK = queries.new_full((len(queries), neighbours), -torch.inf)
     order_QK = torch.zeros(values_QK.shape, dtype=torch.long, device=queries.device)
-    for start in range(0, len(bank), BLOCK):
-        block = bank[start : start + BLOCK]
-        affinity_QR = torch.addmm(half_R[start : start + BLOCK], queries, block.T, beta=-1)
+    for start in range(0, len(bank.rows_RC), BLOCK):
+        block, half = (part[start : start + BLOCK] for part in (bank.rows_RC, bank.half_R))
+        affinity_QR = torch.addmm(half, queries, block.T, beta=-1)
         if neighbours == 1:
             found_QK, at_QK = affinity_QR.max(dim=1, keepdim=True)
         else:

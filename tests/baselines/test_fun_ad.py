@@ -15,6 +15,7 @@ from baselines.fun_ad.pseudo_labels import (
     likely_normal,
     mutual_pairs,
     mutual_smoothness,
+    pairs_of,
     relative_distances,
     with_noise,
 )
@@ -39,6 +40,24 @@ def test_size_of_the_published_network():
     scores = network(torch.randn(2, 784, 1536))
     assert scores.shape == (2, 784)
     assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_exact_copies_make_no_pair_of_a_patch_with_itself():
+    """Of patches 0, 0, 5, 6, only 5 and 6 pair; a rule that allows a patch as its own partner counts a copy, too."""
+    adapted = torch.tensor([[0.0], [0.0], [5.0], [6.0]])
+    assert pairs_of(adapted).tolist() == [[2], [3]]
+    nearest_Q = torch.tensor([1, 1, 3, 2])
+    assert (nearest_Q[nearest_Q] == torch.arange(4)).tolist() == [False, True, True, True]
+    assert mutual_pairs(nearest_Q).tolist() == [[2], [3]]
+
+
+def test_without_smoothness_no_pairs_are_searched(small, monkeypatch):
+    images = small.train_images
+    settings = replace(SHORT, smoothness=0.0)
+    usual = settings.fit(images, seed=0, compute=InProcess()).score(images)
+    monkeypatch.setattr("baselines.fun_ad.detector.pairs_of", None)  # a call would fail
+    again = settings.fit(images, seed=0, compute=InProcess()).score(images)
+    np.testing.assert_array_equal(again, usual)
 
 
 def test_labels_come_from_squared_distances():

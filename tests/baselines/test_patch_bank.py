@@ -13,7 +13,7 @@ from baselines.inreach import InReaCh
 from baselines.patch_bank import coreset
 from baselines.patch_bank.banks import Bank, BankScorer, image_weight
 from baselines.patch_bank.coreset import distance_to_all, distance_to_starts, k_center_greedy, kept
-from baselines.patch_bank.nearest import nearest
+from baselines.patch_bank.nearest import DeviceRows, nearest, on_device
 from baselines.patch_bank.pool import PatchSource
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
@@ -66,7 +66,10 @@ def test_a_larger_coreset_covers_better():
     """T1.5."""
     rows = RNG.standard_normal((300, 5)).astype(np.float32)
     picks = k_center_greedy(rows, 40, distance_to_all(rows))
-    radii = [nearest(rows, rows[picks[:count]])[0].max() for count in range(1, 41)]
+    radii = [
+        nearest(rows, DeviceRows.of(on_device(rows[picks[:count]])))[0].max()
+        for count in range(1, 41)
+    ]
     assert (np.diff(radii) <= 0).all()
 
 
@@ -83,7 +86,7 @@ def test_nearest_patches_are_those_of_scikit_learn(queries, rows, neighbours, bl
     asked, bank = rng.standard_normal((queries, 6)), rng.standard_normal((rows, 6))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("baselines.patch_bank.nearest.BLOCK", block)
-        squares, order = nearest(asked, bank, neighbours)
+        squares, order = nearest(asked, DeviceRows.of(on_device(bank)), neighbours)
     count = min(neighbours, rows)
     expected, places = NearestNeighbors(n_neighbors=count).fit(bank).kneighbors(asked)
     np.testing.assert_allclose(squares, expected**2, rtol=1e-5, atol=1e-6)
