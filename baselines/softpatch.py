@@ -5,6 +5,9 @@ gets an outlier score relative to the patches of the other images. The patches w
 excluded from the coreset. The outlier scores of the other patches are stored with the coreset as weights. A distance is
 multiplied by the weight of the nearest patch in the coreset.
 
+Where the threshold leaves fewer patches than the coreset should have, the coreset has each of them once. The release
+goes on picking the same patches: 58 picks of 30 patches, for example.
+
 Legend: N images, P patches, R = N x P patches of all images, C channels, D dimensions.
 """
 

@@ -155,6 +155,15 @@ def test_weights_are_limited_after_the_outliers_are_found(tmp_path):
     assert len(bank.rows_RC) == 80 - 12
 
 
+def test_a_coreset_of_58_patches_has_the_30_that_are_usual_once_each(tmp_path):
+    """The release goes on picking the same 30 patches, up to 58 rows."""
+    rows = RNG.standard_normal((25, 4, 6)).astype(np.float32)
+    images = ImageSet(pool_of(rows, tmp_path).categories)
+    scorer = SoftPatch(coreset_ratio=0.585, threshold=0.7).fit(images, seed=0, compute=InProcess())
+    assert len(np.unique(scorer.banks[0].rows_RC, axis=0)) == len(scorer.banks[0].rows_RC) == 30
+    assert scorer.shortfalls["coreset_patches"] == (58 - 30,)
+
+
 def test_a_coreset_never_has_more_patches_than_are_usual(tmp_path):
     rows = RNG.standard_normal((10, 4, 6)).astype(np.float32)
     images = ImageSet(pool_of(rows, tmp_path).categories)
