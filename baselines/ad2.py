@@ -26,6 +26,10 @@ training only. AD2 has no release. Where the paper is ambiguous, this implementa
 | EfficientAD for comparison | with AD2's batches and steps, `AD2(nmfe=False, atdr=False)`, and with its own |
 | noise ratio | set by the experiment: every protocol of `harness.noise` |
 | images for the quantiles of the maps | a tenth of the training images, contaminated like the rest |
+| these images on MVTec LOCO, whose split `validation` is clean | this split, as in EfficientAD (`clean_validation`) |
+| the outlier is "temporarily removed", yet has weight .1 in Eq. 8 | weight `outlier_weight`; 0 removes the outlier |
+| Eq. 3 selects values >= the quantile, the text "larger" values | at or above the quantile |
+| whether the autoencoder is a student for NMFE | it is not: NMFE changes the teacher-student loss alone |
 
 With both modules, their losses are added (section 3.5). A single module replaces EfficientAD's loss.
 
@@ -111,7 +115,7 @@ class AD2:
 
 @dataclass(frozen=True)
 class NoiseAwareLoss:
-    """Objective of AD2; implements `baselines.student_teacher.training.Objective`."""
+    """Objective of AD2; implements `baselines.student_teacher.contract.Objective`."""
 
     settings: AD2
 

@@ -4,6 +4,16 @@ One set of networks is trained per category, on pixels. The encoder of the exper
 (`pixels=True`). The paper's penalty is computed on images of anything but the product, such as ImageNet. Without a
 folder of such images there is no penalty. The results record the number of penalty images (`penalty_images`).
 
+The maps are calibrated on normal images. On MVTec LOCO, the release uses the clean images of the split `validation`
+and trains on all of `train`. Elsewhere it holds out a tenth of the training images, as is the default here. Under
+contamination, clean validation images are an assumption (`EfficientAD.clean_validation`).
+
+Not as published:
+
+* An image's score is the maximum of its map of 256 x 256 pixels, as in anomalib. The code that is usually cited
+  (nelson1425/EfficientAD) first resizes the map to the size of the photograph; one image has .092 here and .120 there.
+* Colours are jittered after resizing, as in anomalib; the same code jitters before.
+
 Legend: B images in a batch, K channels of the teacher, G grid positions per side.
 """
 
@@ -19,6 +29,7 @@ from baselines.student_teacher.losses import HARD, hardest
 from baselines.student_teacher.training import StudentScorer, fit_students
 from harness.anomaly_maps import MapSettings
 from harness.config.file_ref import FileRef
+from harness.config.fingerprint import added_field
 from harness.detectors import FileRecipe, Requirements
 from harness.errors import InputError
 from harness.features import ImageSet
@@ -65,6 +76,9 @@ class EfficientAD:
     """Fraction of every weight that is added to the gradient of the weight."""
     validation: float = 0.1
     """Fraction of the training images, contaminated like the rest, that is held out to calibrate the maps."""
+    clean_validation: bool = added_field(False)
+    """True if the data set's split `validation`, which is taken to be clean, calibrates the maps, and no training image
+    is held out. The release does so on MVTec LOCO."""
 
     name = "efficient_ad"
     title = "EfficientAD-M"
@@ -91,8 +105,9 @@ class EfficientAD:
 
     @property
     def requirements(self) -> Requirements:
-        """Weights of the teacher, if the settings describe how to train one."""
-        return Requirements(files=(self.teacher,) if isinstance(self.teacher, Teacher) else ())
+        """Weights of the teacher, if the settings describe how to train one, and the pixels of the images alone."""
+        files = (self.teacher,) if isinstance(self.teacher, Teacher) else ()
+        return Requirements(files=files, pixels_alone=True, validation=self.clean_validation)
 
     def with_files(self, files: Mapping[FileRecipe, FileRef]) -> EfficientAD:
         """Return the detector with the file of its teacher's weights in place of the teacher's settings."""

@@ -6,21 +6,22 @@ P patches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from baselines.patch_bank.banks import of_categories
+from baselines.student_teacher.contract import Objective, StudentSettings
 from baselines.student_teacher.networks import StudentTeacher, restored
 from baselines.student_teacher.pixels import jittered, read_foreign, read_pixels, split_off
 from harness.datasets import images_below
 from harness.errors import InputError
-from harness.features import CategoryImages, ImageSet
+from harness.features import CalibratedImageSet, CategoryImages, ImageSet
 from harness.features.pdn import apply_pdn, standardised
 from harness.runtime.compute import (
     Compute,
@@ -31,54 +32,8 @@ from harness.runtime.compute import (
 )
 from harness.training import TrainingResult, state_of
 
-
-class StudentSettings(Protocol):
-    """Settings of a student and of its training; `baselines.efficient_ad.EfficientAD` documents them."""
-
-    @property
-    def penalty(self) -> str | None:
-        """Folder of foreign images."""
-
-    @property
-    def image_size(self) -> int:
-        """Side length of the input images, in pixels."""
-
-    @property
-    def width(self) -> int:
-        """Channels of the student's first convolution."""
-
-    @property
-    def steps(self) -> int:
-        """Number of optimiser steps."""
-
-    @property
-    def batch_size(self) -> int:
-        """Number of images per step."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of Adam."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Weight decay of Adam."""
-
-    @property
-    def validation(self) -> float:
-        """Fraction of the training images that is held out."""
-
-    def teacher_weights(self) -> Mapping[str, np.ndarray]:
-        """Read the weights of the teacher."""
-
-
-class Objective(Protocol):
-    """Loss with which a student learns from its teacher."""
-
-    def loss(self, squared_BKGG: Tensor, student_BKGG: Tensor) -> Tensor:
-        """Compute a scalar loss from the squared differences and the student outputs that imitate the teacher."""
-
-    def image_weights(self, student_BKGG: Tensor) -> Tensor | None:
-        """Return the weights [B] of the images in the autoencoder losses; None if all weights are 1."""
+KEPT = 2 * 1024**3
+"""Maximum memory, in bytes, for teacher outputs of training images; the published size takes 4.8 MB per image."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +78,31 @@ def fit_students(
     seed: int,
     compute: Compute,
 ) -> StudentScorer:
-    """Train one student per category with this objective."""
+    """Train one student per category with this objective.
+
+    Raises:
+        InputError: see `run_student`; or the settings need images for calibration, and `images` has none.
+    """
     teacher = settings.teacher_weights()
-    history = {
-        name: compute.train(run_student, _Job(name, settings, objective, category, teacher, seed))
-        for name, category in ((f"training {i}", c) for i, c in enumerate(images.categories))
-    }
+    held_out = _calibration(settings, images)
+    history = {}
+    for i, category in enumerate(images.categories):
+        name, held = f"training {i}", held_out[i]
+        job = _Job(name, settings, objective, category, teacher, seed, held_out=held)
+        history[name] = compute.train(run_student, job)
     return StudentScorer(history, settings.image_size)
+
+
+def _calibration(settings: StudentSettings, images: ImageSet) -> Sequence[CategoryImages | None]:
+    """Return the images of every category that calibrate its maps; None for some of the training images."""
+    if not settings.clean_validation:
+        return [None] * len(images.categories)
+    if not isinstance(images, CalibratedImageSet):
+        raise InputError(
+            "With clean_validation=True, EfficientAD and AD2 need the images of the split validation beside the "
+            "training images. Fit them in an experiment, or pass a harness.features.CalibratedImageSet."
+        )
+    return images.calibration.categories
 
 
 @dataclass(frozen=True)
@@ -140,6 +113,8 @@ class _Job:
     images: CategoryImages
     teacher: Mapping[str, np.ndarray]
     seed: int
+    held_out: CategoryImages | None = field(default=None, compare=False)
+    """Images that calibrate the maps, which the steps of training never read; None for some of the training images."""
 
 
 def run_student(world: DistributedContext, job: _Job) -> StudentTrained:
@@ -160,6 +135,16 @@ def run_student(world: DistributedContext, job: _Job) -> StudentTrained:
     return StudentTrained(state_of(run.network), losses_T, penalty_images=len(run.foreign))
 
 
+def _split(job: _Job) -> tuple[np.ndarray, CategoryImages]:
+    """Return the indices of the images to train on, and the images that calibrate the maps."""
+    count = len(job.images.rows_N)
+    if job.held_out is not None:
+        return np.arange(count), job.held_out
+    rng = np.random.default_rng([job.seed, 1])
+    trained_on, held_out = split_off(count, job.settings.validation, rng)
+    return trained_on, replace(job.images, rows_N=job.images.rows_N[held_out])
+
+
 class _Run:
     """State of a running training.
 
@@ -168,10 +153,7 @@ class _Run:
 
     def __init__(self, world: DistributedContext, job: _Job) -> None:
         self.world, self.job, settings = world, job, job.settings
-        split = np.random.default_rng([job.seed, 1])
-        self.trained_on, self.held_out = split_off(
-            len(job.images.rows_N), settings.validation, split
-        )
+        self.trained_on, self.held_out = _split(job)
         self.foreign = images_below(Path(settings.penalty)) if settings.penalty else []
         torch.manual_seed(job.seed)
         self.network = StudentTeacher(
@@ -181,6 +163,8 @@ class _Run:
             self.network.trainable(), weight_decay=settings.weight_decay
         )
         self.losses: list[float] = []
+        self.taught: dict[int, Tensor] = {}
+        """Teacher outputs for single training images, by index."""
         if world.checkpoints and (saved := world.checkpoints.load(job)):
             self._restore(saved)
         else:
@@ -198,7 +182,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             late = self.step >= int(0.95 * settings.steps)
             group["lr"] = settings.learning_rate * (0.1 if late else 1)
-        loss = self._loss(self._read(self._batch()), rng)
+        loss = self._loss(self._batch(), rng)
         self.losses.append(loss.item())
         if not torch.isfinite(loss):
             raise InputError(
@@ -215,9 +199,10 @@ class _Run:
     def validation_maps(self) -> np.ndarray:
         """Compute the maps [N, 2, G, G] of the held-out images."""
         self.network.eval()
-        return np.concatenate(
-            [self.network.maps(self._read(np.array([i]))).cpu().numpy() for i in self.held_out]
-        )
+        size, device = self.job.settings.image_size, self.world.device
+        rows = range(len(self.held_out.rows_N))
+        images = (read_pixels(self.held_out, np.array([i]), size).to(device) for i in rows)
+        return np.concatenate([self.network.maps(image).cpu().numpy() for image in images])
 
     def _batch(self) -> np.ndarray:
         """Return the indices of the next batch of a shuffled pass, or of all images if they are fewer than a batch."""
@@ -231,16 +216,30 @@ class _Run:
         size = self.job.settings.image_size
         return read_pixels(self.job.images, positions_B, size).to(self.world.device)
 
-    def _loss(self, images_B3SS: Tensor, rng: np.random.Generator) -> Tensor:
+    def _taught(self, positions_B: np.ndarray, standardised_B3SS: Tensor) -> Tensor:
+        """Return the teacher's outputs for training images; for single images, the teacher answers once.
+
+        Batches are not kept, since the rounding of a convolution may depend on the batch.
+        """
+        known = int(positions_B[0]) if len(positions_B) == 1 else None
+        if known is not None and known in self.taught:
+            return self.taught[known]
+        outputs_BKGG = self.network.teacher_outputs(standardised_B3SS)
+        if known is not None and (len(self.taught) + 1) * outputs_BKGG.nbytes <= KEPT:
+            self.taught[known] = outputs_BKGG
+        return outputs_BKGG
+
+    def _loss(self, positions_B: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Compute the training loss of student and autoencoder.
 
         The student imitates the teacher and the autoencoder, and has output 0 on foreign images. The autoencoder
         rebuilds the outputs of the teacher.
         """
         network, objective = self.network.train(), self.job.objective
+        images_B3SS = self._read(positions_B)
         clean, channels = standardised(images_B3SS), network.channels
         student = network.student(clean)[:, :channels]
-        loss = objective.loss((network.teacher_outputs(clean) - student).square(), student)
+        loss = objective.loss((self._taught(positions_B, clean) - student).square(), student)
         if self.foreign:
             file = self.foreign[rng.integers(len(self.foreign))]
             foreign = read_foreign(file, self.job.settings.image_size, rng).to(self.world.device)

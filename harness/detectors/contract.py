@@ -43,6 +43,11 @@ class Requirements:
     """Memory ensembles whose scores of all images the detector reads."""
     files: tuple[FileRecipe, ...] = ()
     """Files that the detector receives through `NeedsFiles.with_files`."""
+    pixels_alone: bool = False
+    """True if the detector reads only the pixels of images, so that no encoder needs to run."""
+    validation: bool = False
+    """True if `fit` receives a `harness.features.CalibratedImageSet`: also the images of the data set's split
+    `validation`, which are taken to be clean."""
 
 
 class Scorer(Protocol):

@@ -106,7 +106,7 @@ def forecast(
     missing = {key: e for key, e in experiments.items() if key not in finished}
     groups: dict[tuple[Dataset, Encoder], list[Experiment]] = defaultdict(list)
     for experiment in missing.values():
-        groups[experiment.dataset, experiment.encoder].append(experiment)
+        groups[experiment.dataset, experiment.stored].append(experiment)
     steps = []
     for (dataset, encoder), group in groups.items():
         samples, digest = read_dataset(dataset, data, cache)

@@ -17,7 +17,14 @@ from harness.config.file_ref import file_ref
 from harness.datasets import GOOD, Dataset, image_sources
 from harness.datasets.validation import validate_or_raise
 from harness.detectors import Detector, FileRecipe, NeedsFiles
-from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
+from harness.errors import InputError
+from harness.features import (
+    CalibratedImageSet,
+    CategoryFeatures,
+    CategoryImages,
+    FeatureStore,
+    ImageSet,
+)
 from harness.features.encoder import Encoder
 from harness.images import ImageIndex, ImageSource
 from harness.memory import MemoryEnsemble
@@ -54,6 +61,32 @@ class Prepared:
                 for category, group in samples.groupby("category")
             )
         )
+
+
+def training_images(
+    prepared: Prepared, train: pd.DataFrame, samples: pd.DataFrame, detector: Detector
+) -> ImageSet:
+    """Return what a detector is fitted to: the training images, and those of the split `validation` if it needs them.
+
+    Args:
+        prepared: Prepared dataset.
+        train: Contaminated training images.
+        samples: Samples of the experiment's categories.
+        detector: Detector to fit.
+
+    Raises:
+        InputError: the detector needs images of the split `validation`, but a category has none.
+    """
+    images = prepared.images(train)
+    if not detector.requirements.validation:
+        return images
+    validation = samples[samples["split"] == "validation"]
+    if without := sorted(set(train["category"]) - set(validation["category"])):
+        raise InputError(
+            f"{detector.title} calibrates on the data set's split validation (clean_validation=True), but the category "
+            f"{without[0]!r} has no such images. Set clean_validation=False to calibrate on training images."
+        )
+    return CalibratedImageSet(images.categories, prepared.images(validation))
 
 
 def read_dataset(dataset: Dataset, data: Path, cache: Path) -> tuple[pd.DataFrame, str]:

@@ -18,7 +18,12 @@ from harness.detectors import FileRecipe
 from harness.errors import InputError
 from harness.evaluation.sample_maps import sheet
 from harness.experiment.measurement import measure, selection_counts
-from harness.experiment.preparation import Prepared, encode_dataset, score_memories
+from harness.experiment.preparation import (
+    Prepared,
+    encode_dataset,
+    score_memories,
+    training_images,
+)
 from harness.experiment.spec import Experiment
 from harness.features.encoder import Encoder
 from harness.noise import contaminate
@@ -67,7 +72,7 @@ def prepare(
     recipes: dict[FileRecipe, None] = {}
     for experiment in experiments:
         recipes |= dict.fromkeys(experiment.detector.requirements.files)
-        groups.setdefault((experiment.dataset, experiment.encoder), []).append(experiment)
+        groups.setdefault((experiment.dataset, experiment.stored), []).append(experiment)
     with ProgressBars() as bars:
         files = {recipe: recipe.make(cache, report=bars) for recipe in recipes}
     prepared: dict[str, Prepared] = {}
@@ -104,9 +109,11 @@ def run_prepared(
 ) -> Result:
     """Run one experiment on data that was prepared for it; see `run`."""
     start = time.perf_counter()
-    split = contaminate(_samples_of(experiment, prepared), experiment.noise)
+    samples = _samples_of(experiment, prepared)
+    split = contaminate(samples, experiment.noise)
     detector = prepared.with_files(experiment.detector)
-    scorer = detector.fit(prepared.images(split.train), seed=experiment.seed, compute=compute)
+    images = training_images(prepared, split.train, samples, detector)
+    scorer = detector.fit(images, seed=experiment.seed, compute=compute)
     measured = measure(experiment, prepared, split, data, scorer)
     return Result(
         experiment=experiment,

@@ -69,6 +69,14 @@ class Experiment:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
+    def stored(self) -> Encoder:
+        """Encoder as the experiment's images are stored: pixels alone for a detector that reads nothing else."""
+        needs_features = self.memories or not self.detector.requirements.pixels_alone
+        if needs_features or not self.encoder.pixels:
+            return self.encoder
+        return dataclasses.replace(self.encoder, features=False)
+
+    @property
     def params(self) -> dict[str, Any]:
         """Settings by dotted name, such as `detector.memory.ratio`; the name of a component maps to its class."""
         return dict(_flatten("", self))

@@ -2,6 +2,20 @@
 
 from harness.features.encoder import Encoder
 from harness.features.encoding import encode
-from harness.features.store import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
+from harness.features.store import (
+    CalibratedImageSet,
+    CategoryFeatures,
+    CategoryImages,
+    FeatureStore,
+    ImageSet,
+)
 
-__all__ = ["CategoryFeatures", "CategoryImages", "Encoder", "FeatureStore", "ImageSet", "encode"]
+__all__ = [
+    "CalibratedImageSet",
+    "CategoryFeatures",
+    "CategoryImages",
+    "Encoder",
+    "FeatureStore",
+    "ImageSet",
+    "encode",
+]

@@ -43,9 +43,12 @@ class Encoder:
     `harness.features.encoding`."""
     pixels: bool = added_field(False)
     """True if the pixels are stored as well, for methods that use pixels."""
-    finer: Literal["pooled", "folded"] = added_field("pooled")
+    finer: Literal["pooled", "folded", "resized"] = added_field("pooled")
     """Reduction of a finer stage's s x s vectors per coarse patch. `pooled`: their mean, scaled to unit length.
-    `folded`: all s x s vectors unscaled, side by side, for a network that rebuilds every stage on the stage's grid."""
+    `folded`: all s x s vectors unscaled, side by side, for a network that rebuilds every stage on the stage's grid.
+    `resized`: unscaled bilinear samples with aligned corners, without averaging (UniAD)."""
+    features: bool = added_field(True)
+    """False if only the pixels are stored and the network never runs (`harness.experiment.Experiment.stored`)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.image_size <= LARGEST:
@@ -55,6 +58,10 @@ class Encoder:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
             raise InputError(
                 f"crop_size must lie in 1..image_size={self.image_size}, got {self.crop_size}."
+            )
+        if not (self.features or self.pixels):
+            raise InputError(
+                "An encoder must store features or pixels. Set features=True or pixels=True."
             )
 
     @property

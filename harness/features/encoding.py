@@ -14,6 +14,7 @@ groups that pooling would lose.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -36,7 +37,13 @@ from harness.runtime.compute import exact_convolutions
 
 
 def encoder_digest(encoder: Encoder) -> str:
-    """Return the SHA-256 of the settings and of every weight: the features depend only on these and the image."""
+    """Return the SHA-256 of the settings and of every weight: the features depend only on these and the image.
+
+    Pixels without features depend only on the sizes.
+    """
+    if not encoder.features:
+        size = encoder.image_size, encoder.input_size
+        return hashlib.sha256(f"pixels of {size}".encode()).hexdigest()
     settings = replace(encoder, weights="")  # hash the values of the weights, not their location
     content = hashlib.sha256(canonical_repr(settings).encode())
     for name, tensor in load_model(encoder).state_dict().items():
@@ -70,6 +77,8 @@ def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
     default rounds the inputs of convolutions to ten bits. This rounding is disabled: it would change features by .001,
     and features would depend on which images share a batch.
     """
+    if not encoder.features:
+        return _pixels_alone(np.stack(list(images)))
     model = load_model(encoder)
     device = next(model.parameters()).device
     batch, coming = 1 if device.type == "cpu" else 32, iter(images)
@@ -89,6 +98,12 @@ def encode_pixels(encoder: Encoder, images: Iterable[np.ndarray]) -> Encoded:
     )
 
 
+def _pixels_alone(pixels_NCHW: np.ndarray) -> Encoded:
+    """Return the pixels beside a single zero per image as features, since every entry of the store has features."""
+    none_NPC = np.zeros((len(pixels_NCHW), 1, 1), dtype=np.float16)
+    return Encoded(none_NPC, (), None, np.ascontiguousarray(pixels_NCHW.transpose(0, 2, 3, 1)))
+
+
 @torch.no_grad()
 def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
     mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
@@ -102,24 +117,53 @@ def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
 def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
     selected = [stage for group in encoder.groups for stage in group]
     modules = encoder.memory.modules if encoder.memory else ()
+    last = _last_stage(encoder)
+    stages_run = [*selected, *([] if last is None else [last])]
     with capture_outputs(model, modules) as maps:
         stages = model.forward_intermediates(
-            images, indices=selected, intermediates_only=True, stop_early=not modules
+            images, indices=stages_run, intermediates_only=True, stop_early=last is not None
         )
-    by_stage = dict(zip(sorted(set(selected)), stages, strict=True))
-    grid = stages[-1].shape[-2:]
+    by_stage = dict(zip(sorted(set(stages_run)), stages, strict=True))
+    deepest_NCHW = by_stage[max(selected)]
+    grid = deepest_NCHW.shape[-2:]
     groups = []
     for group in encoder.groups:
         mean_NCHW = torch.stack(
             [functional.adaptive_avg_pool2d(by_stage[i], grid) for i in group]
         ).mean(dim=0)
         groups.append(functional.normalize(mean_NCHW.flatten(2).transpose(1, 2), dim=-1))
-    last_NPC = stages[-1].flatten(2).transpose(1, 2)
+    last_NPC = deepest_NCHW.flatten(2).transpose(1, 2)
     levels = LayerOutputs(tuple(groups), last_NPC, None, maps)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else fuse(levels.groups)
     if encoder.finer == "folded":
         groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
+    elif encoder.finer == "resized":
+        groups = [_resize([by_stage[i] for i in group], grid) for group in encoder.groups]
     return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
+
+
+@functools.lru_cache(maxsize=16)
+def _last_stage(encoder: Encoder) -> int | None:
+    """Return the first stage at whose end all needed stages and modules have run; None if some run only later.
+
+    A blank image shows this, since the names of a network's modules do not.
+    """
+    first = max(stage for group in encoder.groups for stage in group)
+    modules = encoder.memory.modules if encoder.memory else ()
+    if not modules:
+        return first
+    model = load_model(encoder)
+    stages = len(getattr(model, "feature_info", ())) if first >= 0 else 0
+    device = next(model.parameters()).device
+    blank = torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=device)
+    for stage in range(first, stages):
+        with torch.no_grad(), capture_outputs(model, modules) as maps:
+            model.forward_intermediates(
+                blank, indices=[stage], intermediates_only=True, stop_early=True
+            )
+        if len(maps) == len(set(modules)):
+            return stage
+    return None
 
 
 def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
@@ -140,6 +184,15 @@ def _fold(stages: list[Tensor], grid: torch.Size) -> Tensor:
             'that is divisible by all strides, or set finer="pooled".'
         )
     return functional.pixel_unshuffle(torch.stack(stages).mean(dim=0), scale).flatten(2).mT
+
+
+def _resize(stages: list[Tensor], grid: torch.Size) -> Tensor:
+    """Sample stages of any size bilinearly on the H x W grid; return the mean of the stages [N, P, C]."""
+    sampled = [
+        functional.interpolate(stage, tuple(grid), mode="bilinear", align_corners=True)
+        for stage in stages
+    ]
+    return torch.stack(sampled).mean(dim=0).flatten(2).mT
 
 
 def unfold(group_NPC: Tensor, scale: int) -> Tensor:

@@ -89,6 +89,13 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
+class CalibratedImageSet(ImageSet):
+    """Training images with further images of the same categories for calibration, which are taken to be clean."""
+
+    calibration: ImageSet
+
+
+@dataclass(frozen=True)
 class FeatureStore:
     """Folder of encoded categories."""
 

@@ -39,7 +39,7 @@ def full_caption(results: pd.DataFrame) -> str:
         "Read-out all has every test image, including injected images that the protocol keeps in the test set. "
         "Read-out unseen excludes anomalies that were in the training images. "
         f"{BEST_SNAPSHOT if (results['readout'] == ORACLE).any() else ''}"
-        f"{_masks(results)} "
+        f"{_masks(results)} {_assumed(results)}"
         "Metrics are exact unless their name includes the code that they follow."
     )
 
@@ -62,7 +62,17 @@ def _masks(results: pd.DataFrame) -> str:
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:
     """Return the caption of a figure or table shown without its page; `mode` describes how metrics are computed."""
     measured = f"contamination {_contamination(results)}; read-out: {readout}; {mode}"
-    return f"{_dataset(results)}; {measured}; {_seeds(results)}. {_injected(results)}{fewer(results)}".strip()
+    found = f"{_dataset(results)}; {measured}; {_seeds(results)}. {_injected(results)}{fewer(results)}".strip()
+    return f"{found} {_assumed(results)}".strip()
+
+
+def _assumed(results: pd.DataFrame) -> str:
+    """Return a sentence on methods that calibrate on a clean validation set; empty if none does."""
+    is_clean = (results.filter(regex=r"\.clean_validation$").astype(str) == "True").any(axis=1)
+    names = ", ".join(sorted(results.loc[is_clean, "detector"].unique()))
+    if not names:
+        return ""
+    return f"Calibrated on the split validation, which is assumed to be clean at every noise ratio: {names}. "
 
 
 def _contamination(results: pd.DataFrame) -> str:

@@ -72,6 +72,28 @@ def test_folded_groups_are_the_stages_themselves_beside_the_same_memory(photogra
         np.testing.assert_allclose(unit, mean, atol=3e-3)
 
 
+def test_resized_groups_are_bilinear_samples_of_the_stages_beside_the_same_memory(photograph):
+    pooled = Encoder(image_size=100, groups=((1,), (3,)))
+    resized, usual = (
+        encode(replace(pooled, finer="resized"), [photograph]),
+        encode(pooled, [photograph]),
+    )
+    np.testing.assert_array_equal(resized.memory_NPC, usual.memory_NPC)
+    model = load_model(pooled)
+    pixels = torch.tensor(pooled.read(photograph))[None].float() / 255
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        (stage, *_) = model.forward_intermediates(
+            (pixels - mean) / std, indices=[1, 2, 3], intermediates_only=True
+        )
+    assert stage.shape[2:] == (25, 25)
+    assert [group.shape[1] for group in resized.targets] == [49, 49]
+    sampled = torch.from_numpy(resized.targets[0]).float().reshape(7, 7, -1)
+    # The corners are samples 0 and 6, so the seven samples are 24 / 6 = 4 of the 25 rows and columns apart.
+    expected = stage[0, :, ::4, ::4].permute(1, 2, 0)
+    torch.testing.assert_close(sampled, expected, rtol=2e-3, atol=2e-3)
+
+
 def test_stages_that_are_no_multiple_of_the_coarsest_are_not_folded(photograph):
     with pytest.raises(InputError, match="Stages of 13 x 13 cannot be folded into a grid of 7 x 7"):
         encode(Encoder(image_size=100, finer="folded"), [photograph])
