@@ -25,7 +25,16 @@ from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from reports.published.cells import categories_of, layout
 from reports.published.index import TABLES, NumberedTable
-from reports.published.paper import CELL, DATASETS, KINDS, methods, named, other_lists, published
+from reports.published.paper import (
+    CELL,
+    DATASETS,
+    KINDS,
+    methods,
+    named,
+    other_evaluator,
+    other_lists,
+    published,
+)
 from reports.tables.measured import measured
 from reports.tables.studies import STUDIES, own_profile
 
@@ -58,7 +67,7 @@ def compare(study: str, results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     left_out = _describe_left_out(both[is_left_out])
     if is_left_out.all():
         raise InputError(left_out or _no_published_number(results))
-    remarks = " ".join(filter(None, [left_out, other_lists(both)]))
+    remarks = " ".join(filter(None, [left_out, other_lists(both), other_evaluator(both)]))
     groups = both[~is_left_out].groupby(ORDER)
     found = groups["value"].agg(ours="mean", spread="std", seeds="count")
     found = found.assign(published=groups["published"].first(), note=groups["note"].max())

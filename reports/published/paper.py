@@ -121,6 +121,16 @@ def _with_kinds(results: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def other_evaluator(cells: pd.DataFrame) -> str:
+    """Return a sentence on the evaluator behind published numbers of UniAD; empty if there are none of them."""
+    if "UniAD" not in set(cells["method"]):
+        return ""
+    return (
+        "The evaluator in UniAD's release replaces an AUROC below .5 by 1 - AUROC, so its published numbers can hide "
+        "what noise does."
+    )
+
+
 def other_lists(rows: pd.DataFrame) -> str:
     """Return a sentence if published numbers use official noisy lists and our results (from `named`) do not."""
     lists = rows.get("dataset.lists", pd.Series("", index=rows.index)).astype(str)

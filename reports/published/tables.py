@@ -21,7 +21,7 @@ from reports.pages.document import Document, Table
 from reports.pages.provenance import Provenance
 from reports.published.cells import AXES, STD, axes, categories_of, footnotes, layout, on_other_data
 from reports.published.index import Form, NumberedTable
-from reports.published.paper import named, other_lists
+from reports.published.paper import named, other_evaluator, other_lists
 from reports.tables.cells import NONE, NumberCell, PairedCell, Runs
 from reports.tables.comparison import MARKS, Style, compared, how_compared
 
@@ -80,6 +80,7 @@ def make(name: str, table: NumberedTable, load: Load) -> Document:
         table.form.remark,
         f"Published: {general}." if general else "",
         other_lists(rows) if published else "",
+        other_evaluator(shown) if published else "",
     ]
     as_in_paper = Table(
         title="As in the paper",

@@ -220,6 +220,14 @@ def test_a_cell_looks_the_same_in_every_format():
     assert str(cell) == f"93.58 (93.58[{mark}])"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("table-3", True), ("table-22", True), ("table-1", False)]
+)
+def test_captions_beside_published_numbers_of_uniad_name_its_evaluator(name, said):
+    caption = paper_document(name).tables[0].caption
+    assert ("replaces an AUROC below .5 by 1 - AUROC" in caption) == said
+
+
 @pytest.mark.parametrize("name", ["table-3", "table-22", "table-29"])
 def test_captions_tell_contamination_by_protocol_from_the_official_lists_that_were_published(name):
     rows = of_paper(name).rows
