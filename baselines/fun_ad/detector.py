@@ -5,8 +5,8 @@ discriminator's own scores select the likely normal images. FUN-AD needs no clea
 images contain anomalies.
 
 Batches may contain exact copies of a patch, as with protocols that repeat images. The release then also counts pairs
-of a patch with itself, whose difference is 0: 49 of 150 pairs in one batch, where the loss of the first step is 1.370
-there and 1.380 here. Here, a pair always has two patches.
+of a patch with itself, whose difference is 0. In one batch, these were 49 of 150 pairs, and the loss of the first step
+was 1.370 instead of 1.380. Here, a pair always has two patches.
 
 Legend: N images, P patches, B images in a batch, Q = B x P patches of a batch, R patches of a memory bank, C channels.
 """

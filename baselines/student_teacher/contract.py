@@ -1,4 +1,4 @@
-"""What the training of a student needs from its detector: settings and an objective.
+"""Settings and objective that the training of a student needs from its detector.
 
 Legend: B images in a batch, K channels of the teacher, G grid positions per side.
 """
