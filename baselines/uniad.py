@@ -3,11 +3,21 @@
 You et al., A Unified Model for Multi-class Anomaly Detection, NeurIPS 2022. No patch attends to its neighbourhood.
 Every decoder layer has its own learnt queries. The features are jittered during training.
 
-Differences from the publication:
+Features here have unit length by default: a memory bank then measures the same distances and can teach the network. The
+output of an untrained network has values of size 1, but a unit-length feature of C channels has values of size
+1 / sqrt(C). The network therefore works on features of size 1: sqrt(C) times those of unit length
+(`UniADTransformer.feature_scale`).
 
-* The features are the encoder's groups, each normalised to unit length and concatenated. A memory bank then measures
-  the same distances and can teach the network. The publication uses unnormalised features, resized without averaging.
+Not as published:
+
+* By default, each of the encoder's groups is averaged on the coarsest grid and normalised to unit length. The release
+  uses unnormalised features, resized without averaging; so does `baselines.presets.uniad`.
+* On a GPU, matrix products use bfloat16 in training and scoring; the release uses single precision. Scores of an
+  untrained network in both precisions have a correlation of .99995.
+* The layers of encoder and decoder start from weights that are drawn apart; in the release, all layers start equal.
+* The learning rate falls after 800 of 1,000 epochs; in the release, one epoch later.
 * The final weights are evaluated, not the weights that are best on the test set.
+* The release's evaluation replaces an AUROC below .5 by 1 - AUROC, which can hide what noise does; ours does not.
 
 Legend: B images in a batch, P patches of a grid of S x S, C channels of all groups side by side, D width.
 """
@@ -15,8 +25,9 @@ Legend: B images in a batch, P patches of a grid of S x S, C channels of all gro
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +61,9 @@ class UniADTransformer:
     """Standard deviation of the noise added to each feature value in training, in units of the patch's length / C."""
     dropout: float = 0.1
     """Dropout probability in the transformer layers."""
+    feature_scale: Literal["image", "raw"] = "image"
+    """Scale of the features that the network works on. `image`: divided by the root mean square of the image's values,
+    which is 1 / sqrt(C) for features of unit length. `raw`: the values of the encoder's groups, as published."""
 
     distance: ClassVar[Distance] = "euclidean"
     title = "UniAD transformer"
@@ -119,6 +133,7 @@ class UniADNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width, depth, channels = settings.width, settings.depth, sum(inputs.channels)
+        self.groups = len(inputs.channels)
         layer = functools.partial(
             Layer, width, heads=settings.heads, hidden=settings.hidden, dropout=settings.dropout
         )
@@ -135,10 +150,12 @@ class UniADNetwork(nn.Module):
         self.apply(_initialise)
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild the concatenation of all groups."""
+        """Rebuild the concatenation of all groups; targets and reconstruction have the length of the features."""
         target_BPC = side_by_side(batch.targets)
         position_PD = self.position()
-        x_BPD = self.enter(self._jittered(target_BPC) if self.training else target_BPC)
+        size_B11 = self._sizes(target_BPC)
+        scaled_BPC = target_BPC / size_B11
+        x_BPD = self.enter(self._jittered(scaled_BPC) if self.training else scaled_BPC)
         for layer in self.encoder:
             x_BPD = layer(x_BPD, position_PD, x_BPD, hidden_PP=self.hidden_PP)
         memory_BPD = x_BPD
@@ -148,20 +165,29 @@ class UniADNetwork(nn.Module):
         rebuilt_BPC = self.leave(self.norm(x_BPD))
         # Errors need at least single precision, even if the layers used less.
         precision = torch.promote_types(rebuilt_BPC.dtype, torch.float32)
-        return Reconstruction((target_BPC,), (rebuilt_BPC.to(precision),))
+        return Reconstruction((target_BPC,), (size_B11 * rebuilt_BPC.to(precision),))
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
         """Compute Euclidean distances of features to reconstructions; see `harness.networks.Network.score_map`."""
         return error_lengths(reconstruction)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Compute the mean squared error of the reconstruction."""
+        """Compute the mean squared error of what the network puts out, in units of the scaled features."""
         ((target_BPC,), (rebuilt_BPC,), _) = reconstruction
-        return functional.mse_loss(rebuilt_BPC, target_BPC)
+        size_B11 = self._sizes(target_BPC)
+        return functional.mse_loss(rebuilt_BPC / size_B11, target_BPC / size_B11)
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
         """Return zero, since the reconstruction error is the only loss."""
         return torch.zeros(())
+
+    def _sizes(self, target_BPC: Tensor) -> Tensor:
+        """Return the size [B, 1, 1] of every image's values, which the network sees as 1."""
+        if (
+            self.settings.feature_scale == "raw"
+        ):  # `side_by_side` divides by the root of the number of groups
+            return target_BPC.new_full((len(target_BPC), 1, 1), 1 / math.sqrt(self.groups))
+        return target_BPC.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)
 
     def _jittered(self, x_BPC: Tensor) -> Tensor:
         """Add Gaussian noise whose length is about jitter / sqrt(C) times the length of each feature."""

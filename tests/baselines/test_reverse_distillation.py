@@ -117,6 +117,24 @@ def test_the_input_may_have_any_length():
         torch.testing.assert_close(first, second, atol=1e-3, rtol=1e-3)
 
 
+def test_the_deepest_group_enters_unscaled_on_request():
+    """The bottleneck's input: two fused groups, then 7 channels, here 3 times a unit or its values themselves."""
+    given = features((5, 6, 7), 4)
+    longer = Batch((*given.targets[:2], 3 * given.targets[2]))
+    for scale_deepest in (True, False):
+        network = build(replace(SMALL, scale_deepest=scale_deepest), (5, 6, 7), 4).eval()
+        seen = []
+        network.bottleneck.register_forward_pre_hook(
+            lambda module, inputs, seen=seen: seen.append(inputs[0][:, 14:].flatten(2).mT)
+        )
+        for batch in (given, longer):
+            network(batch)
+        level = given.targets[2].square().mean(dim=(1, 2), keepdim=True).sqrt()
+        first, second = (1 / level, 1 / level) if scale_deepest else (1, 3)
+        torch.testing.assert_close(seen[0], first * given.targets[2])
+        torch.testing.assert_close(seen[1], second * given.targets[2])
+
+
 def test_the_score_is_the_mean_of_the_scales_on_the_finest_grid():
     network = build(FOLDED, (5 * 16, 6 * 4, 7), 4).eval()
     reconstruction = network(features((5 * 16, 6 * 4, 7), 4))
@@ -132,6 +150,20 @@ def test_the_score_is_the_mean_of_the_scales_on_the_finest_grid():
         )
     expected = torch.stack(alone).mean(dim=0).flatten(1)
     torch.testing.assert_close(network.score_map(reconstruction), expected)
+
+
+def test_a_peak_of_a_coarse_group_loses_height_between_the_grids():
+    """From 16 to 64 places, patch 7 is nearest to place 29, at 29 * 15 / 63 = 7 - 2 / 21; the release hits it."""
+    network = build(FOLDED, (16, 4, 1), 16).eval()
+    targets = tuple(torch.ones(1, side**2, 2) for side in (64, 32, 16))
+    rebuilt = tuple(target.clone() for target in targets)
+    rebuilt[2][0, 7 * 16 + 7] *= -1  # of distance 2
+    found = network.score_map(Reconstruction(targets, rebuilt))
+    assert found.max().item() == pytest.approx(2 / 3 * (19 / 21) ** 2)
+    peak = torch.zeros(1, 1, 16, 16)
+    peak[..., 7, 7] = 2 / 3
+    at_once = functional.interpolate(peak, 256, mode="bilinear", align_corners=True)
+    assert at_once.max().item() == pytest.approx(2 / 3)
 
 
 def test_maps_are_those_of_the_release_times_the_number_of_scales():

@@ -1,12 +1,15 @@
 """UniAD: who sees whom, what passes through the decoder, and the noise on the features."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from baselines.uniad import UniAD, UniADTransformer, neighbourhoods
 from harness.networks import Batch, FeatureShapes
 from harness.networks.transformer import Layer
-from harness.training.optimizer import TrainingConfig
+from harness.training.optimizer import TrainingConfig, learning_rate, make_optimizer
+from sweeps.profiles import PROFILES
 
 
 def randn(*shape, seed=0):
@@ -75,8 +78,8 @@ def test_a_decoder_layer_sees_nothing_near_a_patch_and_what_is_far():
 
 
 def test_the_decoder_starts_from_its_queries_alone():
-    """Each layer's own: without what it attends to, features do not reach the output."""
-    network = build().eval()
+    """Each layer's own: without what it attends to, features do not reach the output, apart from their size."""
+    network = build(feature_scale="raw").eval()
     with torch.no_grad():
         for layer in network.decoder:
             for attention in layer.attentions:
@@ -115,13 +118,95 @@ def test_features_are_jittered_in_training_alone_and_the_target_never():
 
 
 def test_the_loss_is_the_mean_square_and_the_score_the_length_of_the_error():
+    """The loss is in units of each image's root mean square; the score has the features' own length."""
     network = build().eval()
     reconstruction = network(features())
     error = reconstruction.rebuilt[0] - reconstruction.targets[0]
-    assert network.native_loss(reconstruction, 7).item() == pytest.approx(
-        error.square().mean().item()
-    )
+    relative = error.square().mean(dim=(1, 2)) / reconstruction.targets[0].square().mean(dim=(1, 2))
+    assert network.native_loss(reconstruction, 7).item() == pytest.approx(relative.mean().item())
     torch.testing.assert_close(network.score_map(reconstruction), error.norm(dim=-1))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_sees_root_c_times_unit_features_and_gives_back_their_length(training):
+    """The same weights without the factor, given features that are sqrt(17) times as long, do the same."""
+    scaled, raw = build(dropout=0.0), build(dropout=0.0, feature_scale="raw")
+    root = 17**0.5
+    given = Batch(tuple(torch.nn.functional.normalize(x, dim=-1) for x in features().targets))
+    longer = Batch(tuple(root / 2**0.5 * group for group in given.targets))
+    found = []
+    for network, batch in ((scaled, given), (raw, longer)):
+        network.train(training)
+        torch.manual_seed(3)  # the same jitter
+        reconstruction = network(batch)
+        loss = network.native_loss(reconstruction, 0)
+        found.append((reconstruction.rebuilt[0], network.score_map(reconstruction), loss))
+    for ours, theirs in zip(found[0][:2], found[1][:2], strict=True):
+        torch.testing.assert_close(ours * root / 2**0.5, theirs)
+    torch.testing.assert_close(found[0][2], found[1][2])
+
+
+@pytest.mark.parametrize("factor", [0.01, 30.0])
+def test_features_of_any_size_are_rebuilt_in_their_size(factor):
+    network, given = build().eval(), features()
+    first, second = network(given), network(Batch(tuple(factor * x for x in given.targets)))
+    torch.testing.assert_close(second.rebuilt[0], factor * first.rebuilt[0])
+    torch.testing.assert_close(network.native_loss(second, 0), network.native_loss(first, 0))
+    blank = network(Batch(tuple(torch.zeros_like(x) for x in given.targets)))
+    assert torch.isfinite(network.score_map(blank)).all()
+
+
+def test_raw_groups_enter_the_network_as_they_are():
+    network, given = build(feature_scale="raw").eval(), features()
+    seen = []
+    network.enter.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network(given)
+    torch.testing.assert_close(seen[0], torch.cat(given.targets, dim=-1))
+
+
+def unit_features():
+    """Images of 5 x 5 patches of unit length, whose directions depend on the image and, twice as much, on the row."""
+    directions = randn(6, 152)
+    images, rows = randn(48, 1, 6, seed=1), randn(5, 6, seed=2).repeat_interleave(5, dim=0)
+    mixed = (images + 2 * rows) @ directions + 0.3 * randn(48, 25, 152, seed=3)
+    return torch.nn.functional.normalize(mixed, dim=-1)
+
+
+def relative_losses(feature_scale, target_BPC, steps):
+    """Mean squared error of every step over the mean square of the features, with the settings of `laptop`."""
+    settings = replace(
+        PROFILES["laptop"].system(UniAD).detector.network, feature_scale=feature_scale
+    )
+    training = PROFILES["laptop"].system(UniAD).detector.training
+    torch.manual_seed(0)
+    network = settings.build(FeatureShapes((152,), 25, 1)).train()
+    optimizer = make_optimizer(network.parameters(), training)
+    losses = []
+    for step in range(steps):
+        batch = Batch((target_BPC[(step * 8) % 48 :][:8],))
+        reconstruction = network(batch)
+        loss = network.native_loss(reconstruction, step)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
+        optimizer.step()
+        error = reconstruction.rebuilt[0] - reconstruction.targets[0]
+        losses.append((error.square().mean() / target_BPC.square().mean()).item())
+    return losses
+
+
+def test_a_short_training_learns_more_of_unit_features_than_a_constant_vector():
+    """A network that puts out values of size 1 for unit-length features starts far away and ends above the constant."""
+    target_BPC = unit_features()
+    around_BPC = target_BPC - target_BPC.mean(dim=(0, 1))
+    constant = (around_BPC.square().mean() / target_BPC.square().mean()).item()
+    scaled, raw = (
+        relative_losses(feature_scale, target_BPC, 60) for feature_scale in ("image", "raw")
+    )
+    assert scaled[0] < 3
+    assert raw[0] > 30
+    assert max(scaled[-6:]) < 0.6 * constant
+    assert min(raw[-6:]) > constant
 
 
 def test_the_detector_has_the_defaults_of_the_release():
@@ -137,3 +222,12 @@ def test_the_detector_has_the_defaults_of_the_release():
         clip_norm=0.1,
     )
     assert (detector.maps.image, detector.maps.radius) == ("window", 0)
+
+
+def test_the_rate_falls_after_800_epochs_and_the_layers_start_apart():
+    """In the release, the rate falls one epoch later, and all layers start as copies of one."""
+    training = UniAD().training
+    fall = 800 * (3629 // 8)
+    assert [learning_rate(step, training) for step in (fall - 1, fall)] == [1e-4, 1e-5]
+    first, second = build().encoder
+    assert not torch.equal(first.feed[0].weight, second.feed[0].weight)
