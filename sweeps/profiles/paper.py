@@ -25,13 +25,13 @@ _POOLED = (releases.softpatch(scope="all"), releases.inreach(), releases.fun_ad(
 _PAPER_RHOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def _systems(images: int) -> tuple[MethodPreset, ...]:
+def _systems(images: int, *, clean_validation: bool = False) -> tuple[MethodPreset, ...]:
     """Return reverse distillation, UniAD, EfficientAD-M and AD2 for this number of training images."""
     return (
         releases.reverse_distillation(images=images),
         releases.uniad(images=images),
-        releases.efficient_ad(),
-        releases.ad2(),
+        releases.efficient_ad(clean_validation=clean_validation),
+        releases.ad2(clean_validation=clean_validation),
     )
 
 
@@ -67,7 +67,7 @@ LOCO = replace(
     others=(),
     released=(releases.patchcore(), releases.softpatch(), releases.inreach()),
     noise_ratios=(0.0, 0.1, 0.2, 0.3, 0.4),
-    systems=_systems(training_images(MVTecLOCO())),
+    systems=_systems(training_images(MVTecLOCO()), clean_validation=True),
 )
 _SINGLE = TrainingConfig(steps=2500)
 _SINGLE_SYSTEMS = _systems(training_images(RealIAD()) // len(RealIAD().expected))

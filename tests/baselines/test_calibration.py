@@ -20,6 +20,7 @@ from harness.features import CalibratedImageSet, Encoder
 from harness.features.pdn import standardised
 from harness.noise import Noise, contaminate
 from harness.runtime.compute import InProcess
+from sweeps.profiles import PROFILES
 from tests.conftest import ENCODER, SMALL
 
 SHORT = EfficientAD(teacher="random", image_size=64, width=16, steps=3, clean_validation=True)
@@ -71,6 +72,12 @@ def test_a_data_set_without_the_split_validation_is_refused(small):
         training_images(small.prepared, train, samples, SHORT)
     with pytest.raises(InputError, match="need the images of the split validation"):
         SHORT.fit(small.train_images, seed=0, compute=InProcess())
+
+
+def test_the_profile_of_loco_alone_calibrates_on_the_split_validation():
+    for name, profile in PROFILES.items():
+        students = (profile.system(EfficientAD).detector, profile.system(AD2).detector.student)
+        assert {student.clean_validation for student in students} == {name == "loco"}
 
 
 def test_an_experiment_that_reads_pixels_alone_stores_no_features_and_has_the_same_scores(
