@@ -18,9 +18,12 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from harness.errors import InputError
+from harness.tracking.relocation import adopt_artifacts
 
 SINGLE_ATTEMPT_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
 """Environment variables for the first connection to a server: one retry, six seconds per request."""
+SQLITE = "sqlite:///"
+"""Start of the URI of an SQLite database; the path of its file follows."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of database URIs."""
 UNUSABLE = {"?"}
@@ -74,6 +77,7 @@ def check_artifact_store(address: str) -> str:
 def connect(uri: str) -> MlflowClient:
     """Return a client of the tracking store, after checking that the store answers.
 
+    The places of artifacts are corrected if the folder of a database was moved (`harness.tracking.relocation`).
     Later requests are repeated while a server is down (see `harness.runtime.environment`). The first request is not,
     because a server at a mistyped address would never answer.
 
@@ -85,6 +89,8 @@ def connect(uri: str) -> MlflowClient:
             _open_database(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
+        if uri.startswith(SQLITE):
+            adopt_artifacts(Path(uri.removeprefix(SQLITE)))
         return client
 
 
@@ -104,8 +110,8 @@ def _asking_once() -> Iterator[None]:
 
 def _open_database(uri: str) -> None:
     """Connect to a database once; MLflow itself would repeat failing attempts for two minutes."""
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if uri.startswith(SQLITE):
+        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(uri)
     try:
         engine.connect().close()

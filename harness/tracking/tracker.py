@@ -27,7 +27,7 @@ from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError, hide_passwords
 from harness.tracking import study_members
-from harness.tracking.connection import connect, explain_failures
+from harness.tracking.connection import SQLITE, connect, explain_failures
 from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_reader import (
     DATA,
@@ -63,7 +63,7 @@ class Tracker:
     @property
     def file(self) -> Path | None:
         """File of the SQLite database; None for any other store."""
-        file = self.uri.removeprefix("sqlite:///")
+        file = self.uri.removeprefix(SQLITE)
         return None if file == self.uri else Path(file)
 
     @property
