@@ -6,6 +6,7 @@ import errno
 import re
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -57,17 +58,20 @@ class UsageError(InputError):
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """End the program with a one-paragraph message if an input, a file or a folder cannot be used."""
+    """End the program with a one-paragraph message if an input, a file or a folder cannot be used.
+
+    Any other error ends the program with its traceback, without passwords: errors of libraries may hold addresses.
+    """
     try:
         yield
     except InputError as error:
         print(paragraph(f"Error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if (text := explain_os_error(error)) is None:
-            raise
-        print(paragraph(f"Error: {text}"), file=sys.stderr)
-        sys.exit(1)
+    except Exception as error:
+        text = explain_os_error(error) if isinstance(error, OSError) else None
+        shown = paragraph(f"Error: {text}") if text else traceback.format_exc().rstrip()
+        print(hide_passwords(printable(shown)), file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def explain_os_error(error: OSError) -> str | None:

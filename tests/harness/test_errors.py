@@ -94,3 +94,30 @@ def test_no_command_prints_a_password(command, tmp_path):
     assert "127.0.0.1" in found.stdout + found.stderr
     assert CANARY not in found.stdout + found.stderr
     assert "Traceback" not in found.stderr
+
+
+UNEXPECTED = """
+import sys
+from harness.errors import exit_on_input_error
+with exit_on_input_error():
+    try:
+        raise ConnectionError(f"first, {sys.argv[1]} is gone\\nand {sys.argv[1]} again")
+    except ConnectionError as error:
+        raise RuntimeError({"address": sys.argv[1]}) from error
+"""
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_unexpected_traceback_is_shown_without_the_passwords_of_its_chain(address):
+    found = subprocess.run(
+        [sys.executable, "-c", UNEXPECTED, address],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert "ConnectionError: first" in found.stderr
+    assert "RuntimeError: {" in found.stderr
+    assert found.stderr.count("***") == 3
+    assert CANARY not in found.stderr
