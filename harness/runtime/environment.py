@@ -33,6 +33,14 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+LOOPBACK = {
+    # Ray's switch for clusters of several machines, which on Windows and macOS is off by default. On every system, 0
+    # gives the node the address 127.0.0.1, and all its servers listen there.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Training workers of one machine find each other there, too.
+    "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+}
+"""Variables with which the processes of a private cluster listen on the loopback interface only."""
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
 """Packages whose versions are recorded with each run."""
 ROOT = Path(__file__).parents[2]
@@ -45,8 +53,9 @@ def prepare_environment(address: str | None = None) -> None:
     """Set the environment variables of Ray and MLflow, except variables that the user has set.
 
     Call this function once at the start of a program, before Ray is imported, because Ray reads some variables then.
-    A private cluster on this machine is guarded by a random token. The token exists only in the environment of the
-    cluster's processes, not on disk. A given cluster has its own authentication mode and token.
+    A private cluster on this machine listens on the loopback interface, and a random token guards it. The token exists
+    only in the environment of the cluster's processes, not on disk. A given cluster has its own addresses,
+    authentication mode and token.
 
     Args:
         address: Address of a given Ray cluster; None for RAY_ADDRESS or a private cluster.
@@ -60,9 +69,12 @@ def prepare_environment(address: str | None = None) -> None:
         os.environ.setdefault(name, value)
     # MLflow prints a traceback of every database error in addition to raising the error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if address is None and "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    if address is None and "RAY_ADDRESS" not in os.environ:
+        for name, value in LOOPBACK.items():
+            os.environ.setdefault(name, value)
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def describe_environment() -> dict[str, str]:
