@@ -111,7 +111,9 @@ def _asking_once() -> Iterator[None]:
 def _open_database(uri: str) -> None:
     """Connect to a database once; MLflow itself would repeat failing attempts for two minutes."""
     if uri.startswith(SQLITE):
-        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(uri.removeprefix(SQLITE).partition("?")[0])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()  # SQLite itself would create a file that a group cannot write, whatever the umask is
     engine = sqlalchemy.create_engine(uri)
     try:
         engine.connect().close()
