@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import tyro
 
 from harness.runtime.environment import prepare_environment
 from harness.runtime.places import require_writable
+from harness.runtime.scratch import scratch_folder
 
 SHOWN = 10
 """Maximum number of printed differences."""
@@ -49,11 +49,11 @@ class Verify:
 
         self.cache.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(dir=self.cache) as scratch,
+            scratch_folder(self.cache, "verify-") as scratch,
             session(),
             start_pool() as pool,
         ):
-            compute = RayCompute(Path(scratch), pool=pool)
+            compute = RayCompute(scratch, pool=pool)
             found = verify(before, data=self.data, cache=self.cache, compute=compute)
         off = found.values[found.values["difference"] != 0]
         counts = f"{len(found.values)} numbers, {len(off)} differ, by {found.largest:.3g} at most"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from harness.features.encoder import Encoder
 from harness.networks.dinomaly import Dinomaly
 from harness.progress import Progress, show_progress
 from harness.ranking.label_correction import Ranking, rank
+from harness.runtime.scratch import scratch_folder
 from harness.training.optimizer import TrainingConfig
 
 NETWORK = Dinomaly(width=64, depth=2, heads=2, discard=0.5)
@@ -41,12 +41,12 @@ def rank_on_ray(folder: Path, *, steps: int, seed: int, cache: Path) -> Ranking:
     )
     cache.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=cache) as scratch,
+        scratch_folder(cache, "rank-") as scratch,
         session(),
         start_pool() as pool,
         show_progress("training", steps) as bar,
     ):
-        compute = RayCompute(Path(scratch), pool=pool, report=_Bar(bar))
+        compute = RayCompute(scratch, pool=pool, report=_Bar(bar))
         return rank(
             folder, detector=detector, encoder=Encoder(), cache=cache, seed=seed, compute=compute
         )

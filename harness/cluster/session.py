@@ -17,7 +17,7 @@ from ray.exceptions import AuthenticationError
 
 from harness.cluster.resources import Resources
 from harness.errors import InputError
-from harness.runtime.scratch import scratch_folder
+from harness.runtime.scratch import remove_leftovers, scratch_folder
 from harness.runtime.stopping import signals_kept
 
 
@@ -52,8 +52,7 @@ def _start(cores: int | None, exit_stack: ExitStack) -> None:
         InputError: Ray did not start.
     """
     try:
-        parent = Path(os.environ.get("RAY_TMPDIR", TEMPORARY))
-        folder = exit_stack.enter_context(scratch_folder(parent, FOLDER))
+        folder = exit_stack.enter_context(scratch_folder(_parent(), FOLDER))
         exit_stack.callback(_stop, str(folder))
         # Without the dashboard, Ray Train leaves placement groups behind when a trial ends early.
         here = {"num_cpus": cores, "include_dashboard": True, "dashboard_host": "127.0.0.1"}
@@ -65,6 +64,15 @@ def _start(cores: int | None, exit_stack: ExitStack) -> None:
             "busy, try again later. If /tmp cannot hold Ray's files, set RAY_TMPDIR to a short path. Otherwise "
             "connect to a cluster with --address."
         ) from error
+
+
+def remove_dead_sessions() -> None:
+    """Remove the folders of private clusters whose command was killed; their processes end by themselves by then."""
+    remove_leftovers(_parent(), FOLDER)
+
+
+def _parent() -> Path:
+    return Path(os.environ.get("RAY_TMPDIR", TEMPORARY))
 
 
 def _stop(folder: str) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 from harness.cluster.options import ClusterOptions
 from harness.cluster.progress import Summary
 from harness.cluster.ray_compute import RayCompute, start_pool
-from harness.cluster.session import connected, max_concurrent_trials, session
+from harness.cluster.session import (
+    connected,
+    max_concurrent_trials,
+    remove_dead_sessions,
+    session,
+)
+from harness.cluster.stores import checked_tracker
 from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import run_trials
 from harness.experiment import Experiment, names, prepare
@@ -18,10 +24,12 @@ from harness.experiment.preparation import check_noise, read_dataset
 from harness.runtime.environment import describe_environment
 from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
-from harness.runtime.scratch import scratch_folder
+from harness.runtime.scratch import remove_leftovers, scratch_folder
 from harness.tracking import Tracker
-from harness.tracking.connection import check_artifact_store, default_uri
 from harness.tracking.study_members import StudyScope
+
+SCRATCH = "study-"
+"""Start of the name of a study's scratch folder in the cache."""
 
 
 def run_study(
@@ -50,7 +58,9 @@ def run_study(
         KeyboardInterrupt: the user stopped the study; finished experiments stay finished.
     """
     data, cache = data.absolute(), where.cache_dir.absolute()
-    tracker = _tracker(study, where)
+    remove_leftovers(cache, SCRATCH)
+    remove_dead_sessions()
+    tracker = checked_tracker(study, where)
     mirror(cache, where.remote_url)
     (dataset,) = {experiment.dataset for experiment in experiments}
     samples, data_digest = read_dataset(dataset, data, cache)
@@ -64,7 +74,7 @@ def run_study(
     if not missing:
         tracker.close_study(parent, complete=True)
         return Summary(finished_before=len(finished))
-    scratch = exit_stack.enter_context(scratch_folder(cache, "study-"))
+    scratch = exit_stack.enter_context(scratch_folder(cache, SCRATCH))
     summary = None
     try:
         if not connected():
@@ -92,23 +102,6 @@ def run_study(
     finally:
         tracker.close_study(parent, complete=summary is not None and not summary.failures)
     return summary
-
-
-def _tracker(study: str, where: ClusterOptions) -> Tracker:
-    """Return the tracker of a study, after a check that its store and its artifact store answer.
-
-    The database is in the folder of results, unless MLFLOW_TRACKING_URI names another store.
-
-    Raises:
-        InputError: a store cannot be used.
-    """
-    runs, remote = where.runs_dir.absolute(), where.remote_url
-    tracker = Tracker(default_uri(runs), study, f"{remote or runs.as_uri()}/artifacts")
-    if tracker.file is None:
-        tracker.reach()
-    elif remote:
-        check_artifact_store(f"{remote}/artifacts")
-    return tracker
 
 
 def _open_study(

@@ -55,8 +55,14 @@ def _is_leftover(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder; processes that are about to end may still write into it for a moment."""
+    """Remove a folder; processes that are about to end may still write into it for a moment.
+
+    The file of its holder goes last, so the folder stays a leftover if this process is killed meanwhile.
+    """
     for _ in range(20):
+        for path in folder.glob("*"):
+            if path.name != HOLDER:
+                shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return

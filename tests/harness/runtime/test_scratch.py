@@ -1,6 +1,7 @@
 """Temporary folders end with their process, or with the next one after a forced end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,33 @@ def test_only_the_folder_of_a_dead_process_is_a_leftover(tmp_path, holder, monke
     holder.wait()
     remove_leftovers(tmp_path, "x-")
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_the_removal_of_a_leftover_can_be_interrupted(tmp_path, monkeypatch):
+    """The rest is found again, because the file that marks a leftover goes last."""
+    folder = tmp_path / "x-dead"
+    (folder / "below").mkdir(parents=True)
+    (folder / HOLDER).touch()
+    monkeypatch.setattr(scratch, "GRACE", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch.shutil, "rmtree", interrupt_after(folder / "below"))
+        with pytest.raises(KeyboardInterrupt):
+            remove_leftovers(tmp_path, "x-")
+    assert [path.name for path in folder.iterdir()] == [HOLDER]
+    remove_leftovers(tmp_path, "x-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupt_after(last):
+    """The real removal, which ends with an interruption once it has removed the folder `last`."""
+    real = shutil.rmtree
+
+    def remove(path, **options):
+        real(path, **options)
+        if path == last:
+            raise KeyboardInterrupt
+
+    return remove
 
 
 def test_a_young_folder_stays_since_its_process_may_be_about_to_lock_it(tmp_path):
