@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.config.moved import recorded_name
 from harness.config.settings import steps_of
 from harness.datasets import Dataset
 from harness.distances import block_distances
+from harness.errors import InputError
 from harness.experiment.preparation import (
     Prepared,
     candidates_of,
@@ -27,6 +28,7 @@ from harness.experiment.preparation import (
 )
 from harness.experiment.spec import Experiment
 from harness.features import CategoryFeatures, FeatureStore
+from harness.features.backbone import load_model, no_downloads
 from harness.features.encoder import Encoder
 from harness.features.encoding import Encoded, encode
 from harness.images import ImageSource
@@ -64,6 +66,9 @@ class CostEstimate:
     """Costs of the shared work."""
     seconds: Mapping[str, float]
     """Seconds per unfinished experiment on one device, by key; only for classes of detectors that were run before."""
+
+    to_download: tuple[str, ...] = ()
+    """Names of the encoders whose weights are not on this machine; the estimate did not ask their hub."""
 
     @property
     def unknown(self) -> list[str]:
@@ -108,7 +113,11 @@ def forecast(
     for experiment in missing.values():
         groups[experiment.dataset, experiment.stored].append(experiment)
     steps = []
-    for (dataset, encoder), group in groups.items():
+    to_download = []
+    for (dataset, own), group in groups.items():
+        encoder = _without_download(own)
+        if encoder != own:
+            to_download.append(own.name)
         samples, digest = read_dataset(dataset, data, cache)
         files = files_of(samples, data)
         entries = FeatureStore(cache / "features").entries(encoder, files)
@@ -123,7 +132,20 @@ def forecast(
         for key, experiment in missing.items()
         if (kind := recorded_name(type(experiment.detector))) in rates
     }
-    return CostEstimate(missing, (*_files(missing.values(), cache), *steps), seconds)
+    steps = [*_files(missing.values(), cache), *steps]
+    return CostEstimate(missing, tuple(steps), seconds, tuple(to_download))
+
+
+def _without_download(encoder: Encoder) -> Encoder:
+    """Return the encoder, with random weights if a hub has its own: they take the same time, and no cache has them."""
+    if encoder.weights != "hub":
+        return encoder
+    try:
+        with no_downloads():
+            load_model(encoder)  # stays loaded for the calls that follow
+    except InputError:
+        return replace(encoder, weights="random")
+    return encoder
 
 
 def _files(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:

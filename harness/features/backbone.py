@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,18 @@ def load_model(encoder: Encoder) -> Any:
     return (
         model.eval().requires_grad_(False).to(default_device(), memory_format=torch.channels_last)
     )
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Refuse weights that the hub would have to send, without asking it; weights on this machine are still loaded."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _weights_file(name: str, weights: str | FileRef) -> Path:

@@ -12,12 +12,11 @@ import torch
 
 from harness.cluster.options import ClusterOptions
 from harness.cluster.resources import Resources
+from harness.cluster.stores import checked_tracker
 from harness.experiment import Experiment, names
 from harness.experiment.cost import CostEstimate, forecast
 from harness.experiment.preparation import check_noise, read_dataset
 from harness.noise.counts import describe_counts
-from harness.tracking import Tracker
-from harness.tracking.connection import default_uri
 
 
 def dry_run(
@@ -26,16 +25,18 @@ def dry_run(
     """Print all experiments, the work they share, and an estimate of time and disk.
 
     Raises:
-        InputError: the data or a setting cannot be used.
+        InputError: the data, a setting, a store or the cluster cannot be used.
     """
     by_key = {experiment.key: experiment for experiment in experiments}
     cache = where.cache_dir
     (dataset,) = {experiment.dataset for experiment in experiments}
     samples, digest = read_dataset(dataset, data, cache)
     injected = check_noise(samples, [(each.noise, each.categories) for each in experiments])
-    tracker = Tracker(default_uri(where.runs_dir), study)
+    tracker = checked_tracker(study, where)
     finished = tracker.finished_keys(digest) & set(by_key) if tracker.is_there else set()
     rates = tracker.rates(digest) if tracker.is_there else {}
+    if len(finished) < len(by_key):
+        _check_cluster(where)
     found = forecast(by_key, data=data, cache=cache, finished=finished, rates=rates)
     for key, name in names(by_key).items():
         print(f"{'finished' if key in finished else 'to run  '}  {name}")
@@ -49,6 +50,23 @@ def dry_run(
                 f"noise {noise.ratio:.0%} ({noise.protocol}): {totals} are injected. {where_from}"
             )
     print(as_text(found, cache, where.sharing))
+
+
+def _check_cluster(where: ClusterOptions) -> None:
+    """Connect to the cluster as the study would, if the user named a cluster or a share of it.
+
+    Raises:
+        InputError: see `harness.cluster.session.session` and `max_concurrent_trials`.
+    """
+    divides = where.sharing.workers or where.sharing.gpus_per_trial < 1
+    if where.address or "RAY_ADDRESS" in os.environ or divides:
+        from harness.cluster.session import (
+            max_concurrent_trials,
+            session,
+        )  # needs seconds to import
+
+        with session(where.address):
+            max_concurrent_trials(where.sharing)
 
 
 def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) -> str:
@@ -78,6 +96,9 @@ def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) 
     limit = f", {at_once} experiments at once" if at_once < count else ""
     total = duration(found.total(count, at_once))
     lines.append(f"Total: about {total} on {count} {what}{limit}{partly}.")
+    if found.to_download:
+        names = ", ".join(found.to_download)
+        lines.append(f"Not checked: the weights of {names}, which the study takes from a hub.")
     lines.append(f"Disk: {wanted:.1f} GB in {cache}, which has {free / 1e9:.0f} GB free.")
     return "\n".join(lines)
 

@@ -1,6 +1,8 @@
 """Dry runs and parts of studies: what they say is what the study would do, and they leave nothing behind."""
 
 import itertools
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -35,7 +37,7 @@ from sweeps.profiles.local import LAPTOP, MTD, SMOKE
 from sweeps.profiles.paper import LOCO, MVTEC_AD
 from sweeps.rho import experiments as rho_study
 from sweeps.theorem import experiments as theorem_study
-from tests.support.commands import command
+from tests.support.commands import as_a_user, command, refused
 from tests.support.dataset import NETWORK
 from tests.sweeps.test_sweeps import STUDIES, cells
 
@@ -206,6 +208,47 @@ def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
     assert "5 experiments, 0 finished, 5 to run" in answer.stdout
     assert "3 x memory: none was run on this data yet" in answer.stdout
     assert not (tmp_path / "runs").exists()
+
+
+OFFLINE = """
+import runpy, socket, sys
+
+def refuse(*arguments, **options):
+    print("asked:", arguments, file=sys.stderr)
+    raise OSError("there is no network here")
+
+socket.getaddrinfo = socket.socket.connect = refuse
+runpy.run_module("sweeps", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_dry_run_asks_no_hub_for_weights(tmp_path):
+    places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
+    options = ("--profile", "smoke", "--encoder", "resnet18", "--noise", "0.4", "--dry-run")
+    start = as_a_user(HF_HOME=str(tmp_path / "hub"), TORCH_HOME=str(tmp_path / "hub"))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        start["env"].pop(name, None)
+    command_line = [sys.executable, "-c", OFFLINE, "rho", *options, *places]
+    answer = subprocess.run(command_line, capture_output=True, check=False, **start)
+    assert answer.returncode == 0, answer.stderr
+    assert "asked:" not in answer.stderr
+    assert (
+        "Not checked: the weights of resnet18, which the study takes from a hub." in answer.stdout
+    )
+
+
+def test_a_dry_run_refuses_a_cluster_that_does_not_answer(empty):
+    where = replace(empty, address="127.0.0.1:9")
+    experiments = cells("rho", SMOKE)[:1]
+    with pytest.raises(InputError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"):
+        dry_run("rho", "smoke", experiments, data=empty.cache_dir / "textures", where=where)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_dry_run_refuses_more_workers_than_there_are(tmp_path):
+    options = ("--profile", "smoke", "--limit", "1", "--workers", "5000", "--dry-run")
+    assert "5000 workers per training were asked for" in refused(tmp_path, *options)
 
 
 @pytest.fixture(scope="module")
