@@ -18,7 +18,6 @@ from harness.config.moved import recorded_name
 from harness.config.settings import steps_of
 from harness.datasets import Dataset
 from harness.distances import block_distances
-from harness.errors import InputError
 from harness.experiment.preparation import (
     Prepared,
     candidates_of,
@@ -28,7 +27,7 @@ from harness.experiment.preparation import (
 )
 from harness.experiment.spec import Experiment
 from harness.features import CategoryFeatures, FeatureStore
-from harness.features.backbone import load_model, no_downloads
+from harness.features.backbone import has_local_weights
 from harness.features.encoder import Encoder
 from harness.features.encoding import Encoded, encode
 from harness.images import ImageSource
@@ -138,14 +137,9 @@ def forecast(
 
 def _without_download(encoder: Encoder) -> Encoder:
     """Return the encoder, with random weights if a hub has its own: they take the same time, and no cache has them."""
-    if encoder.weights != "hub":
+    if encoder.weights != "hub" or has_local_weights(encoder):
         return encoder
-    try:
-        with no_downloads():
-            load_model(encoder)  # stays loaded for the calls that follow
-    except InputError:
-        return replace(encoder, weights="random")
-    return encoder
+    return replace(encoder, weights="random")
 
 
 def _files(experiments: Iterable[Experiment], cache: Path) -> Iterator[Step]:

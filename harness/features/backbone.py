@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,16 +58,21 @@ def load_model(encoder: Encoder) -> Any:
     )
 
 
-@contextmanager
-def no_downloads() -> Iterator[None]:
-    """Refuse weights that the hub would have to send, without asking it; weights on this machine are still loaded."""
+def has_local_weights(encoder: Encoder) -> bool:
+    """Return whether this machine stores the hub's weights of an encoder; the hub is not asked."""
     from huggingface_hub import constants
 
+    known = import_timm().get_pretrained_cfg(encoder.name)
+    if not (known and known.hf_hub_id):  # a few models come from other addresses
+        return False
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     try:
-        yield
+        load_model(encoder)
+    except InputError:
+        return False
     finally:
         constants.HF_HUB_OFFLINE = before
+    return True
 
 
 def _weights_file(name: str, weights: str | FileRef) -> Path:

@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def adopt_artifacts(database: Path) -> None:
-    """Correct the places of artifacts in a database whose folder was moved or copied, and say so on stderr.
+    """Correct the places of artifacts in a database whose folder was moved or copied, with one sentence on stderr.
 
     A place counts as a former one if the folder beside the database holds runs that the database looks for there. The
     places change in one transaction, so the next process finds nothing to correct.
