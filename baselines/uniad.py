@@ -25,9 +25,8 @@ Legend: B images in a batch, P patches of a grid of S x S, C channels of all gro
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,14 @@ from harness.distances.kernels import Distance
 from harness.errors import InputError
 from harness.networks import Batch, FeatureShapes, NetworkSettings, Reconstruction
 from harness.networks.projections import check_sizes
-from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
+from harness.networks.transformer import (
+    FeatureScale,
+    Layer,
+    PositionEmbedding,
+    error_lengths,
+    feature_sizes,
+    side_by_side,
+)
 from harness.training.optimizer import TrainingConfig
 
 
@@ -61,9 +67,8 @@ class UniADTransformer:
     """Standard deviation of the noise added to each feature value in training, in units of the patch's length / C."""
     dropout: float = 0.1
     """Dropout probability in the transformer layers."""
-    feature_scale: Literal["image", "raw"] = "image"
-    """Scale of the features that the network works on. `image`: divided by the root mean square of the image's values,
-    which is 1 / sqrt(C) for features of unit length. `raw`: the values of the encoder's groups, as published."""
+    feature_scale: FeatureScale = "image"
+    """Scale of the features that the network works on, see `harness.networks.transformer.FeatureScale`."""
 
     distance: ClassVar[Distance] = "euclidean"
     title = "UniAD transformer"
@@ -182,12 +187,7 @@ class UniADNetwork(nn.Module):
         return torch.zeros(())
 
     def _sizes(self, target_BPC: Tensor) -> Tensor:
-        """Return the size [B, 1, 1] of every image's values, which the network sees as 1."""
-        if (
-            self.settings.feature_scale == "raw"
-        ):  # `side_by_side` divides by the root of the number of groups
-            return target_BPC.new_full((len(target_BPC), 1, 1), 1 / math.sqrt(self.groups))
-        return target_BPC.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)
+        return feature_sizes(target_BPC, self.groups, self.settings.feature_scale)
 
     def _jittered(self, x_BPC: Tensor) -> Tensor:
         """Add Gaussian noise whose length is about jitter / sqrt(C) times the length of each feature."""

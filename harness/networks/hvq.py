@@ -19,7 +19,14 @@ from harness.distances.kernels import Distance
 from harness.errors import InputError
 from harness.networks import Batch, FeatureShapes, Reconstruction
 from harness.networks.projections import check_sizes
-from harness.networks.transformer import Layer, PositionEmbedding, error_lengths, side_by_side
+from harness.networks.transformer import (
+    FeatureScale,
+    Layer,
+    PositionEmbedding,
+    error_lengths,
+    feature_sizes,
+    side_by_side,
+)
 from harness.networks.vector_quantizer import Codebooks
 
 
@@ -43,6 +50,8 @@ class Hvq:
     """Weight of the distance between features and their codes."""
     dropout: float = 0.1
     """Dropout rate of the transformer layers."""
+    feature_scale: FeatureScale = "image"
+    """Scale of the features that the network works on, see `harness.networks.transformer.FeatureScale`."""
 
     distance: ClassVar[Distance] = "euclidean"
     title = "HVQ-Trans"
@@ -67,6 +76,7 @@ class HvqNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width, depth, channels = settings.width, settings.depth, sum(inputs.channels)
+        self.groups = len(inputs.channels)
         layer = functools.partial(
             Layer, heads=settings.heads, hidden=settings.hidden, dropout=settings.dropout
         )
@@ -84,14 +94,18 @@ class HvqNetwork(nn.Module):
         self.leave = nn.ModuleList(nn.Linear(2 * width, channels) for _ in range(inputs.categories))
 
     def forward(self, batch: Batch) -> Reconstruction:
-        """Rebuild the concatenated groups; the penalty is the distance to the codes, summed over levels."""
+        """Rebuild the concatenated groups; the penalty is the distance to the codes, summed over levels.
+
+        Targets and reconstruction have the length of the features.
+        """
         if batch.category_B is None:
             raise InputError(
                 "HVQ-Trans has codes per category: set the batch's category_B for every image."
             )
         target_BPC = side_by_side(batch.targets)
         position_PD = self.position()
-        levels = [self.enter(target_BPC)]
+        size_B11 = self._sizes(target_BPC)
+        levels = [self.enter(target_BPC / size_B11)]
         for layer in self.encoder:
             levels.append(layer(levels[-1], position_PD, levels[-1]))
         *books, deepest = self.books
@@ -111,18 +125,21 @@ class HvqNetwork(nn.Module):
                 for category, x_PD in zip(batch.category_B.tolist(), x_BPD, strict=True)
             ]
         )
-        return Reconstruction((target_BPC,), (rebuilt_BPC,), penalty)
+        return Reconstruction((target_BPC,), (size_B11 * rebuilt_BPC,), penalty)
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
         """Return the Euclidean reconstruction error of every patch; see `harness.networks.Network.score_map`."""
         return error_lengths(reconstruction)
 
     def native_loss(self, reconstruction: Reconstruction, step: int) -> Tensor:
-        """Return the mean squared error plus the weighted distance to the codes."""
+        """Return the mean squared error, in units of the scaled features, plus the weighted distance to the codes."""
         ((target_BPC,), (rebuilt_BPC,), _) = reconstruction
-        error = (rebuilt_BPC - target_BPC).square().mean()
+        error = ((rebuilt_BPC - target_BPC) / self._sizes(target_BPC)).square().mean()
         return error + self.distillation_penalty(reconstruction)
 
     def distillation_penalty(self, reconstruction: Reconstruction) -> Tensor:
         """Return the weighted distance to the codes, which prevents features and codes from drifting apart."""
         return self.settings.commitment * reconstruction.penalty
+
+    def _sizes(self, target_BPC: Tensor) -> Tensor:
+        return feature_sizes(target_BPC, self.groups, self.settings.feature_scale)

@@ -1,9 +1,12 @@
-"""Layers shared by HVQ-Trans and UniAD: concatenated groups, a post-norm transformer layer, Euclidean errors.
+"""Layers shared by HVQ-Trans and UniAD: scaled and concatenated groups, a post-norm layer, Euclidean errors.
 
 Legend: B images in a batch, P patches of an S x S grid, C channels of the concatenated groups, D width.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +71,27 @@ def side_by_side(targets: tuple[Tensor, ...]) -> Tensor:
     For a CNN, the results are the memory features.
     """
     return torch.cat(targets, dim=-1) / len(targets) ** 0.5
+
+
+FeatureScale = Literal["image", "raw"]
+"""Scale of the features that a network rebuilds. `image`: divided by the root mean square of the image's values, which
+is 1 / sqrt(C) for features of unit length. `raw`: the values of the encoder's groups, as published."""
+
+
+def feature_sizes(target_BPC: Tensor, groups: int, scale: FeatureScale) -> Tensor:
+    """Return the size [B, 1, 1] of every image's values, which a network sees as 1.
+
+    The output of an untrained network has values of size 1, but a unit-length feature of C channels has values of size
+    1 / sqrt(C). A squared error would be dominated by the output for thousands of steps.
+
+    Args:
+        target_BPC: Result of `side_by_side`.
+        groups: Number of groups in the result.
+        scale: Scale of the features.
+    """
+    if scale == "raw":  # `side_by_side` divides by the root of the number of groups
+        return target_BPC.new_full((len(target_BPC), 1, 1), 1 / math.sqrt(groups))
+    return target_BPC.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def error_lengths(reconstruction: Reconstruction) -> Tensor:

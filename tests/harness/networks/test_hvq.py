@@ -89,11 +89,11 @@ def test_a_batch_of_a_category_decays_as_often_as_it_has_images():
     assert after[1] == before[1]
 
 
-def build(**settings):
+def build(*, size=1.0, **settings):
     torch.manual_seed(0)
     settings = {"width": 16, "depth": 2, "heads": 2, "hidden": 24, "codes": 8, **settings}
     network = Hvq(**settings).build(FeatureShapes((5, 12), 9, 2))
-    given = Batch((randn(3, 9, 5), randn(3, 9, 12)), None, CATEGORIES)
+    given = Batch((size * randn(3, 9, 5), size * randn(3, 9, 12)), None, CATEGORIES)
     network(given)
     return network, given
 
@@ -129,3 +129,20 @@ def test_positions_tell_rows_and_columns_apart():
     assert position.shape == (9, 16)
     assert torch.equal(position[0, :8], position[3, :8])  # one column
     assert torch.equal(position[0, 8:], position[2, 8:])  # one row
+
+
+def test_the_size_of_the_features_is_that_of_the_reconstruction_and_changes_nothing_else():
+    (small, given_small), (large, given_large) = build(size=0.05), build(size=20.0)
+    rebuilt, other = small.eval()(given_small), large.eval()(given_large)
+    torch.testing.assert_close(400 * rebuilt.rebuilt[0], other.rebuilt[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(small.native_loss(rebuilt, 0), large.native_loss(other, 0))
+
+
+@pytest.mark.parametrize(("scale", "lowest", "highest"), [("image", 1, 2), ("raw", 3, 10)])
+def test_an_untrained_network_is_about_as_wrong_as_its_features_are_large(scale, lowest, highest):
+    """Except with features of unit length and the published scale: their 17 values are small, and its output is not."""
+    network, given = build(feature_scale=scale)
+    units = tuple(torch.nn.functional.normalize(group, dim=-1) for group in given.targets)
+    (target_BPC,), (rebuilt_BPC,), _ = network.eval()(given._replace(targets=units))
+    error = (rebuilt_BPC - target_BPC).square().mean() / target_BPC.square().mean()
+    assert lowest < error.item() < highest
