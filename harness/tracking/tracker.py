@@ -15,19 +15,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import Param, Run, ViewType
+from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
 
 from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
-from harness.errors import InputError, NoResultError, hide_passwords
+from harness.errors import InputError, NoResultError
 from harness.tracking import study_members
-from harness.tracking.connection import SQLITE, connect, explain_failures
+from harness.tracking.connection import explain_failures
 from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_reader import (
     DATA,
@@ -39,7 +37,8 @@ from harness.tracking.run_reader import (
     settings_of,
     values_of,
 )
-from harness.tracking.run_writer import ALIVE, BATCH, LOCK, LOSSES, LOST, RunWriter
+from harness.tracking.run_writer import ALIVE, LOCK, LOSSES, LOST, RunWriter
+from harness.tracking.store import Store
 from harness.tracking.study_members import StudyScope
 
 if TYPE_CHECKING:
@@ -50,42 +49,14 @@ PROFILE, VARIANT, PARENT = "meds.profile", "meds.variant", "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
-class Tracker:
+class Tracker(Store):
     """Access to one study in one tracking store."""
 
-    uri: str
     study: str
     artifacts: str | None = None
     """URL for artifacts if the store is a database; a tracking server stores artifacts itself."""
     writer: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     """Random name of the driver, which marks the runs of this driver and its workers."""
-
-    @property
-    def file(self) -> Path | None:
-        """File of the SQLite database; None for any other store."""
-        file = self.uri.removeprefix(SQLITE)
-        return None if file == self.uri else Path(file)
-
-    @property
-    def is_there(self) -> bool:
-        """True if the store exists; any query would create a missing database."""
-        return self.file is None or self.file.is_file()
-
-    def reach(self) -> str:
-        """Query the store for its studies, if the store exists; return a description of the store.
-
-        Raises:
-            InputError: the store does not answer, or belongs to another version of MLflow.
-        """
-        if not self.is_there:
-            return f"{hide_passwords(self.uri)}, not created yet"
-        with explain_failures(self.uri):
-            return f"{hide_passwords(self.uri)}, {len(self._client.search_experiments())} studies"
-
-    @cached_property
-    def _client(self) -> MlflowClient:
-        """Client of the store; workers receive it with the tracker, and so wait for a server that is down."""
-        return connect(self.uri)
 
     @cached_property
     def _experiment(self) -> str:
@@ -183,7 +154,7 @@ class Tracker:
     def attempts(self, key: str, data_digest: str) -> list[Run]:
         """Return all runs of an experiment on this data, in all studies and with any status."""
         of_experiment = f"tags.`{KEY}` = '{key}' AND tags.`{DATA}` = '{data_digest}'"
-        return self._search(of_experiment, self._everywhere())
+        return self.search(of_experiment, self.everywhere())
 
     def start(
         self,
@@ -308,27 +279,10 @@ class Tracker:
         Runs that lack injected images (`harness.tracking.old_draws`) are left out.
         """
         condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
-        runs = sorted(
-            self._search(condition, self._everywhere()), key=lambda run: run.info.end_time
-        )
+        runs = sorted(self.search(condition, self.everywhere()), key=lambda run: run.info.end_time)
         runs = [run for run in runs if KEY in run.data.tags and not uninjected_categories(run)]
         return {run.data.tags[KEY]: run for run in reversed(runs)}
 
-    def _everywhere(self) -> list[str]:
-        """Return the ids of all studies in the store."""
-        return [study.experiment_id for study in self._client.search_experiments()]
-
-    def _search(self, condition: str, studies: list[str] | None = None) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                studies or [self._experiment],
-                condition,
-                ViewType.ACTIVE_ONLY,
-                max_results=BATCH,
-                page_token=token,
-            )
-            runs += page
-            if not (token := page.token):
-                return runs
+    def _search(self, condition: str) -> list[Run]:
+        """Return the runs of the study that meet a condition."""
+        return self.search(condition, [self._experiment])
