@@ -16,16 +16,12 @@ from harness.datasets.folder import Folder, held_out_names
 from harness.datasets.folder_findings import skipped_files
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.datasets.validation import validate
-from harness.detectors import MemoryDetector
 from harness.errors import InputError
-from harness.experiment import Experiment, run
-from harness.features.encoder import Encoder
 from harness.images import ImageIndex, read_rgb
-from harness.memory import MemoryEnsemble
 from tests.support import strange_files as files
 from tests.support.commands import command
+from tests.support.folder_metrics import metrics
 
-DETECTOR = MemoryDetector(memory=MemoryEnsemble(ratio=0.5))
 TOLERANCE = 1e-3
 REFERENCE = {"image_auroc": 1.0, "pixel_auroc": 0.9961, "pixel_ap": 0.9068, "pixel_aupro": 0.9871}
 """Metrics of the plain folder, as the cases' authors measured them."""
@@ -41,14 +37,6 @@ AS_GOOD = [
     files.hidden_folder,
     files.mac_files,
 ]
-
-
-def metrics(root, cache, dataset=None):
-    experiment = Experiment(
-        dataset=dataset or Folder(), encoder=Encoder(image_size=128), detector=DETECTOR
-    )
-    rows = run(experiment, data=root, cache=cache).metrics.query("category == 'mean'")
-    return rows.query("readout == 'all'").set_index("metric")["value"].to_dict()
 
 
 def findings(root, tmp_path, dataset=None):
@@ -86,94 +74,6 @@ def test_photographs_of_a_turned_phone_fit_their_masks(tmp_path, cache):
     upright = files.write(tmp_path / "upright", image=files.turned(1), suffix=".jpg")
     assert turned == pytest.approx(metrics(upright, cache), abs=0.01)
     assert turned["pixel_auroc"] > 0.99
-
-
-def original(values_HW, path):
-    Image.fromarray(values_HW).save(path)
-
-
-IMAGES = {
-    "16-bit": lambda v, p: Image.fromarray(v.astype(np.uint16) * 257).save(p.with_suffix(".png")),
-    "8 of 16 bits": lambda v, p: Image.fromarray(v.astype(np.uint16)).save(p.with_suffix(".png")),
-    "16-bit big-endian": lambda v, p: _big_endian(v.astype(np.uint16) * 257).save(
-        p.with_suffix(".tif")
-    ),
-    "32-bit": lambda v, p: Image.fromarray(v.astype(np.int32) * 257).save(p.with_suffix(".tif")),
-    "float": lambda v, p: Image.fromarray((v / 255).astype(np.float32)).save(p.with_suffix(".tif")),
-    "float to 255": lambda v, p: Image.fromarray(v.astype(np.float32)).save(p.with_suffix(".tif")),
-    "palette": lambda v, p: Image.fromarray(v).convert("P").save(p),
-    "LA": lambda v, p: Image.fromarray(v).convert("LA").save(p),
-    "RGBA": lambda v, p: Image.fromarray(v).convert("RGBA").save(p),
-    "RGB": lambda v, p: Image.fromarray(v).convert("RGB").save(p),
-    "PGM": lambda v, p: Image.fromarray(v).save(p.with_suffix(".pgm")),
-    "lossless WebP": lambda v, p: (
-        Image.fromarray(v).convert("RGB").save(p.with_suffix(".webp"), lossless=True)
-    ),
-} | {f"EXIF {o}": files.turned(o) for o in files.UNTURNED}
-MASKS = {
-    "16-bit": IMAGES["16-bit"],
-    "16-bit big-endian": IMAGES["16-bit big-endian"],
-    "16-bit class": lambda v, p: Image.fromarray((v > 0).astype(np.uint16)).save(p),
-    "12-bit": lambda v, p: Image.fromarray((v > 0).astype(np.uint16) * 4095).save(p),
-    "float": IMAGES["float"],
-    "1-bit": lambda v, p: Image.fromarray(v).convert("1").save(p),
-    "class 1": lambda v, p: Image.fromarray((v > 0).astype(np.uint8)).save(p),
-    "palette": files.palette_mask,
-    "dark palette": lambda v, p: files.palette_mask(v, p, (0, 0, 64)),
-    "grey palette": IMAGES["palette"],
-    "blue": lambda v, p: Image.merge(
-        "RGB", [*[Image.new("L", (96, 96))] * 2, Image.fromarray(v)]
-    ).save(p),
-    "LA": IMAGES["LA"],
-    "RGBA": IMAGES["RGBA"],
-    "alpha": files.alpha_mask,
-    "black in alpha": lambda v, p: files.alpha_mask(v, p, 0),
-} | {f"EXIF {o}": files.turned(o) for o in files.UNTURNED}
-
-
-def _big_endian(values):
-    return Image.frombytes("I;16B", values.shape[::-1], values.astype(">u2").tobytes())
-
-
-def encoded(root, *, image=original, mask=original, levels=256):
-    """A folder of grey images with separate normal test images, so that suffixes move no image."""
-    for folder in ("normal", "fine", "crack", "masks/crack"):
-        (root / folder).mkdir(parents=True)
-    for i in range(9):
-        place = root / ("fine" if i < 3 else "normal") / f"{i}.png"
-        image(_reduced(files.noise(i)[..., 0], levels), place)
-    for i in range(3):
-        pixels, truth = files.defect(1000 + 7 * i)
-        image(_reduced(pixels[..., 0], levels), root / f"crack/{i}.png")
-        mask(truth, root / f"masks/crack/{i}.png")
-    return root
-
-
-def _reduced(values, levels):
-    return values if levels == 256 else np.where(values > 127, np.uint8(255), np.uint8(0))
-
-
-@pytest.mark.parametrize("encoding", IMAGES)
-def test_an_image_in_any_encoding_has_the_metrics_of_the_8_bit_original(encoding, tmp_path, cache):
-    dataset = Folder(test_normal="fine")
-    expected = metrics(encoded(tmp_path / "original"), cache, dataset)
-    found = metrics(encoded(tmp_path / "other", image=IMAGES[encoding]), cache, dataset)
-    assert found == pytest.approx(expected, abs=TOLERANCE)
-
-
-def test_1_bit_images_have_the_metrics_of_black_and_white_ones(tmp_path, cache):
-    dataset = Folder(test_normal="fine")
-    expected = metrics(encoded(tmp_path / "original", levels=2), cache, dataset)
-    root = encoded(tmp_path / "other", image=MASKS["1-bit"], levels=2)
-    assert metrics(root, cache, dataset) == pytest.approx(expected, abs=TOLERANCE)
-
-
-@pytest.mark.parametrize("encoding", MASKS)
-def test_a_mask_in_any_encoding_has_the_metrics_of_the_8_bit_original(encoding, tmp_path, cache):
-    dataset = Folder(test_normal="fine")
-    expected = metrics(encoded(tmp_path / "original"), cache, dataset)
-    found = metrics(encoded(tmp_path / "other", mask=MASKS[encoding]), cache, dataset)
-    assert found == pytest.approx(expected, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize(
