@@ -1,13 +1,14 @@
 """Presets that follow the baselines as their authors released them: encoder, detector and evaluation.
 
 The defaults of the detectors correct mistakes of the released code. The presets restore the released behaviour where
-results depend on it. Three details of the releases are not followed:
+results depend on it. Not followed are:
 
 * Images are resized to a square here; PatchCore and SoftPatch keep the aspect ratio.
 * InReaCh's release passes colours in the order blue, green, red, and lists clean images first. Its mean is .456, .406,
   .485 for blue, green, red, which is a wrong order, and so are its deviations. It resizes without antialiasing
-  (cv2, linear). Resizing alone moves a patch by 4.0 where the nearest other patch is 2.1 away; all together, by 12.0.
-* A pixel of a resized mask is defective here if more than half of its area is defective.
+  (cv2, linear). Resizing alone moves a patch by 4.0 where the nearest other patch is 2.1 away. With mean and
+  deviation, the patch moves by 12.0.
+* A pixel of a resized mask is defective here by the rule `half` of `Evaluation.mask_rule`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from harness.detectors import Detector
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware, WithClassToken
-from harness.training.optimizer import TrainingConfig
 
 MVTEC_AD = training_images(MVTecAD())
 WIDE_RESNET = "wide_resnet50_2.tv_in1k"
@@ -122,7 +122,7 @@ def reverse_distillation(*, weights: str = "hub", images: int = MVTEC_AD) -> Met
     method, student = ReverseDistillation(), ReverseStudent(scales=(4, 2, 1), scale_deepest=False)
     return MethodPreset(
         encoder=encoder,
-        detector=replace(method, network=student, training=_passes(method.training, 200, images)),
+        detector=replace(method, network=student, training=method.training.for_epochs(200, images)),
         evaluation=Evaluation(size=256),
     )
 
@@ -141,7 +141,7 @@ def uniad(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:
         groups=((0,), (1,), (2,), (3,)),
         finer="resized",
     )
-    training = _passes(method.training, 1000, images)
+    training = method.training.for_epochs(1000, images)
     detector = replace(method, network=network, training=training)
     return MethodPreset(encoder=encoder, detector=detector, evaluation=Evaluation(size=224))
 
@@ -166,11 +166,6 @@ def ad2(*, clean_validation: bool = False) -> MethodPreset:
     detector = AD2()
     student = replace(detector.student, clean_validation=clean_validation)
     return replace(efficient_ad(), detector=replace(detector, student=student))
-
-
-def _passes(training: TrainingConfig, passes: int, images: int) -> TrainingConfig:
-    """Return the settings for this number of epochs, without the incomplete batch at the end of an epoch."""
-    return replace(training, steps=passes * (images // training.batch_size))
 
 
 def _wide_resnet(weights: str, memory: LocallyAware, *, pixels: bool = False) -> Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -48,10 +49,18 @@ def show_progress(label: str, total: int, *, done: int = 0, unit: str = "it") ->
         done: Number of steps that are done already.
         unit: Name of a step, for the rate that a bar shows.
     """
-    if sys.stderr.isatty():
+    if _has_columns():
         bar: Progress = tqdm(total=total, desc=label, initial=done, unit=unit, leave=False)
         return bar
     return ProgressLines(label, total, done)
+
+
+def _has_columns() -> bool:
+    """Return whether stderr is a terminal of known width; without a width, tqdm would write empty lines."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 def tracked(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:

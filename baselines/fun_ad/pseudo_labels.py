@@ -59,7 +59,10 @@ def mutual_pairs(nearest_Q: Tensor) -> Tensor:
 
 
 def pairs_of(adapted_QC: Tensor) -> Tensor:
-    """Find the pairs [2, E] of different patches of a batch that are each other's nearest other patch."""
+    """Find the pairs [2, E] of different patches of a batch that are each other's nearest other patch.
+
+    Exact copies of a patch may be in no pair, because the second nearest of several copies is arbitrary.
+    """
     return mutual_pairs(nearest_on_device(adapted_QC, DeviceRows.of(adapted_QC), 2)[1][:, 1])
 
 

@@ -90,7 +90,7 @@ def paper(network: Dinomaly | InpFormer, *, images: int = MVTEC_AD) -> MeDS:
     """
     training = _training(network)
     if isinstance(network, InpFormer):
-        training = _epochs(training, STAGE_EPOCHS, images)
+        training = training.for_epochs(STAGE_EPOCHS, images)
     return MeDS(
         network=replace(_gentle(network), distance="euclidean"),
         memory=MemoryEnsemble(ratio=0.1, size=BANKS, replacement=True, distance="euclidean"),
@@ -161,11 +161,6 @@ def _training(network: Dinomaly | InpFormer) -> TrainingConfig:
     return TrainingConfig(steps=STEPS)
 
 
-def _epochs(training: TrainingConfig, epochs: int, images: int) -> TrainingConfig:
-    """Return the settings for this number of epochs, without the incomplete batch at the end of an epoch."""
-    return replace(training, steps=epochs * (images // training.batch_size), images=images)
-
-
 def dinomaly() -> NetworkPreset:
     """Return the preset of Dinomaly, for all categories of MVTec AD or VisA together."""
     network = Dinomaly()
@@ -180,7 +175,7 @@ def inp_former(images: int) -> NetworkPreset:
     The network alone has the 200 epochs of its authors (in the release of MeDS: 10,000 steps). MeDS has 100 per stage.
     """
     network = InpFormer()
-    training = _epochs(_training(network), EPOCHS, images)
+    training = _training(network).for_epochs(EPOCHS, images)
     return NetworkPreset(
         plain=ReconstructionDetector(network=network, training=training),
         meds=paper(network, images=images),
@@ -195,9 +190,11 @@ def hvq(images: int) -> NetworkPreset:
     distillation loss is the norm of the paper, as for the other networks. Both rows are scored as by the network's
     authors: a map without blur, and its highest mean over 16 x 16 pixels.
 
-    Two details differ from the authors' code. Maps have 256 pixels instead of 224, like those of the other networks.
+    Three details differ from the authors' code. Maps have 256 pixels instead of 224, like those of the other networks.
     The four stages of the encoder are averaged to one grid and scaled to unit length, so each has a quarter of the
     error. The authors interpolate them with aligned corners and leave their lengths: the shares are .45, .26, .12, .17.
+    The network works on features of size 1, theirs on the raw values. `Encoder(finer="resized")` with
+    `Hvq(feature_scale="raw")` has their features.
     """
     training = TrainingConfig(
         learning_rate=1e-4,
@@ -205,7 +202,7 @@ def hvq(images: int) -> NetworkPreset:
         optimizer="adamw",
         schedule="step",
     )
-    training = _epochs(training, EPOCHS, images)
+    training = training.for_epochs(EPOCHS, images)
     memory = MemoryEnsemble(ratio=0.1, size=BANKS, replacement=True, distance="euclidean")
     meds = MeDS(
         network=Hvq(),

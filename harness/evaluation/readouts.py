@@ -232,28 +232,34 @@ def _sort() -> Sort:
     return sort_in_place if device.type == "cpu" else device_sort(device)
 
 
-@functools.lru_cache(maxsize=16)
 def read_masks(
     masks: tuple[Path | None, ...],
     above: int,
     encoder: Encoder,
     size: int,
     rules: tuple[MaskRule, ...],
-) -> Mapping[MaskRule, np.ndarray]:
-    """Read masks as booleans [N, S, S] by rule, with the encoder's resize and crop; cached per process."""
-    read = {rule: np.zeros((len(masks), size, size), dtype=bool) for rule in rules}
+) -> dict[MaskRule, np.ndarray]:
+    """Read masks as booleans [N, S, S] by rule, with the encoder's resize and crop."""
+    packed = _packed_masks(masks, above, encoder, size, rules)
+    return {
+        rule: np.unpackbits(bits, axis=-1, count=size).view(bool) for rule, bits in packed.items()
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _packed_masks(
+    masks: tuple[Path | None, ...],
+    above: int,
+    encoder: Encoder,
+    size: int,
+    rules: tuple[MaskRule, ...],
+) -> dict[MaskRule, np.ndarray]:
+    """Read masks as bits [N, S, S / 8] by rule. A process keeps them, since its experiments share their test images."""
+    read = {rule: np.zeros((len(masks), size, -(-size // 8)), dtype=np.uint8) for rule in rules}
+    view = {"image_size": encoder.image_size, "crop_size": encoder.crop_size}
     for i, mask in enumerate(masks):
-        if mask is None:
-            continue
-        native_HW = read_mask(mask, above=above)
-        for rule, masks_NSS in read.items():
-            masks_NSS[i] = resize_mask(
-                native_HW,
-                size,
-                rule,
-                image_size=encoder.image_size,
-                crop_size=encoder.crop_size,
-            )
-    for masks_NSS in read.values():
-        masks_NSS.flags.writeable = False
+        if mask is not None:
+            native_HW = read_mask(mask, above=above)
+            for rule, bits_NSs in read.items():
+                bits_NSs[i] = np.packbits(resize_mask(native_HW, size, rule, **view), axis=-1)
     return read

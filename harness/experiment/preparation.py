@@ -80,7 +80,9 @@ def training_images(
     images = prepared.images(train)
     if not detector.requirements.validation:
         return images
-    validation = samples[samples["split"] == "validation"]
+    # Defective images would calibrate as normal ones.
+    is_calibrating = (samples["split"] == "validation") & (samples["defect"] == GOOD)
+    validation = samples[is_calibrating]
     if without := sorted(set(train["category"]) - set(validation["category"])):
         raise InputError(
             f"{detector.title} calibrates on the data set's split validation (clean_validation=True), but the category "

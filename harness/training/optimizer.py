@@ -61,6 +61,16 @@ class TrainingConfig:
                 "number of training images for which steps counts, or to None."
             )
 
+    def for_epochs(self, epochs: int, images: int) -> TrainingConfig:
+        """Return the settings for a number of epochs of this many training images, see `images`.
+
+        An epoch leaves out the incomplete batch at its end.
+
+        >>> TrainingConfig().for_epochs(200, 3629).steps
+        45200
+        """
+        return replace(self, steps=epochs * (images // self.batch_size), images=images)
+
     def over(self, images: int) -> TrainingConfig:
         """Return the settings for this number of training images, with a fixed number of steps.
 

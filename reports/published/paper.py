@@ -37,7 +37,7 @@ METRICS = {
     "label_auprc": "AUPRC",
     "inspection_depth": "inspection-depth",
 }
-"""Names of our metrics in the papers. AUPRO follows the release, with its masks; all other metrics are exact."""
+"""Names of our metrics in the papers. AUPRO follows Dinomaly's release, with its masks; all other metrics are exact."""
 KINDS = {"image_auroc_structural": "structural", "image_auroc_logical": "logical"}
 """Metrics of one kind of anomalies; the tables of AD2 list the kind like a category."""
 READOUTS = (ALL, TRAINING)

@@ -28,7 +28,9 @@ from reports.tables.comparison import MARKS, Style, compared, how_compared
 LOWER = ("inspection-depth",)
 """Metrics for which lower values are better."""
 MODES = {
-    "P-AUPRO": "P-AUPRO is the release's approximation with 200 thresholds and its masks; other metrics are exact",
+    "P-AUPRO": (
+        "P-AUPRO has the thresholds and masks of Dinomaly's release; other metrics are exact, on masks by the rule half"
+    ),
     "AUPRC": "metrics are exact and rate the ranking of each category's training images",
 }
 ALL_EXACT = "metrics are exact"

@@ -35,7 +35,7 @@ METRICS = {
     "pixel_ap_adeval200": "pixel AP (ADEval, 200 strips, our masks)",
     "pixel_aupro_adeval200": "pixel AUPRO (ADEval, 200 strips, our masks)",
 }
-"""Labels of metrics on test images. Only runs of versions up to 0.1 have the last four, with other masks."""
+"""Labels of metrics on test images. Only runs of earlier versions have the last four, with other masks."""
 PAPER_METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
 """Metrics of the paper's main tables."""
 FIGURE_METRICS = ("image_auroc", "pixel_ap")

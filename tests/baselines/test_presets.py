@@ -51,3 +51,24 @@ def test_released_networks_rebuild_the_published_features(preset, groups, rebuil
         network = released.detector.network.build(inputs)
         found = network(Batch(tuple(torch.empty(2, *group) for group in groups))).rebuilt
     assert [group.shape[1:] for group in found] == rebuilt
+
+
+@pytest.mark.parametrize(
+    ("preset", "clean", "noisy"),
+    [(presets.reverse_distillation, 45_200, 59_800), (presets.uniad, 453_000, 599_000)],
+)
+def test_injected_images_lengthen_an_epoch(preset, clean, noisy):
+    """MVTec AD has 3,629 training images, and 4,796 at a noise ratio of 40 %."""
+    training = preset().detector.training
+    assert training.batch_size in (8, 16)
+    assert (training.steps, training.over(3629).steps, training.over(4796).steps) == (
+        clean,
+        clean,
+        noisy,
+    )
+
+
+def test_the_features_of_uniad_and_reverse_distillation_are_those_of_their_releases():
+    assert presets.uniad().detector.network.feature_scale == "raw"
+    assert presets.uniad().encoder.finer == "resized"
+    assert not presets.reverse_distillation().detector.network.scale_deepest

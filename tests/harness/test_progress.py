@@ -1,9 +1,12 @@
 """Progress on stderr: a bar on a terminal, and in a file a few lines, whatever the pace of the work."""
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 from itertools import pairwise
 
 from hypothesis import given
@@ -72,14 +75,26 @@ def test_a_file_has_lines_and_no_control_characters(tmp_path):
     assert (tmp_path / "log").read_text() == "work: 0 of 3\nwork: 3 of 3, 0 s\n"
 
 
-def test_a_terminal_has_a_bar():
+def on_terminal(columns):
+    """What a terminal of this width receives from the loop; some terminals do not know their width."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     subprocess.run([sys.executable, "-c", LOOP], stderr=theirs, check=True, **as_a_user())
+    os.set_blocking(ours, False)
     text = os.read(ours, 10_000).decode()
     os.close(theirs)
     os.close(ours)
+    return text
+
+
+def test_a_terminal_has_a_bar():
+    text = on_terminal(80)
     assert "work:   0%|" in text
     assert "0 of 3" not in text
+
+
+def test_a_terminal_without_a_width_has_lines():
+    assert on_terminal(0) == "work: 0 of 3\r\nwork: 3 of 3, 0 s\r\n"
 
 
 def test_a_check_is_seen_in_a_file(small, tmp_path):

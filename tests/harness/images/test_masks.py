@@ -22,6 +22,16 @@ def test_a_defect_between_pixels_shrinks_under_half_and_grows_under_any():
     assert resize_mask(block(8, 1, 4), 4, "any").sum() == 9
 
 
+def test_a_pixel_of_the_original_counts_where_its_centre_is():
+    """Of 7 columns, the centres of the first three are in the left half; the middle one is on the border."""
+    mask_HW = np.zeros((7, 7), dtype=bool)
+    mask_HW[:, :2] = True
+    assert resize_mask(mask_HW, 2, "any").tolist() == [[True, False], [True, False]]
+    assert not resize_mask(mask_HW, 2, "half").any()  # 2 of 4 columns are not more than half
+    mask_HW[:, 2] = True
+    assert resize_mask(mask_HW, 2, "half").tolist() == [[True, False], [True, False]]
+
+
 def test_masks_grow_exactly_when_they_are_enlarged():
     np.testing.assert_array_equal(resize_mask(block(4, 1, 2), 8), block(8, 2, 4))
 

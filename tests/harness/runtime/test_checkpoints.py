@@ -110,7 +110,7 @@ def test_a_pickle_is_never_opened_even_if_its_checksum_is_right(tmp_path):
     file = checkpoints.file("phase")
     file.parent.mkdir()
     file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-    with pytest.warns(UserWarning, match="training restarts at its first step.*Python pickle"):
+    with pytest.warns(UserWarning, match="Python pickle.*: training restarts at its first step"):
         assert checkpoints.load("phase") is None
     assert not mark.exists()
     checkpoints.save("phase", {"losses": [1.0]})  # the new checkpoint takes its place

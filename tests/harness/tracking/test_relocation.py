@@ -88,7 +88,6 @@ def test_the_results_are_found_and_everything_new_is_written_in_the_new_place(
     again, same_splits, said = exported(here, tmp_path / "after")
     pd.testing.assert_frame_equal(again, results, check_exact=True)
     assert same_splits == splits
-    assert said.count(NOTICE) == 1
     assert " ".join(said.split()) == (
         f"{here} was moved or copied from {place}; its results are now kept in {here}/artifacts only."
     )
