@@ -136,8 +136,11 @@ def forecast(
 
 
 def _without_download(encoder: Encoder) -> Encoder:
-    """Return the encoder, with random weights if a hub has its own: they take the same time, and no cache has them."""
-    if encoder.weights != "hub" or has_local_weights(encoder):
+    """Return the encoder, with random weights if a hub has its own: they take the same time, and no cache has them.
+
+    An encoder that stores pixels alone never runs and needs no weights.
+    """
+    if encoder.weights != "hub" or not encoder.features or has_local_weights(encoder):
         return encoder
     return replace(encoder, weights="random")
 

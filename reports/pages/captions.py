@@ -7,6 +7,7 @@ import pandas as pd
 from harness.metrics.names import ALL, DATA, MEAN, ORACLE
 from harness.noise.counts import describe_counts
 from reports.pages.shortfalls import fewer
+from reports.tables.labels import titles
 
 BEST_SNAPSHOT = (
     "Read-out oracle also has all test images, but uses the epoch of each category that is best on these images. The "
@@ -21,8 +22,8 @@ MEMORY_ALONE = (
 """Sentences on the memory ensemble alone (`harness.detectors.presets.release_memory` follows the release)."""
 COUNTS = ("wanted", "injected", "listed")
 MASK_RULES = {
-    "half": "if the defect covers more than half of it",
-    "any": "if the defect covers any part of it",
+    "half": "if more than half of the original's pixels in it are",
+    "any": "if one of the original's pixels in it is",
     "dinomaly": "as in Dinomaly's release, if its interpolated value is greater than 0",
     "inp_former": "as in INP-Former's release, if its interpolated value is greater than 0.5",
 }
@@ -51,12 +52,23 @@ def _masks(results: pd.DataFrame) -> str:
     masked = sorted(of_all.loc[is_pixel, "category"].unique())
     if not masked:
         return "The test images have no masks, so there is no metric of localisation."
-    size, rule = results["evaluation.size"].iloc[0], results["evaluation.mask_rule"].iloc[0]
-    compared = f"Maps and masks are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}."
+    compared = _compared(results)
     if set(masked) == set(of_all["category"]):
         return compared
     known = ", ".join(masked)
     return f"{compared} Only the images of {known} have masks; means of pixel metrics cover no other category."
+
+
+def _compared(results: pd.DataFrame) -> str:
+    """Return the size of maps and masks, and the rule of masks; with the methods if they differ in them."""
+    groups = list(results.groupby(["evaluation.size", "evaluation.mask_rule"]))
+    parts = []
+    for (size, rule), group in groups:
+        methods = f" ({', '.join(sorted(titles(group).unique()))})" if len(groups) > 1 else ""
+        parts.append(
+            f"Maps and masks{methods} are compared at {size} x {size} pixels. A pixel is defective {MASK_RULES[rule]}."
+        )
+    return " ".join(parts)
 
 
 def short_caption(results: pd.DataFrame, readout: str, mode: str = EXACT) -> str:

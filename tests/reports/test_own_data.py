@@ -156,3 +156,12 @@ def test_a_panel_of_a_method_that_was_not_asked_for_is_left_out(kept):
     rows = tracked_rows(experiments("rho", ONE, 1), categories=ONE)
     figure = document("rho", rows[rows["detector"].isin(kept)]).figure
     assert len(figure.axes) == 2  # one per metric
+
+
+def test_the_caption_names_the_methods_if_sizes_differ():
+    rows = tracked_rows(experiments("rho", ONE, 1), categories=ONE)
+    is_plain = rows["detector"] == "PlainNetwork"
+    rows["evaluation.size"] = rows["evaluation.size"].where(~is_plain, "224")
+    caption = document("rho", rows).caption
+    assert "Maps and masks (plain network) are compared at 224 x 224 pixels" in caption
+    assert "Maps and masks (MeDS, memory ensemble) are compared at 256 x 256 pixels" in caption
