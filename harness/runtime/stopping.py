@@ -22,13 +22,19 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+_received: list[int] = []
+"""Number of the signal that has stopped the command; empty without one."""
+
+
 def exit_code(stop: KeyboardInterrupt) -> int:
     """Return the exit code of a stopped command: 128 plus the number of the signal, as shells count.
+
+    Ray answers a signal that arrives while it waits with a KeyboardInterrupt of its own instead of `Stopped`.
 
     >>> exit_code(KeyboardInterrupt()), exit_code(Stopped(signal.SIGTERM))
     (130, 143)
     """
-    return 128 + getattr(stop, "number", signal.SIGINT)
+    return 128 + getattr(stop, "number", _received[0] if _received else signal.SIGINT)
 
 
 @contextmanager
@@ -38,6 +44,7 @@ def stop_on_signals() -> Iterator[None]:
     A signal that is ignored stays ignored, as SIGHUP under `nohup`. Further signals do not disturb the cleaning up that
     follows the first.
     """
+    _received.clear()
     with _restored():
         _set({number: _raise for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN})
         try:
@@ -74,6 +81,7 @@ def _restored() -> Iterator[None]:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     _set(dict.fromkeys(STOPPING, signal.SIG_IGN))
+    _received[:] = [number]
     raise Stopped(number)
 
 

@@ -116,6 +116,27 @@ def test_a_signal_is_raised_and_ends_the_command_with_its_code(number, capsys):
         signal.signal(number, before)
 
 
+def test_a_signal_decides_the_code_although_a_library_replaces_its_exception(capsys):
+    """Ray raises a plain KeyboardInterrupt where a signal arrives while it waits."""
+
+    def library():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Stopped:
+            raise KeyboardInterrupt from None
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as end, stop_on_signals():
+            library()
+        assert end.value.code == 128 + signal.SIGTERM
+        with pytest.raises(SystemExit) as end, stop_on_signals():  # the next command
+            raise KeyboardInterrupt
+        assert end.value.code == 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_an_ignored_signal_stays_ignored():
     """As under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
