@@ -29,7 +29,7 @@ _received: list[int] = []
 def exit_code(stop: KeyboardInterrupt) -> int:
     """Return the exit code of a stopped command: 128 plus the number of the signal, as shells count.
 
-    Ray answers a signal that arrives while it waits with a KeyboardInterrupt of its own instead of `Stopped`.
+    If a signal arrives while Ray waits, Ray raises a plain KeyboardInterrupt instead of `Stopped`.
 
     >>> exit_code(KeyboardInterrupt()), exit_code(Stopped(signal.SIGTERM))
     (130, 143)
