@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 LOST = (NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError)
-"""Errors of a process or machine that was lost, in distinction from an exception that an experiment raised."""
+"""Errors that Ray raises if a process or machine was lost. An exception of the experiment itself is none of them."""
 
 
 class ProcessLostError(Exception):

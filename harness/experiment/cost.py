@@ -136,9 +136,10 @@ def forecast(
 
 
 def _without_download(encoder: Encoder) -> Encoder:
-    """Return the encoder, with random weights if a hub has its own: they take the same time, and no cache has them.
+    """Return the encoder, with random weights if its own would have to be downloaded from a hub.
 
-    An encoder that stores pixels alone never runs and needs no weights.
+    Encoding takes the same time with random weights. Without the file, no cache has features of the hub's weights. An
+    encoder that stores pixels alone never runs and needs no weights.
     """
     if encoder.weights != "hub" or not encoder.features or has_local_weights(encoder):
         return encoder

@@ -89,6 +89,7 @@ def lease(
         others = _OtherHolders(lock_id(lock), patience, tracker.writer, len(lost))
         log = _wait(look, start, tracker.clear, others)
         if log is None:
+            tracker.record_losses(look(), lost)  # a process may be lost after its last write
             yield None
             return
         with _heartbeat(log):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,13 +27,18 @@ FAILURE = "meds.failure"
 LOCK, ALIVE = "meds.lock", "meds.alive"
 """Tags of a run: the lock that its process holds, and the time of its last heartbeat (`harness.tracking.leases`)."""
 LOSSES, LOST = "meds.losses", "meds.lost"
-"""Tags of a run whose experiment was run again: how many of its processes were lost before, and how."""
+"""Tags of a run whose experiment was run again: how many of its processes were lost, and how."""
 SAMPLES = "samples.jpg"
 """Artifact with anomaly maps over a few test images."""
 BATCH = 1000
 """Metrics per request; MLflow refuses more."""
 CURVE_POINTS = 200
 """Maximum number of points of a loss curve; each point is the mean over its steps."""
+
+
+def loss_tags(lost: Sequence[str]) -> dict[str, str]:
+    """Return the tags of a run whose experiment lost processes, each for the reason in `lost`; none without a loss."""
+    return {LOSSES: str(len(lost)), LOST: "\n".join(lost)[-5000:]} if lost else {}
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from harness.tracking.run_reader import (
     settings_of,
     values_of,
 )
-from harness.tracking.run_writer import ALIVE, LOCK, LOSSES, LOST, RunWriter
+from harness.tracking.run_writer import ALIVE, LOCK, RunWriter, loss_tags
 from harness.tracking.store import Store
 from harness.tracking.study_members import StudyScope
 
@@ -180,15 +180,20 @@ class Tracker(Store):
         """
         tags = {f"meds.{name}": value for name, value in environment.items()}
         tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
-        tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time())}
-        if lost:
-            tags |= {LOSSES: str(len(lost)), LOST: "\n".join(lost)[-5000:]}
+        tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time()), **loss_tags(lost)}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]
         self._client.log_batch(run_id, params=params)
         record = {"key": experiment.key, "value": to_dict(experiment), **experiment.params}
         self._client.log_text(run_id, json.dumps(record, indent=2, default=str), RECORD)
         return RunWriter(self._client, run_id)
+
+    def record_losses(self, runs: Iterable[Run], lost: Sequence[str]) -> None:
+        """Record in the finished runs of this driver how processes of their experiment were lost."""
+        for run in runs:
+            if run.info.status == "FINISHED" and run.data.tags.get(WRITER) == self.writer:
+                for name, value in loss_tags(lost).items():
+                    self._client.set_tag(run.info.run_id, name, value)
 
     def clear(self, stale: Iterable[Run]) -> None:
         """Delete stale runs, except finished runs and failed runs of other studies."""

@@ -1,8 +1,8 @@
-"""A Ray cluster of three nodes, which die and join when it is told to.   python -m tests.faults.cluster
+"""A Ray cluster of three nodes, which die and join on request.   python -m tests.faults.cluster
 
-A process of its own, since a process knows one Ray cluster at a time. The head does no work. It prints the address,
-then does what it is told line by line: `lose` kills a node that runs an experiment, `lose all` kills both nodes that
-work, and `join` starts another. The end of its input ends the cluster.
+The cluster has a separate process, since a process knows one Ray cluster at a time. The head does no work. The process
+prints the address and then reads requests, one per line. `lose` kills a node that runs an experiment, `lose all` kills
+both nodes that work, and `join` starts another. The end of its input ends the cluster.
 """
 
 import subprocess

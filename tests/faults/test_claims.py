@@ -154,6 +154,19 @@ def test_the_claim_of_a_process_that_its_driver_lost_elsewhere_is_free_at_once(d
     )
 
 
+def test_the_loss_of_a_process_that_had_finished_its_experiment_is_recorded(database):
+    driver = tracker_in(database)
+    with claim(database, "finished", driver) as run:
+        run.client.set_terminated(run.run_id, "FINISHED")
+    with claim(database, "other", tracker_in(database), lost=["a loss of another driver"]) as none:
+        assert none is None
+    assert LOSSES not in attempts(database)[0].data.tags
+    with claim(database, "own", driver, lost=["its machine died"]) as none:
+        assert none is None
+    tags = attempts(database)[0].data.tags
+    assert (tags[LOSSES], tags[LOST]) == ("1", "its machine died")
+
+
 def with_tag(run, name, value):
     """Set a tag of a run; return the run as the store has it."""
     run.client.set_tag(run.run_id, name, value)
