@@ -78,7 +78,7 @@ def test_a_decoder_layer_sees_nothing_near_a_patch_and_what_is_far():
 
 
 def test_the_decoder_starts_from_its_queries_alone():
-    """Each layer's own: without what it attends to, features do not reach the output, apart from their size."""
+    """The queries of each layer are learnt: without its attention to the encoder, only the features' size remains."""
     network = build(feature_scale="raw").eval()
     with torch.no_grad():
         for layer in network.decoder:
