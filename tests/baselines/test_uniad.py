@@ -78,7 +78,7 @@ def test_a_decoder_layer_sees_nothing_near_a_patch_and_what_is_far():
 
 
 def test_the_decoder_starts_from_its_queries_alone():
-    """The queries of each layer are learnt: without its attention to the encoder, only the features' size remains."""
+    """Every layer has learnt queries. If no layer attends to the encoder, the features do not reach the output."""
     network = build(feature_scale="raw").eval()
     with torch.no_grad():
         for layer in network.decoder:
