@@ -20,7 +20,7 @@ def addresses(root: int) -> dict[int, list[tuple[str, str, int]]]:
     found = {}
     for process in (top, *top.children(recursive=True)):
         try:
-            title = " ".join(process.cmdline())[:80]
+            title = " ".join(process.cmdline())
             sockets = process.net_connections("inet")
         except psutil.Error:  # it has ended, or belongs to another user
             continue
