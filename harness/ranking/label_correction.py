@@ -57,6 +57,13 @@ class Ranking:
     """Anomaly maps of the images."""
     white: float | None = None
     """White level of the folder's images of more than 8 bits; None if there are none."""
+    nearest_N: np.ndarray | None = None
+    """Positions in `images` of the most similar image among the less suspicious half of each image's category.
+
+    -1 where there is no such image; None if the positions are unknown.
+    """
+    categories_N: tuple[str, ...] | None = None
+    """Names of the images' categories; None if the folder has no categories."""
 
     def table(self) -> pd.DataFrame:
         """Return a table with columns rank (from 1), image, score; a name is never a formula of a spreadsheet."""
