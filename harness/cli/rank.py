@@ -48,13 +48,13 @@ class Rank:
         """Rank the images, or apply a saved list; return the exit code."""
         from harness.datasets.folder_findings import skipped_files
         from harness.images import read_image_list
-        from harness.ranking import label_correction
-        from harness.ranking import page as ranking_page
+        from harness.ranking.folder import check_listed, find_images
+        from harness.ranking.removal import clean
 
         if self.remove:
             require_new(self.clean_folder, "--clean-folder")
             removed = read_image_list(self.remove)
-            left = label_correction.clean(self.folder, removed, self.clean_folder, copy=self.copy)
+            left = clean(self.folder, removed, self.clean_folder, copy=self.copy)
             how = "Copied" if self.copy else "Linked"
             print(
                 f"{how} {left} images into {self.clean_folder}, without the {len(set(removed))} listed images."
@@ -66,20 +66,22 @@ class Rank:
         require_writable(self.out, "--out")
         require_writable(self.cache, "--cache")
         known = read_image_list(self.contaminated) if self.contaminated else []
-        label_correction.check_listed(known, label_correction.find_images(self.folder), self.folder)
+        check_listed(known, find_images(self.folder), self.folder)
         for finding in skipped_files(self.folder):
             print(paragraph(f"warning: {finding.text}"), file=sys.stderr)
         prepare_environment()
         from harness.cluster.rank import rank_on_ray
+        from harness.ranking.page import render
+        from harness.ranking.ranking import quality
 
         ranking = rank_on_ray(self.folder, steps=self.steps, seed=self.seed, cache=self.cache)
-        quality = label_correction.quality(ranking, known) if known else None
+        found = quality(ranking, known) if known else None
         self.out.mkdir(parents=True, exist_ok=True)
         ranking.table().to_csv(self.out / "ranking.csv", index=False)
-        (self.out / "ranking.html").write_text(ranking_page.render(ranking), encoding="utf-8")
+        (self.out / "ranking.html").write_text(render(ranking), encoding="utf-8")
         print(ranking.table().head(10).to_markdown(index=False, floatfmt=".4f"))
-        if quality is not None:
-            print(f"\n{quality.to_markdown(index=False, floatfmt='.3f')}")
+        if found is not None:
+            print(f"\n{found.to_markdown(index=False, floatfmt='.3f')}")
         print(
             f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
             "images to remove on the page and save the list. Then run: "

@@ -11,7 +11,7 @@ from harness.detectors.meds import MeDS
 from harness.features.encoder import Encoder
 from harness.networks.dinomaly import Dinomaly
 from harness.progress import Progress, show_progress
-from harness.ranking.label_correction import Ranking, rank
+from harness.ranking.ranking import Ranking, rank
 from harness.runtime.scratch import scratch_folder
 from harness.training.optimizer import TrainingConfig
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from harness.evaluation.overlay import overlay
 from harness.images import read_rgb, source
-from harness.ranking.label_correction import THUMBNAIL, Ranking
+from harness.ranking.ranking import THUMBNAIL, Ranking
 
 
 def render(ranking: Ranking) -> str:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from harness.images import read_image_list
-from harness.ranking.label_correction import Ranking
 from harness.ranking.page import render as render_ranking
+from harness.ranking.ranking import Ranking
 from reports.pages.document import Document, Table
 from reports.pages.page import render
 from reports.pages.provenance import Provenance

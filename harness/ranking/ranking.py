@@ -1,15 +1,13 @@
-"""Label correction: rank a user's training images, most suspicious first, and remove listed ones (MeDS, section 5.5).
+"""Label correction: rank a user's training images without labels, most suspicious first (MeDS, section 5.5).
 
-No label is needed. MeDS is trained on all images, including contaminated ones. Images are ranked by the mean of their
-highest patch scores. MeDS selects images by the same score at the end of training (Eq. 11 with t = T).
+MeDS is trained on all images, including contaminated ones. Images are ranked by the mean of their highest patch scores.
+MeDS selects images by the same score at the end of training (Eq. 11 with t = T).
 
 Legend: N images, P patches, S pixels of a thumbnail.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,30 +16,19 @@ import numpy as np
 import pandas as pd
 
 from harness.anomaly_maps import anomaly_maps
-from harness.datasets import images_below
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation.label_ranking import AUPRC, DEPTH, ranking_metrics
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
-from harness.images import (
-    IMAGE_SUFFIXES,
-    ImageFacts,
-    ImageIndex,
-    listed_name,
-    source,
-    white_level,
-)
+from harness.images import ImageFacts, ImageIndex, listed_name, source, white_level
 from harness.memory.scores import fill_scores, requests_for
+from harness.ranking.folder import COLUMN, check_listed, find_images
 from harness.runtime.compute import Compute
 from harness.selection import robust_max
 
-LEAST = 8
-"""Minimum number of images in a ranked folder; fewer images do not show what is normal."""
 THUMBNAIL = 128
 """Side of the anomaly maps in pixels."""
-COLUMN = "image"
-"""Column of CSV files that list images."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +57,6 @@ class Ranking:
         ranks = np.arange(1, len(self.images) + 1)
         names = [listed_name(name) for name in self.images]
         return pd.DataFrame({"rank": ranks, COLUMN: names, "score": self.scores_N})
-
-
-def find_images(folder: Path) -> list[str]:
-    """Return the paths of all images in a folder and its subfolders, relative to the folder, in natural order.
-
-    Raises:
-        InputError: the folder does not exist, or it contains fewer than `LEAST` images.
-    """
-    found = [file.relative_to(folder).as_posix() for file in images_below(folder)]
-    if len(found) < LEAST:
-        raise InputError(
-            f"{folder.absolute()} has {len(found)} images ({', '.join(IMAGE_SUFFIXES)}), but a ranking needs at least "
-            f"{LEAST} images to learn what is normal. Give the folder with your training images."
-        )
-    return found
 
 
 def rank(
@@ -137,58 +109,3 @@ def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:
     found = ranking_metrics(injected_N, ranking.scores_N)
     rows = [("AUPRC", found[AUPRC], share), ("inspection depth", found[DEPTH], share)]
     return pd.DataFrame(rows, columns=["metric", "value", "floor"])
-
-
-def check_listed(listed: Sequence[str], there: Sequence[str], folder: Path) -> None:
-    """Raise an error if a listed image is not in the folder.
-
-    Args:
-        listed: Listed images.
-        there: All images of the folder, relative to the folder.
-        folder: The folder, for the message.
-
-    Raises:
-        InputError: a listed image is not in the folder.
-    """
-    if unknown := sorted(set(listed) - set(there)):
-        raise InputError(
-            f"{unknown[0]} is listed, but is not an image of {folder.absolute()}. Check whether the list was made for "
-            "another folder. Paths in the list must be relative to the folder, with forward slashes."
-        )
-
-
-def clean(folder: Path, removed: Sequence[str], target: Path, *, copy: bool = False) -> int:
-    """Make a folder of all images except the listed ones; return the number of images in the new folder.
-
-    The original folder is not changed.
-
-    Args:
-        folder: Folder with the images.
-        removed: Images to leave out, relative to the folder.
-        target: New folder; it must not exist yet.
-        copy: Copy the images instead of linking to them.
-
-    Raises:
-        InputError: the target exists, or a listed image is not in the folder.
-    """
-    names = find_images(folder)
-    if target.exists():
-        raise InputError(
-            f"{target.absolute()} exists already. Choose a folder that does not exist yet."
-        )
-    check_listed(removed, names, folder)
-    kept = [name for name in names if name not in set(removed)]
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        for name in kept:
-            place = draft / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if copy:
-                shutil.copy2(folder / name, place)
-            else:
-                place.symlink_to((folder / name).absolute())
-        draft.rename(target)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)  # removes the links, not the linked images
-        raise
-    return len(kept)

@@ -20,8 +20,10 @@ from harness.experiment import run_prepared
 from harness.images import read_image_list, read_rgb, source
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
-from harness.ranking.label_correction import Ranking, clean, find_images, quality, rank
+from harness.ranking.folder import find_images
 from harness.ranking.page import render
+from harness.ranking.ranking import Ranking, quality, rank
+from harness.ranking.removal import clean
 from harness.runtime.compute import InProcess
 from harness.selection import robust_max
 from harness.training.optimizer import TrainingConfig
