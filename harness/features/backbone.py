@@ -98,9 +98,14 @@ def check_weights(encoder: Encoder) -> None:
     Raises:
         InputError: the file is missing or damaged, or holds other parameters than those of the network.
     """
+    read_encoder_weights(encoder)
+
+
+def read_encoder_weights(encoder: Encoder) -> dict[str, Tensor]:
+    """Read the weights file of an encoder, with timm's names of the parameters; see `check_weights`."""
     with torch.device("meta"):
         model = import_timm().create_model(encoder.name, pretrained=False)
-    _weights_of(model, _weights_file(encoder.name, encoder.weights))
+    return _weights_of(model, _weights_file(encoder.name, encoder.weights))
 
 
 def _weights_of(model: Any, file: Path) -> dict[str, Tensor]:

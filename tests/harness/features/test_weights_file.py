@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from harness.config.file_ref import file_ref
 from harness.errors import InputError
@@ -51,6 +52,14 @@ def test_weights_with_the_right_names_and_other_shapes_are_refused(tmp_path):
     torch.save({name: torch.ones(2) for name in load_model(Encoder()).state_dict()}, file)
     with pytest.raises(InputError, match="does not hold the weights of EfficientNet"):
         load_model(Encoder(weights=file_ref(file)))
+
+
+def test_safetensors_are_read_without_torch_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "load", None)
+    weights = {"a": torch.arange(3.0), "b": torch.zeros(0)}
+    save_file(weights, tmp_path / "weights.safetensors")
+    found = read_tensors(tmp_path / "weights.safetensors")
+    assert {name: value.tolist() for name, value in found.items()} == {"a": [0, 1, 2], "b": []}
 
 
 def test_tensors_keep_their_order_and_values(tmp_path):
