@@ -42,6 +42,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,6 +112,10 @@ class AD2:
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> StudentScorer:
         """Train one student per category; see `EfficientAD.fit`."""
         return fit_students(self.student, NoiseAwareLoss(self), images, seed=seed, compute=compute)
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> StudentScorer:
+        """See `EfficientAD.restore`."""
+        return self.student.restore(arrays)
 
 
 @dataclass(frozen=True)

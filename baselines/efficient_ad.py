@@ -103,6 +103,10 @@ class EfficientAD:
         """
         return fit_students(self, HardFeatures(), images, seed=seed, compute=compute)
 
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> StudentScorer:
+        """See `harness.detectors.Detector.restore`; the arrays hold the teacher's weights, too."""
+        return StudentScorer.of_arrays(arrays, self.image_size)
+
     @property
     def requirements(self) -> Requirements:
         """Weights of the teacher, if the settings describe how to train one, and the pixels of the images alone."""

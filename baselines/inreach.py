@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +22,7 @@ from baselines.patch_bank.banks import Bank, BankScorer
 from baselines.patch_bank.pool import TOGETHER, PatchSource
 from harness.anomaly_maps import INREACH
 from harness.detectors import Requirements
+from harness.detectors.arrays import parts_of
 from harness.errors import InputError
 from harness.features import CategoryImages, ImageSet
 from harness.runtime.compute import Compute, default_device
@@ -76,9 +78,7 @@ class InReaCh:
             order_N = np.arange(len(category.rows_N))
             if self.shuffle:
                 np.random.default_rng([seed, number]).shuffle(order_N)
-            prepare = None
-            if self._placed(category):
-                prepare = functools.partial(with_positions, weight=self.position_weight)
+            prepare = self._with_positions if self._placed(category) else None
             shuffled = replace(category, rows_N=category.rows_N[order_N])
             features_NPC = PatchSource((shuffled,)).all()
             rows_RC, share = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
@@ -90,6 +90,17 @@ class InReaCh:
             squared=True,
             fit_statistics={"surviving_channels": tuple(surviving)},
         )
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> BankScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the patches, and whether they have positions."""
+        banks = [
+            Bank.of_arrays(part, self._with_positions if part["prepared"].item() else None)
+            for part in parts_of(arrays)
+        ]
+        return BankScorer(banks=tuple(banks), squared=True)
+
+    def _with_positions(self, features_NPC: np.ndarray) -> np.ndarray:
+        return with_positions(features_NPC, self.position_weight)
 
     def _placed(self, category: CategoryImages) -> bool:
         if self.positional != "auto":

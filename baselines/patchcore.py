@@ -8,6 +8,7 @@ Legend: N images, P patches, R patches of all images together, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,9 +25,10 @@ from baselines.patch_bank.coreset import (
 from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
 from harness.detectors import Requirements
+from harness.detectors.arrays import parts_of
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.runtime.compute import Compute
+from harness.runtime.compute import Compute, InProcess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,15 @@ class PatchCore:
             (pool, np.random.default_rng([seed, number]))
             for number, pool in enumerate(patch_sources(images, self.scope))
         ]
+        return self._scorer(compute.map(self._bank, items, label="picking coresets"), compute)
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> BankScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the coresets."""
+        return self._scorer(map(Bank.of_arrays, parts_of(arrays)), InProcess())
+
+    def _scorer(self, banks: Iterable[Bank], compute: Compute) -> BankScorer:
         return BankScorer(
-            banks=tuple(compute.map(self._bank, items, label="picking coresets")),
+            banks=tuple(banks),
             scope=self.scope,
             compute=compute,
             neighbours=self.neighbours,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,7 @@ from baselines.patch_bank.outliers import (
 from baselines.patch_bank.pool import PatchSource, Scope, patch_sources
 from harness.anomaly_maps import PATCHCORE
 from harness.detectors import Requirements
+from harness.detectors.arrays import parts_of
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.runtime.compute import Compute, single_threaded
@@ -104,6 +105,11 @@ class SoftPatch:
             squared=self.squared,
             missing=self._missing([pool for pool, _, _ in items], banks),
         )
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> BankScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the coresets and their weights."""
+        banks = tuple(map(Bank.of_arrays, parts_of(arrays)))
+        return BankScorer(banks=banks, scope=self.scope, squared=self.squared)
 
     def _missing(
         self, pools: Sequence[PatchSource], banks: Sequence[Bank]

@@ -34,6 +34,7 @@ from baselines.patch_bank.nearest import DeviceRows, nearest_on_device
 from baselines.patch_bank.pool import TOGETHER, PatchSource, Scope, patch_sources, read_patches
 from harness.anomaly_maps import PATCHCORE
 from harness.detectors import Requirements
+from harness.detectors.arrays import numbered, parts_of
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.runtime.compute import Compute, DistributedContext, default_device, single_threaded
@@ -106,6 +107,13 @@ class FunAD:
         }
         return FunADScorer(history, self.scope)
 
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> FunADScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the weights of the discriminators."""
+        parts = enumerate(parts_of(arrays))
+        return FunADScorer(
+            {f"training {i}": SnapshotsTrained.of_weights(part) for i, part in parts}, self.scope
+        )
+
 
 @dataclass(frozen=True)
 class SnapshotsTrained(TrainingResult):
@@ -133,6 +141,11 @@ class FunADScorer:
                 },
                 self.scope,
             )
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights of the discriminators of the last epoch; see `harness.detectors.Scorer.arrays`."""
+        return numbered(trained.state for trained in self.history.values())
 
     def score(self, images: ImageSet) -> np.ndarray:
         """Implement `harness.detectors.Scorer.score`, with scores in [0, 1]."""

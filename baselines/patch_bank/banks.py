@@ -15,6 +15,7 @@ import numpy as np
 
 from baselines.patch_bank.nearest import DeviceRows, nearest, on_device
 from baselines.patch_bank.pool import TOGETHER, Scope, read_patches
+from harness.detectors.arrays import numbered
 from harness.errors import InputError
 from harness.features import CategoryFeatures, ImageSet
 from harness.runtime.compute import Compute, InProcess
@@ -34,6 +35,21 @@ class Bank:
     """Function applied to query patches [N, P, C] before the nearest neighbours are searched; None for no change."""
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Name of the bank, which no other bank has."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Patches and weights by name, and whether query patches are prepared."""
+        weights = {} if self.weights_R is None else {"weights": self.weights_R}
+        return {"rows": self.rows_RC, "prepared": np.array(self.prepare is not None), **weights}
+
+    @classmethod
+    def of_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Bank:
+        """Return the bank with these patches and weights."""
+        return cls(arrays["rows"], arrays.get("weights"), prepare)
 
 
 @functools.lru_cache(maxsize=1)
@@ -77,6 +93,11 @@ class BankScorer:
     """Fit statistics; see `harness.detectors.HasFitStatistics`."""
     missing: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Shortfalls that the method counted itself, one per bank."""
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Patches of every memory bank and their weights; see `harness.detectors.Scorer.arrays`."""
+        return numbered(bank.arrays for bank in self.banks)
 
     @property
     def shortfalls(self) -> Mapping[str, tuple[float, ...]]:

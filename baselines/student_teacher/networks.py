@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.features.pdn import PatchDescription, apply_pdn, places, standardised
+from harness.features.pdn import PatchDescription, places, standardised
 from harness.training.phases import State
 
 MARGIN = 4
@@ -169,8 +169,9 @@ def map_quantiles(maps_N2GG: np.ndarray) -> np.ndarray:
 
 
 def restored(state: State, *, image_size: int) -> StudentTeacher:
-    """Build the networks from these weights, which determine the widths."""
-    teacher = apply_pdn({n: v for n, v in state.items() if n.startswith("teacher.")})
+    """Build the networks from these weights, in any order; the weights determine the widths."""
+    first, last = (state[f"teacher.layers.{number}.bias"] for number in (0, 12))
+    teacher = PatchDescription(len(last), len(first))
     width = len(state["student.layers.0.bias"])
     network = StudentTeacher(teacher, width=width, image_size=image_size)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})

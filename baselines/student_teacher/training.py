@@ -20,6 +20,7 @@ from baselines.student_teacher.contract import Objective, StudentSettings
 from baselines.student_teacher.networks import StudentTeacher, restored
 from baselines.student_teacher.pixels import jittered, read_foreign, read_pixels, split_off
 from harness.datasets import images_below
+from harness.detectors.arrays import numbered, parts_of
 from harness.errors import InputError
 from harness.features import CalibratedImageSet, CategoryImages, ImageSet
 from harness.features.pdn import apply_pdn, standardised
@@ -50,6 +51,20 @@ class StudentScorer:
     history: Mapping[str, StudentTrained]
     """Training results by name, one per category."""
     image_size: int
+    _built: dict[str, StudentTeacher] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], image_size: int) -> StudentScorer:
+        """Return the scorer whose `arrays` these are."""
+        trained = [StudentTrained.of_weights(part) for part in parts_of(arrays)]
+        return cls({f"training {i}": each for i, each in enumerate(trained)}, image_size)
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights of teacher, student and autoencoder; see `harness.detectors.Scorer.arrays`."""
+        return numbered(trained.state for trained in self.history.values())
 
     @property
     def fit_statistics(self) -> Mapping[str, tuple[float, ...]]:
@@ -59,15 +74,22 @@ class StudentScorer:
 
     def score(self, images: ImageSet) -> np.ndarray:
         """Implement `harness.detectors.Scorer.score`, one image at a time."""
-        trained = of_categories(list(self.history.values()), images, "category")
+        names = of_categories(list(self.history), images, "category")
         scores, device = [], default_device()
         with single_threaded(), torch.no_grad(), exact_convolutions():
-            for part, category in zip(trained, images.categories, strict=True):
-                network = restored(part.state, image_size=self.image_size).to(device)
+            for name, category in zip(names, images.categories, strict=True):
+                network = self.network_of(name)
                 for i in range(len(category.rows_N)):
                     pixels = read_pixels(category, np.array([i]), self.image_size).to(device)
                     scores.append(network.scores(pixels).cpu().numpy())
         return np.concatenate(scores)
+
+    def network_of(self, name: str) -> StudentTeacher:
+        """Return the networks of a training on this process's device, which are built only once."""
+        if name not in self._built:
+            state = self.history[name].state
+            self._built[name] = restored(state, image_size=self.image_size).to(default_device())
+        return self._built[name]
 
 
 def fit_students(

@@ -8,7 +8,7 @@ Legend: N images, P patches on the encoder's grid.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.anomaly_maps import MapSettings
 from harness.config.file_ref import FileRef
-from harness.features import ImageSet
+from harness.features import Encoder, ImageSet
 from harness.memory import MemoryEnsemble
 from harness.runtime.compute import Compute, ProgressCallback
 from harness.training import TrainingResult
@@ -49,6 +49,12 @@ class Requirements:
     """True if `fit` receives a `harness.features.CalibratedImageSet`: also the images of the data set's split
     `validation`, which are taken to be clean."""
 
+    def stored(self, encoder: Encoder) -> Encoder:
+        """Return the encoder as images are stored: pixels alone for a detector that reads nothing else."""
+        if self.memories or not self.pixels_alone or not encoder.pixels:
+            return encoder
+        return replace(encoder, features=False)
+
 
 class Scorer(Protocol):
     """A fitted detector."""
@@ -57,8 +63,23 @@ class Scorer(Protocol):
     def history(self) -> Mapping[str, TrainingResult]:
         """Losses and selections of every training phase by name; empty without training."""
 
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights, banks and other numbers that scoring needs, by name; no array holds objects.
+
+        `Detector.restore` makes an equal scorer from them, so a fitted detector can be stored without pickle.
+        """
+
     def score(self, images: ImageSet) -> np.ndarray:
         """Return patch scores [N, P], higher = more anomalous."""
+
+
+@runtime_checkable
+class HasLeftOutScores(Protocol):
+    """A scorer that can score a training image as if the image were new."""
+
+    def score_left_out(self, images: ImageSet) -> np.ndarray:
+        """Return patch scores [N, P] of training images; no score compares an image with the image itself."""
 
 
 @runtime_checkable
@@ -109,6 +130,13 @@ class Detector(Protocol):
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> Scorer:
         """Learn from unlabelled training images of one or several categories; `seed` decides every random draw."""
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> Scorer:
+        """Return the scorer whose `arrays` these are; it needs no training image and no other file.
+
+        Raises:
+            LookupError, ValueError, RuntimeError: the arrays belong to other settings.
+        """
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +117,10 @@ class MeDS:
             )
             history[phase.name] = compute.train(run_phase, phase)
         return NetworkScorer(self.network, history)
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the final weights."""
+        return NetworkScorer.of_weights(self.network, arrays)
 
     def _reference(
         self, images: ImageSet, memory_scores_NP: np.ndarray, distilled: NetworkScorer

@@ -6,13 +6,15 @@ Legend: N images, P patches on the encoder's grid.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.anomaly_maps import DINOMALY
+from harness.detectors.arrays import numbered, parts_of
 from harness.detectors.contract import Requirements
 from harness.features import ImageSet
+from harness.features.encoding import Encoded
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.runtime.compute import Compute
@@ -39,6 +41,11 @@ class MemoryDetector:
         """Keep the training images; `seed` is not used, because a finite ensemble has its own seed."""
         return MemoryScorer(self.memory, images)
 
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> MemoryScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the training features of each category."""
+        banks = (Encoded(part["bank"], (), None) for part in parts_of(arrays))
+        return MemoryScorer(self.memory, ImageSet.held(*banks))
+
 
 @dataclass(frozen=True)
 class MemoryScorer:
@@ -51,6 +58,18 @@ class MemoryScorer:
     history: Mapping[str, TrainingResult] = field(default_factory=dict)
     """Training phases: none."""
 
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Training features [M, P, C] of each category, half precision, in the order of the store."""
+        return numbered(
+            {"bank": category.features.read_memory(np.sort(category.rows_N))}
+            for category in self.bank.categories
+        )
+
     def score(self, images: ImageSet) -> np.ndarray:
         """Return patch scores [N, P] in the units of the memory's distance."""
         return memory_scores(images, self.bank, self.memory)
+
+    def score_left_out(self, images: ImageSet) -> np.ndarray:
+        """See `harness.detectors.HasLeftOutScores`; banks that contain the image are left out."""
+        return memory_scores(images, self.bank, replace(self.memory, exclude_self=True))

@@ -6,16 +6,17 @@ Legend: N images, P patches on the encoder's grid.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from torch import nn
 
 from harness.anomaly_maps import DINOMALY
 from harness.detectors.contract import Requirements
 from harness.features import ImageSet
-from harness.networks import NetworkSettings
+from harness.networks import FeatureShapes, NetworkSettings
 from harness.runtime.compute import Compute, default_device, single_threaded
-from harness.training import TrainingResult, build, patch_scores, run_phase
+from harness.training import TrainingResult, build, patch_scores, run_phase, shapes_of
 from harness.training.optimizer import TrainingConfig
 from harness.training.phases import NetworkLoss, Phase, State
 
@@ -45,6 +46,10 @@ class ReconstructionDetector:
         )
         return NetworkScorer(self.network, {phase.name: compute.train(run_phase, phase)})
 
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the weights."""
+        return NetworkScorer.of_weights(self.network, arrays)
+
 
 @dataclass(frozen=True)
 class NetworkScorer:
@@ -54,15 +59,33 @@ class NetworkScorer:
     """Network that was trained."""
     history: Mapping[str, TrainingResult]
     """Training phases by name; the weights of the last phase score images."""
+    _built: dict[FeatureShapes, nn.Module] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of_weights(cls, network: NetworkSettings, state: Mapping[str, np.ndarray]) -> NetworkScorer:
+        """Return the scorer with these weights."""
+        return cls(network, {"restored": TrainingResult.of_weights(dict(state))})
 
     @property
     def state(self) -> State:
         """Final weights."""
         return list(self.history.values())[-1].state
 
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Final weights by name."""
+        return self.state
+
     def score(self, images: ImageSet) -> np.ndarray:
         """Return patch scores [N, P]: the mean over target groups of 1 - cos, in [0, 2]."""
         with single_threaded():
-            return patch_scores(
-                build(self.network, images, self.state).to(default_device()), images
-            )
+            return patch_scores(self.network_for(images), images)
+
+    def network_for(self, images: ImageSet) -> nn.Module:
+        """Return the trained network on this process's device; it is built for the first images of a shape only."""
+        shapes = shapes_of(images)
+        if shapes not in self._built:
+            self._built[shapes] = build(self.network, images, self.state).to(default_device())
+        return self._built[shapes]

@@ -71,10 +71,9 @@ class Experiment:
     @property
     def stored(self) -> Encoder:
         """Encoder as the experiment's images are stored: pixels alone for a detector that reads nothing else."""
-        needs_features = self.memories or not self.detector.requirements.pixels_alone
-        if needs_features or not self.encoder.pixels:
+        if self.evaluation.agreement:
             return self.encoder
-        return dataclasses.replace(self.encoder, features=False)
+        return self.detector.requirements.stored(self.encoder)
 
     @property
     def params(self) -> dict[str, Any]:

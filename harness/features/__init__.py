@@ -7,6 +7,7 @@ from harness.features.store import (
     CategoryFeatures,
     CategoryImages,
     FeatureStore,
+    HeldFeatures,
     ImageSet,
 )
 
@@ -16,6 +17,7 @@ __all__ = [
     "CategoryImages",
     "Encoder",
     "FeatureStore",
+    "HeldFeatures",
     "ImageSet",
     "encode",
 ]

@@ -63,6 +63,41 @@ class CategoryFeatures:
         return open_array(file) if file.is_file() else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldFeatures(CategoryFeatures):
+    """Features of some images in memory, without a folder; no value of this class equals another one."""
+
+    folder: Path = Path("no folder")
+    encoded: Encoded
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def memory_NPC(self) -> np.ndarray:
+        """Memory features."""
+        return self.encoded.memory_NPC
+
+    def read_memory(self, rows_n: np.ndarray) -> np.ndarray:
+        """Return the memory features of some images."""
+        return self.encoded.memory_NPC[rows_n]
+
+    @property
+    def targets(self) -> tuple[np.ndarray, ...]:
+        """Target groups of the network."""
+        return self.encoded.targets
+
+    @property
+    def prefix_NTC(self) -> np.ndarray | None:
+        """Prefix tokens; None for an encoder without prefix tokens."""
+        return self.encoded.prefix_NTC
+
+    @property
+    def pixels_NHWC(self) -> np.ndarray | None:
+        """Pixels of the encoder's input; None if they are not kept."""
+        return self.encoded.pixels_NHWC
+
+
 @dataclass(frozen=True)
 class CategoryImages:
     """Some images of one category, identified by their rows in the store."""
@@ -76,6 +111,16 @@ class ImageSet:
     """Input of a detector: features and category ids, but no path, label, mask, defect name or noise ratio."""
 
     categories: tuple[CategoryImages, ...]
+
+    @classmethod
+    def held(cls, *encoded: Encoded) -> ImageSet:
+        """Return all images of some categories whose features are in memory."""
+        return cls(
+            tuple(
+                CategoryImages(HeldFeatures(encoded=each), np.arange(len(each.memory_NPC)))
+                for each in encoded
+            )
+        )
 
     def __len__(self) -> int:
         return sum(len(category.rows_N) for category in self.categories)

@@ -10,6 +10,7 @@ Legend: N images of a category, n query images at a time, P patches, M bank imag
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ import numpy as np
 
 from harness.config.fingerprint import canonical_repr
 from harness.distances import block_distances
-from harness.features import CategoryFeatures, ImageSet
+from harness.features import CategoryFeatures, CategoryImages, ImageSet
 from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables
 from harness.memory.ensemble import MemoryEnsemble, QueryDistances
 from harness.runtime.cache import EntryWriter, fill_missing, open_array
-from harness.runtime.compute import Compute, InProcess
+from harness.runtime.compute import Compute, InProcess, single_threaded
 
 TABLE_BUDGET = 8 * 2**30
 """Maximum size of a category's table on disk, in bytes."""
@@ -113,21 +114,37 @@ def fill_scores(
 def memory_scores(queries: ImageSet, bank: ImageSet, memory: MemoryEnsemble) -> np.ndarray:
     """Return memory scores, float32 [N, P], of images against the training images of the same category.
 
-    Scores are read from the cache entries that `fill_scores` writes. This process computes missing scores.
+    Scores of images in the store of the training images are read from the cache entries that `fill_scores` writes.
+    This process computes missing scores, and the scores of images that are not in this store.
     """
     pairs = list(zip(queries.categories, bank.categories, strict=True))
     requests = requests_for(bank, memory)
-    fill_scores(requests, compute=InProcess())
+    in_store = [images.features == own.features for images, own in pairs]
+    if any(in_store):
+        fill_scores(list(itertools.compress(requests, in_store)), compute=InProcess())
     return np.concatenate(
         [
-            _stored(request)[images.rows_N]
-            for request, (images, _) in zip(requests, pairs, strict=True)
+            open_array(request.entry / "scores.npy")[images.rows_N]
+            if stored
+            else _scores_of_new(images, request)
+            for request, (images, _), stored in zip(requests, pairs, in_store, strict=True)
         ]
     )
 
 
-def _stored(request: ScoreRequest) -> np.ndarray:
-    return open_array(request.entry / "scores.npy")
+def _scores_of_new(images: CategoryImages, request: ScoreRequest) -> np.ndarray:
+    """Compute the scores of images that are not in the store of the training images, float32 [N, P]."""
+    patches = images.features.memory_NPC.shape[1]
+    scores_NP = np.empty((len(images.rows_N), patches), dtype=np.float32)
+    all_M = np.ones(len(request.bank_M), dtype=bool)
+    count = _at_once(patches, len(all_M))
+    for start in range(0, len(scores_NP), count):
+        queries_nPC = images.features.read_memory(images.rows_N[start : start + count])
+        with single_threaded():
+            distances_nPM = _compared(queries_nPC, request, request.bank_M)
+        for i, distances_PM in enumerate(distances_nPM, start):
+            (scores_NP[i],) = QueryDistances(distances_PM).scores(all_M, [request.memory])
+    return scores_NP
 
 
 def _group(
@@ -150,12 +167,17 @@ def _queries(
 ) -> Iterator[_ScoreTask]:
     """Yield items of work for all images of a category, as many images per item as the budget allows."""
     images, patches = table.features.memory_NPC.shape[:2]
-    count = min(QUERIES, max(1, QUERY_BUDGET // (4 * patches * len(table.columns_M))))
+    count = _at_once(patches, len(table.columns_M))
     for start in range(0, images, count):
         rows_n = np.arange(start, min(start + count, images))
         yield _ScoreTask(
             tuple(group), table.columns_M, DistanceTable(table.entry) if has_table else None, rows_n
         )
+
+
+def _at_once(patches: int, columns: int) -> int:
+    """Return the number of query images whose distances fit the budget."""
+    return min(QUERIES, max(1, QUERY_BUDGET // (4 * patches * columns)))
 
 
 def _score(item: _ScoreTask) -> np.ndarray:
@@ -187,13 +209,17 @@ def _distances(item: _ScoreTask) -> np.ndarray:
     if item.table is not None:
         return np.stack([item.table.distances_NPM[row] for row in item.rows_n])
     request = item.requests[0]
-    queries_nPC = request.features.read_memory(item.rows_n)
-    distances_nPM = np.empty((*queries_nPC.shape[:2], len(item.columns_M)), dtype=np.float32)
-    for start in range(0, len(item.columns_M), BANK_BLOCK):
+    return _compared(request.features.read_memory(item.rows_n), request, item.columns_M)
+
+
+def _compared(queries_nPC: np.ndarray, request: ScoreRequest, columns_M: np.ndarray) -> np.ndarray:
+    """Compute the distances, float32 [n, P, M], of query images to rows of the request's store."""
+    distances_nPM = np.empty((*queries_nPC.shape[:2], len(columns_M)), dtype=np.float32)
+    for start in range(0, len(columns_M), BANK_BLOCK):
         block = slice(start, start + BANK_BLOCK)
         distances_nPM[:, :, block], _ = block_distances(
             queries_nPC,
-            request.features.read_memory(item.columns_M[block]),
+            request.features.read_memory(columns_M[block]),
             distance=request.memory.distance,
             precision=request.memory.precision,
         )

@@ -1,6 +1,13 @@
 """One training loop for every phase: objective x selector."""
 
-from harness.training.loop import TrainingResult, build, patch_scores, run_phase, state_of
+from harness.training.loop import (
+    TrainingResult,
+    build,
+    patch_scores,
+    run_phase,
+    shapes_of,
+    state_of,
+)
 from harness.training.optimizer import TrainingConfig
 from harness.training.phases import Phase
 
@@ -11,5 +18,6 @@ __all__ = [
     "build",
     "patch_scores",
     "run_phase",
+    "shapes_of",
     "state_of",
 ]

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -39,6 +39,11 @@ class TrainingResult:
     """Loss of every step."""
     selections: list[tuple[int, Selection]] = field(default_factory=list)
     """First step and selection of every pass; empty if the phase trains on all images."""
+
+    @classmethod
+    def of_weights(cls, state: State) -> Self:
+        """Return the result of a training of which only the weights were kept."""
+        return cls(state, np.zeros(0))
 
 
 def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
@@ -207,16 +212,19 @@ def forward_precision(network: nn.Module) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
+def shapes_of(images: ImageSet) -> FeatureShapes:
+    """Return the input sizes of a network for the features of an image set."""
+    targets = images.categories[0].features.targets
+    return FeatureShapes(
+        channels=tuple(group.shape[-1] for group in targets),
+        patches=targets[0].shape[1],
+        categories=len(images.categories),
+    )
+
+
 def build(settings: NetworkSettings, images: ImageSet, state: State | None = None) -> nn.Module:
     """Build a network for the features of an image set, with the weights `state` or a random initialisation."""
-    targets = images.categories[0].features.targets
-    network = settings.build(
-        FeatureShapes(
-            channels=tuple(group.shape[-1] for group in targets),
-            patches=targets[0].shape[1],
-            categories=len(images.categories),
-        )
-    )
+    network = settings.build(shapes_of(images))
     if state is not None:
         network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
     return network
