@@ -1,0 +1,175 @@
+"""The folder of a fitted detector: settings as JSON, arrays as safetensors, and a card.
+
+`detector.json` holds all settings, and the SHA-256 of the other files. `arrays.safetensors` holds weights, banks and
+features. `encoder.safetensors` holds the encoder's weights if they came from a torch file, so that no pickle is read.
+Other encoders are named with the digest of their weights. A folder is written completely or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_tensors
+
+from harness.config.file_ref import FileRef, file_ref
+from harness.config.serialization import from_dict, to_dict
+from harness.errors import InputError
+from harness.features.backbone import read_encoder_weights
+from harness.features.encoder import Encoder
+from harness.features.encoding import encoder_digest
+from harness.inference.detector import FittedDetector, Threshold
+from harness.runtime.environment import describe_environment
+
+FORMAT = 1
+"""Version of the folder's format."""
+SETTINGS, ARRAYS, ENCODER, CARD = (
+    "detector.json",
+    "arrays.safetensors",
+    "encoder.safetensors",
+    "README.md",
+)
+FIT_AGAIN = "Fit the detector again: python -m harness fit FOLDER --out DETECTOR."
+
+
+def save(fitted: FittedDetector, folder: Path, *, card: str) -> None:
+    """Write a fitted detector to a new folder.
+
+    Args:
+        fitted: Fitted detector.
+        folder: New folder.
+        card: Text of the folder's README.md.
+
+    Raises:
+        OSError: the folder cannot be written; no half-written folder remains.
+    """
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    try:
+        arrays = {name: np.ascontiguousarray(each) for name, each in fitted.scorer.arrays.items()}
+        save_file(arrays, draft / ARRAYS)
+        if fitted.encoder.features and _is_in_a_file(fitted.encoder):
+            tensors = read_encoder_weights(fitted.encoder)
+            save_tensors(
+                {name: each.contiguous() for name, each in tensors.items()}, draft / ENCODER
+            )
+        (draft / CARD).write_text(card, encoding="utf-8")
+        digests = {
+            name: _sha256(draft / name) for name in (ARRAYS, ENCODER) if (draft / name).is_file()
+        }
+        record = _record(fitted) | {"files": digests}
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        (draft / SETTINGS).write_text(text, encoding="utf-8")
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def load(folder: str | Path) -> FittedDetector:
+    """Return the fitted detector in a folder that `python -m harness fit` wrote.
+
+    Nothing in the folder can run code: settings name components of this version only, and arrays hold numbers.
+
+    Raises:
+        InputError: the folder is incomplete, damaged or of another version, or the encoder has other weights now.
+    """
+    place = Path(folder)
+    record = _read_record(place / SETTINGS)
+    try:
+        files = dict(record["files"])
+        for name in files:
+            _check(place, name, files[name])
+        detector, encoder = from_dict(record["detector"]), from_dict(record["encoder"])
+        if ENCODER in files:
+            encoder = dataclasses.replace(encoder, weights=file_ref(place / ENCODER))
+        fitted = FittedDetector(
+            detector=detector,
+            encoder=encoder,
+            scorer=detector.restore(load_file(place / ARRAYS)),
+            maps=from_dict(record["maps"]),
+            size=int(record["size"]),
+            thresholds=tuple(Threshold(**each) for each in record["thresholds"]),
+            white=record["white"],
+            about=record["about"],
+        )
+    except InputError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        raise InputError(
+            f"{place.absolute()} holds no usable detector ({type(error).__name__}: {error}). {FIT_AGAIN}"
+        ) from error
+    if encoder_digest(encoder) != record["encoder_digest"]:
+        raise InputError(
+            f"The encoder {encoder.name} has other weights here than those that the detector in {place.absolute()} was "
+            f"fitted with. Restore the weights, or fit again. {FIT_AGAIN}"
+        )
+    return fitted
+
+
+def _is_in_a_file(encoder: Encoder) -> bool:
+    return isinstance(encoder.weights, FileRef) or encoder.weights == "package"
+
+
+def _record(fitted: FittedDetector) -> dict[str, Any]:
+    """Return the settings of a fitted detector as plain data."""
+    return {
+        "format": FORMAT,
+        "detector": to_dict(fitted.detector),
+        "encoder": to_dict(fitted.encoder),
+        "encoder_digest": encoder_digest(fitted.encoder),
+        "maps": to_dict(fitted.maps),
+        "size": fitted.size,
+        "white": fitted.white,
+        "thresholds": [dataclasses.asdict(each) for each in fitted.thresholds],
+        "about": {**fitted.about, "versions": describe_environment()},
+    }
+
+
+def _read_record(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        raise InputError(
+            f"{file.parent.absolute()} is no fitted detector: it has no file {SETTINGS}. Give a folder that "
+            "python -m harness fit wrote."
+        )
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version = record["format"]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise InputError(f"{file.absolute()} cannot be read ({error}). {FIT_AGAIN}") from error
+    if version != FORMAT:
+        raise InputError(
+            f"{file.absolute()} has the format {version!r}, but this version reads the format {FORMAT}. {FIT_AGAIN}"
+        )
+    return record
+
+
+def _check(folder: Path, name: str, digest: str) -> None:
+    """Raise an error unless a file of the folder has its digest."""
+    file = folder / name
+    if name not in (ARRAYS, ENCODER) or not file.is_file() or _sha256(file) != digest:
+        raise InputError(
+            f"{file.absolute()} is missing or has changed since the detector was written. Copy the whole folder again, "
+            f"or fit again. {FIT_AGAIN}"
+        )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
