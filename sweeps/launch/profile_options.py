@@ -82,7 +82,7 @@ def _with_dataset(profile: Profile, name: str) -> Profile:
 
 def _with_encoder(profile: Profile, name: str) -> Profile:
     """Return the profile with another encoder wherever it uses its own."""
-    from sweeps.launch.encoders import encoder_named
+    from harness.detectors.encoders import encoder_named
     from sweeps.launch.files import mapped
 
     own = profile.encoder

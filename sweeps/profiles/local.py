@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from baselines.ad2 import AD2
-from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.laptop import FUN_AD, REVERSE, STUDENT, SYSTEMS, TEACHER, UNIAD
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
-from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
 from harness.detectors import ReconstructionDetector
+from harness.detectors.laptop import MEDS, NETWORK, PLAIN
 from harness.detectors.meds import MeDS
 from harness.detectors.presets import NetworkPreset
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
-from harness.features.patch_features import LocallyAware
-from harness.features.teacher import Teacher
 from harness.memory import MemoryEnsemble
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
@@ -31,42 +29,7 @@ from harness.training.optimizer import TrainingConfig
 from sweeps.profiles.contract import Profile
 from sweeps.profiles.paper import LOCO, MVTEC_AD, REAL_IAD, VISA
 
-_FUN_AD = FunAD(
-    epochs=20,
-    batch_size=16,
-    learning_rate=2e-4,
-    bank_refresh="epoch",
-    equal=1e-4,
-    bank_patches=4096,
-)
-_TEACHER = Teacher(
-    encoder=Encoder(memory=LocallyAware(modules=("blocks.2", "blocks.4"), dimensions=64)),
-    width=16,
-    image_size=96,
-    steps=500,
-    batch_size=8,
-    learning_rate=1e-3,
-)
-_STUDENT = EfficientAD(
-    teacher=_TEACHER, image_size=96, width=16, steps=1000, batch_size=4, learning_rate=1e-3
-)
-_REVERSE = ReverseDistillation(training=replace(ReverseDistillation().training, steps=250))
-_UNIAD = UniAD(
-    network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
-    training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
-)
-_FEATURES = MethodPreset(encoder=Encoder(), detector=_REVERSE, evaluation=Evaluation())
-_PIXELS = MethodPreset(
-    encoder=Encoder(image_size=96, pixels=True), detector=_STUDENT, evaluation=Evaluation()
-)
-_SYSTEMS = (
-    _FEATURES,
-    replace(_FEATURES, detector=_UNIAD),
-    _PIXELS,
-    replace(_PIXELS, detector=AD2(student=_STUDENT)),
-)
-"""Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
-_SMALL = Dinomaly(width=64, depth=2, heads=2, ramp_steps=100)
+_SMALL = replace(NETWORK, ramp_steps=100)
 
 LAPTOP = Profile(
     name="laptop",
@@ -81,8 +44,8 @@ LAPTOP = Profile(
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
-    baselines=(InReaCh(), PatchCore(), SoftPatch(), _FUN_AD),
-    systems=_SYSTEMS,
+    baselines=(InReaCh(), PatchCore(), SoftPatch(), FUN_AD),
+    systems=SYSTEMS,
     generated=True,
 )
 
@@ -95,12 +58,12 @@ _SMOKE_FEATURES = MethodPreset(
     encoder=_SMOKE,
     detector=ReverseDistillation(
         network=ReverseStudent(bottleneck=1, stages=(1, 1)),
-        training=replace(_REVERSE.training, steps=10),
+        training=replace(REVERSE.training, steps=10),
     ),
     evaluation=Evaluation(),
 )
 _SMOKE_STUDENT = replace(
-    _STUDENT, teacher=replace(_TEACHER, steps=10), image_size=64, width=8, steps=10
+    STUDENT, teacher=replace(TEACHER, steps=10), image_size=64, width=8, steps=10
 )
 _SMOKE_PIXELS = MethodPreset(
     encoder=replace(_SMOKE, pixels=True), detector=_SMOKE_STUDENT, evaluation=Evaluation()
@@ -145,7 +108,7 @@ SMOKE = Profile(
     systems=(
         _SMOKE_FEATURES,
         replace(
-            _SMOKE_FEATURES, detector=replace(_UNIAD, training=replace(_UNIAD.training, steps=10))
+            _SMOKE_FEATURES, detector=replace(UNIAD, training=replace(UNIAD.training, steps=10))
         ),
         _SMOKE_PIXELS,
         replace(_SMOKE_PIXELS, detector=AD2(student=_SMOKE_STUDENT)),
@@ -153,23 +116,17 @@ SMOKE = Profile(
     generated=True,
 )
 
-_LONG = replace(_SMALL, ramp_steps=1000)
-
 MTD = Profile(
     name="mtd",
     dataset=MagneticTile(),
     encoder=Encoder(),
-    plain=ReconstructionDetector(network=_LONG, training=TrainingConfig(steps=2000)),
-    meds=MeDS(
-        network=replace(_LONG, discard=0.5),
-        distillation=TrainingConfig(steps=500),
-        finetuning=TrainingConfig(steps=1500),
-    ),
+    plain=PLAIN,
+    meds=MEDS,
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
-    baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(_FUN_AD, snapshots=5)),
-    systems=_SYSTEMS,
+    baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(FUN_AD, snapshots=5)),
+    systems=SYSTEMS,
     several_categories=False,
 )
 

@@ -21,13 +21,13 @@ SIZE = 256
 def encoder_named(name: str, own: Encoder) -> Encoder:
     """Return the settings of an encoder.
 
-    The profile's encoder and those of the papers have their own settings. Any other model reads images of 256 pixels
+    The present encoder and those of the papers have their own settings. Any other model reads images of 256 pixels
     and has its timm weights. A transformer gives two groups from the middle two thirds of its blocks, as in Dinomaly.
     Any other network gives its third and its fourth stage.
 
     Args:
         name: Name of a timm model, or `shipped`.
-        own: Encoder of the profile.
+        own: Encoder that the named one replaces, whose settings are kept if it has the name.
 
     Raises:
         UsageError: timm has no such model.
