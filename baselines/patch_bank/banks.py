@@ -117,6 +117,21 @@ class BankScorer:
         work = functools.partial(_score_item, replace(self, compute=InProcess()))
         return np.concatenate(list(self.compute.map(work, items, label="scoring images")))
 
+    def score_left_out(self, images: ImageSet) -> np.ndarray:
+        """Implement `harness.detectors.HasLeftOutScores`: memory banks without the patches that the image has.
+
+        If a bank has no other patches, the whole bank is used.
+        """
+        numbers = of_categories(range(len(self.banks)), images, self.scope)
+        items = [
+            (number, category.features, row)
+            for number, category in zip(numbers, images.categories, strict=True)
+            for row in category.rows_N
+        ]
+        places = [places_of(bank.rows_RC) for bank in self.banks]
+        work = functools.partial(_score_left_out, replace(self, compute=InProcess()), places)
+        return np.concatenate(list(self.compute.map(work, items, label="leaving images out")))
+
     def score_patches(self, number: int, queries_NPC: np.ndarray) -> np.ndarray:
         """Compute the scores [N, P] of patches against the memory bank with this number."""
         bank = self.banks[number]
@@ -148,6 +163,30 @@ class BankScorer:
 def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarray]) -> np.ndarray:
     number, features, rows_n = item
     return scorer.score_patches(number, read_patches(features, rows_n))
+
+
+def _score_left_out(
+    scorer: BankScorer,
+    places: Sequence[Mapping[bytes, list[int]]],
+    item: tuple[int, CategoryFeatures, int],
+) -> np.ndarray:
+    number, features, row = item
+    bank, queries_1PC = scorer.banks[number], read_patches(features, np.array([row]))
+    prepared_1PC = bank.prepare(queries_1PC) if bank.prepare else queries_1PC
+    own = [place for patch in prepared_1PC[0] for place in places[number].get(patch.tobytes(), [])]
+    others_R = np.setdiff1d(np.arange(len(bank.rows_RC)), own)
+    if len(others_R):
+        weights_R = None if bank.weights_R is None else bank.weights_R[others_R]
+        bank = Bank(bank.rows_RC[others_R], weights_R, bank.prepare)
+    return replace(scorer, banks=(bank,)).score_patches(0, queries_1PC)
+
+
+def places_of(rows_RC: np.ndarray) -> dict[bytes, list[int]]:
+    """Return the positions of every patch of a memory bank, by the bytes of the patch."""
+    places: dict[bytes, list[int]] = {}
+    for place, row in enumerate(rows_RC):
+        places.setdefault(row.tobytes(), []).append(place)
+    return places
 
 
 def image_weight(distances_NB: np.ndarray) -> np.ndarray:
