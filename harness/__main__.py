@@ -11,6 +11,8 @@ import tyro
 from harness.cli.check import Check
 from harness.cli.doctor import Doctor
 from harness.cli.export import Export, Merge
+from harness.cli.fit import Fit
+from harness.cli.predict import Predict
 from harness.cli.pretrain_teacher import PretrainTeacher
 from harness.cli.rank import Rank
 from harness.cli.verify import Verify
@@ -21,6 +23,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "check": Check,
     "doctor": Doctor,
     "rank": Rank,
+    "fit": Fit,
+    "predict": Predict,
     "export": Export,
     "merge": Merge,
     "verify": Verify,

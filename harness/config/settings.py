@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from harness.config.moved import recorded_name
 from harness.errors import InputError
 
 SEEDS = 2**63
@@ -31,3 +33,14 @@ def steps_of(params: Mapping[str, Any]) -> int:
     """Return an experiment's number of optimizer steps, without those of a teacher; 1 if there are no steps."""
     names = (n for n in params if n.startswith("detector.") and ".teacher." not in n)
     return sum(int(params[name]) for name in names if name.endswith(".steps")) or 1
+
+
+def flat_settings(prefix: str, value: Any) -> list[tuple[str, Any]]:
+    """Return pairs of dotted name and value for all settings below a component."""
+    if not dataclasses.is_dataclass(value):
+        return [(prefix, value)]
+    own = [(prefix, recorded_name(type(value)))] if prefix else []
+    own += [(f"{prefix}.title", value.title)] if hasattr(value, "title") else []
+    for field in dataclasses.fields(value):
+        own += flat_settings(f"{prefix}.{field.name}".lstrip("."), getattr(value, field.name))
+    return own

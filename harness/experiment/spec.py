@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.config.fingerprint import added_field, canonical_repr
-from harness.config.moved import recorded_name
-from harness.config.settings import check_seed
+from harness.config.settings import check_seed, flat_settings
 from harness.datasets import Dataset
 from harness.detectors import Detector
 from harness.errors import InputError
@@ -78,7 +76,7 @@ class Experiment:
     @property
     def params(self) -> dict[str, Any]:
         """Settings by dotted name, such as `detector.memory.ratio`; the name of a component maps to its class."""
-        return dict(_flatten("", self))
+        return dict(flat_settings("", self))
 
     @property
     def name(self) -> str:
@@ -122,14 +120,3 @@ def _differences(experiment: Experiment, first: Experiment) -> list[str]:
         if not any(setting.startswith(f"{component}.") for component in differing):
             others.append(f"{setting.rpartition('.')[2]}={value}")
     return list(dict.fromkeys(others))
-
-
-def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
-    """Return pairs of dotted name and value for all settings below a component."""
-    if not dataclasses.is_dataclass(value):
-        return [(prefix, value)]
-    own = [(prefix, recorded_name(type(value)))] if prefix else []
-    own += [(f"{prefix}.title", value.title)] if hasattr(value, "title") else []
-    for field in dataclasses.fields(value):
-        own += _flatten(f"{prefix}.{field.name}".lstrip("."), getattr(value, field.name))
-    return own

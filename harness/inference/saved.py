@@ -28,7 +28,6 @@ from harness.features.backbone import read_encoder_weights
 from harness.features.encoder import Encoder
 from harness.features.encoding import encoder_digest
 from harness.inference.detector import FittedDetector, Threshold
-from harness.runtime.environment import describe_environment
 
 FORMAT = 1
 """Version of the folder's format."""
@@ -63,6 +62,8 @@ def save(fitted: FittedDetector, folder: Path, *, card: str) -> None:
                 {name: each.contiguous() for name, each in tensors.items()}, draft / ENCODER
             )
         (draft / CARD).write_text(card, encoding="utf-8")
+        for file in draft.iterdir():  # safetensors lets nobody else read its files
+            file.chmod((draft / CARD).stat().st_mode)
         digests = {
             name: _sha256(draft / name) for name in (ARRAYS, ENCODER) if (draft / name).is_file()
         }
@@ -86,22 +87,7 @@ def load(folder: str | Path) -> FittedDetector:
     place = Path(folder)
     record = _read_record(place / SETTINGS)
     try:
-        files = dict(record["files"])
-        for name in files:
-            _check(place, name, files[name])
-        detector, encoder = from_dict(record["detector"]), from_dict(record["encoder"])
-        if ENCODER in files:
-            encoder = dataclasses.replace(encoder, weights=file_ref(place / ENCODER))
-        fitted = FittedDetector(
-            detector=detector,
-            encoder=encoder,
-            scorer=detector.restore(load_file(place / ARRAYS)),
-            maps=from_dict(record["maps"]),
-            size=int(record["size"]),
-            thresholds=tuple(Threshold(**each) for each in record["thresholds"]),
-            white=record["white"],
-            about=record["about"],
-        )
+        fitted = _restored(place, record)
     except InputError:
         raise
     except (
@@ -115,12 +101,33 @@ def load(folder: str | Path) -> FittedDetector:
         raise InputError(
             f"{place.absolute()} holds no usable detector ({type(error).__name__}: {error}). {FIT_AGAIN}"
         ) from error
-    if encoder_digest(encoder) != record["encoder_digest"]:
+    if encoder_digest(fitted.encoder) != record["encoder_digest"]:
         raise InputError(
-            f"The encoder {encoder.name} has other weights here than those that the detector in {place.absolute()} was "
-            f"fitted with. Restore the weights, or fit again. {FIT_AGAIN}"
+            f"The encoder {fitted.encoder.name} has other weights here than when the detector in {place.absolute()} "
+            f"was fitted. Restore the weights, or fit again. {FIT_AGAIN}"
         )
     return fitted
+
+
+def _restored(folder: Path, record: Mapping[str, Any]) -> FittedDetector:
+    files = {ARRAYS: record["files"][ARRAYS], **record["files"]}
+    for name, digest in files.items():
+        _check(folder, name, digest)
+    detector, encoder = from_dict(record["detector"]), from_dict(record["encoder"])
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"the encoder is a {type(encoder).__name__}")
+    if ENCODER in files:
+        encoder = dataclasses.replace(encoder, weights=file_ref(folder / ENCODER))
+    return FittedDetector(
+        detector=detector,
+        encoder=encoder,
+        scorer=detector.restore(load_file(folder / ARRAYS)),
+        maps=from_dict(record["maps"]),
+        size=int(record["size"]),
+        thresholds=tuple(Threshold(**each) for each in record["thresholds"]),
+        white=record["white"],
+        about=record["about"],
+    )
 
 
 def _is_in_a_file(encoder: Encoder) -> bool:
@@ -138,7 +145,7 @@ def _record(fitted: FittedDetector) -> dict[str, Any]:
         "size": fitted.size,
         "white": fitted.white,
         "thresholds": [dataclasses.asdict(each) for each in fitted.thresholds],
-        "about": {**fitted.about, "versions": describe_environment()},
+        "about": dict(fitted.about),
     }
 
 

@@ -115,6 +115,8 @@ class InProcess:
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
     ) -> Iterator[Outcome]:
         """See `Compute.map`."""
+        if not items:
+            return
         for item in tracked(items, label, len(items)):
             with single_threaded():
                 result = function(item)

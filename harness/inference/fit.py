@@ -1,0 +1,156 @@
+"""Training of a detector on a folder of images, in this process: no Ray, no MLflow.
+
+Legend: N training images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from harness.anomaly_maps import anomaly_maps
+from harness.config.file_ref import file_ref
+from harness.datasets import images_below
+from harness.detectors import Detector, HasLeftOutScores, NeedsFiles, Scorer
+from harness.errors import InputError, UsageError
+from harness.features import CategoryImages, FeatureStore, ImageSet
+from harness.images.folder import FolderImages
+from harness.inference.detector import FittedDetector
+from harness.inference.methods import Method
+from harness.inference.thresholds import label_free_thresholds
+from harness.memory.scores import fill_scores, requests_for
+from harness.runtime.compute import InProcess
+from harness.runtime.environment import describe_environment
+from harness.runtime.progress_bars import ProgressBars
+
+LEAST = 8
+"""Minimum number of training images; fewer images do not show what is normal."""
+MAPPED = 64
+"""Number of images whose maps are in memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Facts about the training images for the card of a detector."""
+
+    folder: str
+    """Name of the folder, without its path."""
+    removed: int = 0
+    """Number of listed images that were left out."""
+
+
+def training_names(folder: Path, removed: Sequence[str] = ()) -> list[str]:
+    """Return the paths of the images of a folder relative to it, without the removed ones, in natural order.
+
+    Raises:
+        InputError: the folder has too few images, or a removed image is not in it.
+    """
+    found = [file.relative_to(folder).as_posix() for file in images_below(folder)]
+    if unknown := sorted(set(removed) - set(found)):
+        raise InputError(
+            f"{unknown[0]} is listed, but is not an image of {folder.absolute()}. Check whether the list was made for "
+            "another folder. Paths in the list must be relative to the folder, with forward slashes."
+        )
+    left = [name for name in found if name not in set(removed)]
+    if len(left) < LEAST:
+        raise InputError(
+            f"{folder.absolute()} has {len(left)} images to train on, but a detector needs at least {LEAST} to learn "
+            "what is normal. Give a folder with more images, or remove fewer."
+        )
+    return left
+
+
+def fit(
+    images: FolderImages, method: Method, *, origin: Origin, seed: int = 0, cache: Path
+) -> FittedDetector:
+    """Train a method on images of one category.
+
+    Args:
+        images: Training images.
+        method: Detector, encoder and maps.
+        origin: Facts for the card.
+        seed: Seed of the training.
+        cache: Folder of features and distances.
+
+    Raises:
+        InputError: an image cannot be read, or a setting cannot be used.
+    """
+    start = time.perf_counter()
+    requirements = method.detector.requirements
+    if requirements.validation:
+        raise UsageError(
+            f"{method.detector.title} with clean_validation=True needs images that are known to be normal, but a "
+            "folder of unknown images has none. Set clean_validation=False."
+        )
+    encoder = requirements.stored(method.encoder)
+    with ProgressBars() as bars:
+        compute = InProcess(report=bars)
+        files = {recipe: recipe.make(cache, report=bars) for recipe in requirements.files}
+        store = FeatureStore(cache / "features")
+        (features,) = store.fill(encoder, {"images": images.pairs}, compute=compute).values()
+        train = ImageSet((CategoryImages(features, np.arange(len(images.names))),))
+        for memory in requirements.memories:
+            fill_scores(requests_for(train, memory), compute=compute)
+        detector: Detector = method.detector
+        if isinstance(detector, NeedsFiles):
+            detector = detector.with_files(
+                {recipe: file_ref(file) for recipe, file in files.items()}
+            )
+        scorer = detector.fit(train, seed=seed, compute=compute)
+    fitted = FittedDetector(
+        detector=method.detector,
+        encoder=encoder,
+        scorer=scorer,
+        maps=method.rule,
+        size=method.size,
+        white=images.white,
+    )
+    scores_N, left_out = training_scores(fitted, train)
+    seconds = time.perf_counter() - start
+    return replace(
+        fitted,
+        thresholds=label_free_thresholds(scores_N, left_out=left_out),
+        about=_about(images, origin, seed, seconds),
+    )
+
+
+def training_scores(fitted: FittedDetector, train: ImageSet) -> tuple[np.ndarray, bool]:
+    """Return the image scores [N] of the training images, and whether each image was left out for its own score."""
+    scorer: Scorer = fitted.scorer
+    left_out = isinstance(scorer, HasLeftOutScores)
+    scores_NP = (
+        scorer.score_left_out(train)
+        if isinstance(scorer, HasLeftOutScores)
+        else scorer.score(train)
+    )
+    parts = []
+    for start in range(0, len(scores_NP), MAPPED):
+        some_NP = scores_NP[start : start + MAPPED]
+        maps_NSS = anomaly_maps(
+            some_NP, input_size=fitted.encoder.input_size, size=fitted.size, rule=fitted.maps
+        )
+        parts.append(fitted.maps.image_scores(some_NP, maps_NSS))
+    return np.concatenate(parts), left_out
+
+
+def _about(images: FolderImages, origin: Origin, seed: int, seconds: float) -> dict[str, object]:
+    """Return the facts about a fit that predictions do not need."""
+    places = Counter(str(PurePosixPath(name).parent) for name in images.names)
+    return {
+        "folder": origin.folder,
+        "images": len(images.names),
+        "images_by_subfolder": dict(sorted(places.items())),
+        "removed": origin.removed,
+        "data_digest": images.digest,
+        "contamination": None,  # a sentence about how dirty the folder seemed; the card prints it
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": describe_environment(),
+    }
