@@ -18,6 +18,7 @@ OURS = ("harness", "baselines", "sweeps", "reports")
 """Packages of the project whose names the pages and docstrings may mention."""
 PUBLIC = (
     "experiment",
+    "inference",
     "detectors",
     "evaluation",
     "memory",
