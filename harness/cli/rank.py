@@ -71,14 +71,14 @@ class Rank:
             print(paragraph(f"warning: {finding.text}"), file=sys.stderr)
         prepare_environment()
         from harness.cluster.rank import rank_on_ray
-        from harness.ranking.page import render
+        from harness.ranking.page import write
         from harness.ranking.ranking import quality
 
         ranking = rank_on_ray(self.folder, steps=self.steps, seed=self.seed, cache=self.cache)
         found = quality(ranking, known) if known else None
         self.out.mkdir(parents=True, exist_ok=True)
         ranking.table().to_csv(self.out / "ranking.csv", index=False)
-        (self.out / "ranking.html").write_text(render(ranking), encoding="utf-8")
+        write(ranking, self.out)
         print(ranking.table().head(10).to_markdown(index=False, floatfmt=".4f"))
         if found is not None:
             print(f"\n{found.to_markdown(index=False, floatfmt='.3f')}")

@@ -1,47 +1,81 @@
-"""HTML page of a ranking: thumbnails and anomaly maps, most suspicious first, with a tick box per image to remove.
+"""HTML page of a ranking: pictures and anomaly maps, most suspicious first, with a tick box per image to remove.
 
-The page needs no network.
+The page needs no network. It opens from disk and finds its pictures in the folder beside it.
 """
 
 from __future__ import annotations
 
-import base64
-import io
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from PIL import Image
 
-from harness.evaluation.overlay import overlay
-from harness.images import read_rgb, source
-from harness.ranking.ranking import THUMBNAIL, Ranking
+from harness.evaluation.overlay import OPACITY
+from harness.ranking.pictures import (
+    FOLDER,
+    LARGE,
+    LARGE_COUNT,
+    Picture,
+    remove_other_pictures,
+    write_pictures,
+)
+from harness.ranking.ranking import Ranking
+
+PAGE = "ranking.html"
+"""Name of the page's file."""
 
 
-def render(ranking: Ranking) -> str:
-    """Return the HTML page of a ranking."""
+def write(ranking: Ranking, out: Path) -> None:
+    """Write the page of a ranking and the folder with its pictures.
+
+    Args:
+        ranking: Ranking to show.
+        out: Folder for the page; it is made if it does not exist.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    pictures = write_pictures(ranking, out / FOLDER)
+    draft = out / f"{PAGE}.draft"
+    draft.write_text(_render(ranking, pictures), encoding="utf-8")
+    draft.replace(out / PAGE)
+    remove_other_pictures(out / FOLDER, pictures)
+
+
+def _render(ranking: Ranking, pictures: Sequence[Picture]) -> str:
     environment = Environment(
         loader=PackageLoader("harness.ranking"), autoescape=select_autoescape()
     )
-    low, high = np.quantile(ranking.maps_NSS, [0.5, 0.999])
-    cards = []
-    for place, (name, score) in enumerate(zip(ranking.images, ranking.scores_N, strict=True)):
-        image = read_rgb(source(ranking.folder / name, ranking.white)).resize(
-            (THUMBNAIL, THUMBNAIL)
-        )
-        intensity_SS = np.clip((ranking.maps_NSS[place] - low) / max(high - low, 1e-12), 0, 1)
-        cards.append(
-            {
-                "rank": place + 1,
-                "name": name,
-                "score": f"{score:.4f}",
-                "image": _data_address(image),
-                "map": _data_address(overlay(image, intensity_SS)),
-            }
-        )
-    return environment.get_template("ranking.html").render(folder=ranking.folder.name, cards=cards)
+    return environment.get_template("ranking.html").render(
+        folder=ranking.folder.name,
+        pictures=FOLDER,
+        nearest=ranking.nearest_N is not None,
+        digest=_digest(ranking),
+        cards=list(_cards(ranking, pictures)),
+        categories=sorted(set(ranking.categories_N or ())),
+        opacity=round(100 * OPACITY),
+        large_count=LARGE_COUNT,
+        large_side=LARGE,
+    )
 
 
-def _data_address(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _digest(ranking: Ranking) -> str:
+    """Return a digest of names and scores; the browser keeps ticks under it."""
+    content = json.dumps([ranking.images, ranking.scores_N.tolist()])
+    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def _cards(ranking: Ranking, pictures: Sequence[Picture]) -> Iterator[dict[str, Any]]:
+    for place, name in enumerate(ranking.images):
+        nearest = -1 if ranking.nearest_N is None else int(ranking.nearest_N[place])
+        yield {
+            "name": name,
+            "score": float(ranking.scores_N[place]),
+            "category": ranking.categories_N[place] if ranking.categories_N else None,
+            "picture": pictures[place],
+            "nearest": nearest,
+            "nearest_picture": pictures[nearest] if nearest >= 0 else None,
+        }

@@ -1,8 +1,7 @@
-"""Label correction: rankings of unlabelled folders, the page to tick on, and folders without what was ticked."""
+"""Label correction: rankings of unlabelled folders, and folders without what was ticked."""
 
 import errno
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from harness.images import read_image_list, read_rgb, source
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
 from harness.ranking.folder import find_images
-from harness.ranking.page import render
 from harness.ranking.ranking import Ranking, quality, rank
 from harness.ranking.removal import clean
 from harness.runtime.compute import InProcess
@@ -78,28 +76,6 @@ def test_names_and_places_of_images_do_not_matter(folder, ranking, tmp_path):
     again = rank(renamed, cache=tmp_path / "cache", compute=InProcess(), **settings)
     np.testing.assert_array_equal(again.scores_N, ranking.scores_N)
     assert [names[name] for name in again.images] == list(ranking.images)
-
-
-class Cards(HTMLParser):
-    """Names to tick, and what a browser would fetch."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.names, self.fetched = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        if tag == "input":
-            self.names.append(given["value"])
-        self.fetched += [value for key, value in attributes if key in ("src", "href")]
-
-
-def test_the_page_has_a_box_per_image_in_order_and_fetches_nothing(ranking):
-    page = Cards(render(ranking))
-    assert page.names == list(ranking.images)
-    assert all(address.startswith("data:") for address in page.fetched)
-    assert len(page.fetched) == 2 * len(page.names) + 1
 
 
 @pytest.mark.parametrize("copy", [False, True])
