@@ -33,7 +33,7 @@ LARGE = 1024
 LARGE_COUNT = 500
 """Number of the most suspicious images that get a larger picture, and so do their nearest images.
 
-It bounds the folder: about 20 kB for each image, and at most 1,000 larger pictures of about 150 kB.
+It bounds the folder: 10 to 30 kB for each image, and at most 1,000 larger pictures of 20 to 250 kB each.
 """
 OWN_FILE = re.compile(r"[0-9a-f]{16}(-map\.png|-large\.jpg|\.jpg)")
 """Names of files in the folder that another ranking may remove."""

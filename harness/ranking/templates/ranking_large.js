@@ -47,7 +47,6 @@ function showLarge(place) {
   if (other) fill(byId("nearest"), other, `Most similar, less suspicious: ${other.name} (place ${card.nearest + 1})`);
   byId("previous").disabled = neighbour(-1) < 0;
   byId("next").disabled = neighbour(1) < 0;
-  byId("suspect").scrollTo(0, 0);
   if (!byId("large").open) {
     byId("large").showModal();
     byId("tick").focus();
@@ -74,9 +73,13 @@ function focusCard(place) {
   cards[place]?.element.scrollIntoView({ block: "nearest" }); // below the bar, unlike focus alone
 }
 
-function zoom() {
+// Zooms in on a point of the image, given as fractions of its width and height, or zooms out.
+function zoom(x = 0.5, y = 0.5) {
   const on = byId("large").classList.toggle("zoom");
   byId("zoom").setAttribute("aria-pressed", on);
+  const room = byId("suspect");
+  const frame = room.querySelector(".frame");
+  room.scrollTo(x * frame.offsetWidth - room.clientWidth / 2, y * frame.offsetHeight - room.clientHeight / 2);
 }
 
 function setOpacity(percent) {
@@ -100,8 +103,11 @@ byId("large").addEventListener("close", () => focusCard(enlarged)); // the focus
 byId("close").addEventListener("click", () => byId("large").close());
 byId("previous").addEventListener("click", () => move(-1));
 byId("next").addEventListener("click", () => move(1));
-byId("zoom").addEventListener("click", zoom);
-byId("suspect").querySelector(".frame").addEventListener("click", zoom);
+byId("zoom").addEventListener("click", () => zoom());
+byId("suspect").querySelector(".frame").addEventListener("click", (event) => {
+  const box = event.currentTarget.getBoundingClientRect();
+  zoom((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+});
 byId("tick").addEventListener("change", () => toggle(current));
 for (const slider of document.querySelectorAll(".opacity"))
   slider.addEventListener("input", () => setOpacity(slider.value));
