@@ -15,7 +15,6 @@ from harness.progress import show_progress
 from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:
-    from harness.features.encoder import Encoder
     from harness.inference.methods import Method
 
 
@@ -88,6 +87,7 @@ class Fit:
 
     def _method(self) -> Method:
         from harness.config.file_ref import file_ref
+        from harness.detectors.encoders import with_options
         from harness.inference.methods import (
             DEFAULT,
             check_teacher,
@@ -98,7 +98,10 @@ class Fit:
         )
 
         method = method_named(self.method or DEFAULT, released=self.released)
-        method = replace(method, encoder=self._encoder(method.encoder))
+        chosen = with_options(
+            method.encoder, name=self.encoder, weights=self.weights, image_size=None
+        )
+        method = replace(method, encoder=chosen)
         if self.image_size is not None:
             method = with_size(method, self.image_size)
         detector = method.detector
@@ -108,12 +111,3 @@ class Fit:
         if self.steps is not None:
             detector = with_steps(detector, self.steps)
         return replace(method, detector=detector)
-
-    def _encoder(self, own: Encoder) -> Encoder:
-        from harness.config.file_ref import file_ref
-        from harness.detectors.encoders import encoder_named
-
-        chosen = own
-        if self.encoder is not None:
-            chosen = replace(encoder_named(self.encoder, own), pixels=own.pixels)
-        return chosen if self.weights is None else replace(chosen, weights=file_ref(self.weights))

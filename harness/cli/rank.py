@@ -6,14 +6,16 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
-from harness.runtime.environment import prepare_environment
 from harness.runtime.places import require_new, require_writable
+
+if TYPE_CHECKING:
+    from harness.ranking.examination import RankingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Rank:
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder with training images, also in subfolders."""
     out: Path = Path("ranking")
-    """Output folder for ranking.csv and the page ranking.html."""
+    """Output folder for ranking.csv, the page ranking.html and the folder ranking_images with its pictures."""
     remove: Annotated[Path | None, tyro.conf.arg(aliases=["--apply"])] = None
     """List of images saved from the page; instead of ranking, all other images are linked into --clean-folder.
     The old name of the option is --apply."""
@@ -37,10 +39,24 @@ class Rank:
     contaminated: Annotated[Path | None, tyro.conf.arg(aliases=["--known"])] = None
     """CSV file whose column `image` lists known contaminated images; prints how early the ranking finds them.
     The old name of the option is --known."""
+    method: Literal["memory", "meds"] = "memory"
+    """Method of the ranking: the distances between the images, or MeDS, which is trained for minutes and, on the
+    shipped encoder, ranks worse."""
+    encoder: str | None = None
+    """Encoder: the name of a timm model, or `shipped` for the encoder that needs no download."""
+    weights: Path | None = None
+    """File with the encoder's weights, instead of those of timm."""
+    image_size: int | None = None
+    """Side in pixels of the square to which images are resized, instead of the encoder's."""
+    tiles: int = 1
+    """Number of tiles along each side of an image; 4 shows defects that are a quarter as long. The time grows with its
+    square."""
+    together: bool = False
+    """Whether to rank the images of all subfolders as one; otherwise each subfolder is ranked apart."""
     steps: int = 2000
-    """Number of training steps, at least 4; a quarter of the steps is distillation."""
+    """Number of training steps of MeDS, at least 4; a quarter of the steps is distillation."""
     seed: int = 0
-    """Seed of the training."""
+    """Seed of the training of MeDS."""
     cache: Path = Path("cache")
     """Cache folder for recomputable data."""
 
@@ -49,17 +65,9 @@ class Rank:
         from harness.datasets.folder_findings import skipped_files
         from harness.images import read_image_list
         from harness.ranking.folder import check_listed, find_images
-        from harness.ranking.removal import clean
 
         if self.remove:
-            require_new(self.clean_folder, "--clean-folder")
-            removed = read_image_list(self.remove)
-            left = clean(self.folder, removed, self.clean_folder, copy=self.copy)
-            how = "Copied" if self.copy else "Linked"
-            print(
-                f"{how} {left} images into {self.clean_folder}, without the {len(set(removed))} listed images."
-            )
-            return 0
+            return self._remove(self.remove)
         if self.steps < 4:
             raise UsageError(f"--steps must be at least 4, got {self.steps}.")
         check_seed(self.seed, "--seed")
@@ -69,17 +77,21 @@ class Rank:
         check_listed(known, find_images(self.folder), self.folder)
         for finding in skipped_files(self.folder):
             print(paragraph(f"warning: {finding.text}"), file=sys.stderr)
-        prepare_environment()
-        from harness.cluster.rank import rank_on_ray
         from harness.ranking.page import write
-        from harness.ranking.ranking import quality
+        from harness.ranking.ranking import quality, rank
+        from harness.runtime.compute import Threads
+        from harness.runtime.progress_bars import ProgressBars
 
-        ranking = rank_on_ray(self.folder, steps=self.steps, seed=self.seed, cache=self.cache)
+        settings = self._settings()
+        with ProgressBars() as bars:
+            ranking = rank(
+                self.folder, settings=settings, cache=self.cache, compute=Threads(report=bars)
+            )
         found = quality(ranking, known) if known else None
         self.out.mkdir(parents=True, exist_ok=True)
         ranking.table().to_csv(self.out / "ranking.csv", index=False)
         write(ranking, self.out)
-        print(ranking.table().head(10).to_markdown(index=False, floatfmt=".4f"))
+        print(ranking.table().head(10).to_markdown(index=False, floatfmt=".2f"))
         if found is not None:
             print(f"\n{found.to_markdown(index=False, floatfmt='.3f')}")
         print(
@@ -88,3 +100,39 @@ class Rank:
             f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --remove remove.csv"
         )
         return 0
+
+    def _remove(self, listed: Path) -> int:
+        """Make a folder without the listed images."""
+        from harness.images import read_image_list
+        from harness.ranking.removal import clean
+
+        require_new(self.clean_folder, "--clean-folder")
+        removed = read_image_list(listed)
+        left = clean(self.folder, removed, self.clean_folder, copy=self.copy)
+        how = "Copied" if self.copy else "Linked"
+        print(
+            f"{how} {left} images into {self.clean_folder}, without the {len(set(removed))} listed images."
+        )
+        return 0
+
+    def _settings(self) -> RankingSettings:
+        from harness.detectors.encoders import with_options
+        from harness.features.encoder import Encoder
+        from harness.inference.methods import with_steps
+        from harness.ranking.examination import RankingSettings
+
+        detector = None
+        if self.method == "meds":
+            from harness.detectors.laptop import MEDS
+
+            detector = with_steps(MEDS, self.steps)
+        encoder = with_options(
+            Encoder(), name=self.encoder, weights=self.weights, image_size=self.image_size
+        )
+        return RankingSettings(
+            encoder=encoder,
+            tiles=self.tiles,
+            together=self.together,
+            detector=detector,
+            seed=self.seed,
+        )

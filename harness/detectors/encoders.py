@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from harness.config.file_ref import file_ref
 from harness.detectors.presets import DINOV2, EFFICIENTNET_B4
 from harness.errors import UsageError
 from harness.features.backbone import import_timm
@@ -35,6 +38,27 @@ def encoder_named(name: str, own: Encoder) -> Encoder:
     known = {each.name: each for each in (DINOV2, EFFICIENTNET_B4, Encoder(), own)}
     name = Encoder().name if name == SHIPPED else name
     return known.get(name) or _of_timm(name)
+
+
+def with_options(
+    own: Encoder, *, name: str | None, weights: Path | None, image_size: int | None
+) -> Encoder:
+    """Return an encoder with the options of a command; options that are None change nothing.
+
+    Args:
+        own: Encoder without options.
+        name: See `encoder_named`.
+        weights: File with the weights.
+        image_size: Side in pixels of the square to which whole images are resized.
+
+    Raises:
+        UsageError: timm has no such model.
+        InputError: the file cannot be read, or the size is out of range.
+    """
+    chosen = own if name is None else replace(encoder_named(name, own), pixels=own.pixels)
+    if image_size is not None:
+        chosen = replace(chosen, image_size=image_size, crop_size=None)
+    return chosen if weights is None else replace(chosen, weights=file_ref(weights))
 
 
 def _of_timm(name: str) -> Encoder:

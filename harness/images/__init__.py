@@ -23,7 +23,7 @@ from harness.images.names import (
     is_image,
     natural_key,
 )
-from harness.images.view import DeepImage, ImageSource, read_rgb, source, white_level
+from harness.images.view import DeepImage, ImageSource, ImageTile, read_rgb, source, white_level
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -34,6 +34,7 @@ __all__ = [
     "ImageFacts",
     "ImageIndex",
     "ImageSource",
+    "ImageTile",
     "MaskRule",
     "check_names",
     "is_data",

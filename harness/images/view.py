@@ -35,11 +35,24 @@ class DeepImage:
     white: float
 
 
-ImageSource = Path | DeepImage
-"""Image file to read. A deep image without a white level uses the full range of its encoding."""
+@dataclass(frozen=True)
+class ImageTile:
+    """One of parts x parts equal tiles of an image."""
+
+    image: ImageSource
+    row: int
+    """Row of the tile, from 0 at the top."""
+    column: int
+    """Column of the tile, from 0 on the left."""
+    parts: int
+    """Number of tiles along each side of the image."""
 
 
-def source(path: Path, white: float | None) -> ImageSource:
+ImageSource = Path | DeepImage | ImageTile
+"""Image file to read, or a tile of it. A deep image without a white level uses the full range of its encoding."""
+
+
+def source(path: Path, white: float | None) -> Path | DeepImage:
     """Return the source of an image whose category has this white level; None or NaN if no image there is deep."""
     return path if white is None or np.isnan(white) else DeepImage(path, float(white))
 
@@ -50,8 +63,18 @@ def read_rgb(image: ImageSource) -> Image.Image:
     Raises:
         InputError: the file is missing, too large, or not a readable image.
     """
+    if isinstance(image, ImageTile):
+        return _tile(read_rgb(image.image), image)
     path, white = (image.path, image.white) if isinstance(image, DeepImage) else (image, None)
     return seen(path, decode(path), white)
+
+
+def _tile(whole: Image.Image, tile: ImageTile) -> Image.Image:
+    """Cut a tile out of an image; tiles of an image smaller than `parts` pixels overlap in one pixel."""
+    edges = [[side * i // tile.parts for i in range(tile.parts + 1)] for side in whole.size]
+    left, top = edges[0][tile.column], edges[1][tile.row]
+    right, bottom = edges[0][tile.column + 1], edges[1][tile.row + 1]
+    return whole.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 def seen(path: Path, image: Image.Image, white: float | None = None) -> Image.Image:

@@ -25,7 +25,7 @@ from harness.inference.detector import FittedDetector
 from harness.inference.methods import Method
 from harness.inference.thresholds import label_free_thresholds
 from harness.memory.scores import fill_scores, requests_for
-from harness.runtime.compute import InProcess
+from harness.runtime.compute import Threads
 from harness.runtime.environment import describe_environment
 from harness.runtime.progress_bars import ProgressBars
 
@@ -90,7 +90,7 @@ def fit(
         )
     encoder = requirements.stored(method.encoder)
     with ProgressBars() as bars:
-        compute = InProcess(report=bars)
+        compute = Threads(report=bars)
         files = {recipe: recipe.make(cache, report=bars) for recipe in requirements.files}
         store = FeatureStore(cache / "features")
         (features,) = store.fill(encoder, {"images": images.pairs}, compute=compute).values()

@@ -66,7 +66,8 @@ def write_pictures(ranking: Ranking, folder: Path) -> list[Picture]:
     def write(place: int) -> Picture:
         spread = max(high_N[place] - low_N[place], 1e-12)
         map_SS = np.clip((ranking.maps_NSS[place] - low_N[place]) / spread, 0, 1)
-        image = read_rgb(source(ranking.folder / ranking.images[place], ranking.white))
+        white = ranking.whites_N[place] if ranking.whites_N else None
+        image = read_rgb(source(ranking.folder / ranking.images[place], white))
         return _write_one(image, map_SS, folder, _stem(ranking.images[place]), place in large)
 
     count = len(ranking.images)

@@ -1,9 +1,11 @@
-"""Label correction: rank a user's training images without labels, most suspicious first (MeDS, section 5.5).
+"""Rank a user's training images without labels, most suspicious first.
 
-MeDS is trained on all images, including contaminated ones. Images are ranked by the mean of their highest patch scores.
-MeDS selects images by the same score at the end of training (Eq. 11 with t = T).
+The default rule needs only the distances between the images (`harness.ranking.suspicion`). Label correction as in the
+paper (MeDS, section 5.5) is available, too: MeDS is trained on all images, including contaminated ones, and images are
+ranked by the mean of their highest patch scores. MeDS selects images by the same score at the end of training (Eq. 11
+with t = T).
 
-Legend: N images, P patches, S pixels of a thumbnail.
+Legend: N images, S pixels of a thumbnail.
 """
 
 from __future__ import annotations
@@ -15,20 +17,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.anomaly_maps import anomaly_maps
-from harness.detectors.meds import MeDS
-from harness.errors import InputError
 from harness.evaluation.label_ranking import AUPRC, DEPTH, ranking_metrics
-from harness.features import CategoryImages, FeatureStore, ImageSet
-from harness.features.encoder import Encoder
-from harness.images import ImageFacts, ImageIndex, listed_name, source, white_level
-from harness.memory.scores import fill_scores, requests_for
-from harness.ranking.folder import COLUMN, check_listed, find_images
+from harness.features import FeatureStore
+from harness.images import ImageIndex, listed_name
+from harness.ranking.examination import Examination, RankingSettings, examine
+from harness.ranking.folder import (
+    COLUMN,
+    FolderCategory,
+    check_listed,
+    find_images,
+    read_categories,
+)
 from harness.runtime.compute import Compute
-from harness.selection import robust_max
-
-THUMBNAIL = 128
-"""Side of the anomaly maps in pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,60 +39,76 @@ class Ranking:
     images: tuple[str, ...]
     """Paths relative to the folder, with forward slashes."""
     scores_N: np.ndarray
-    """Image scores in descending order."""
+    """Suspicion of the images in descending order, in robust standard deviations above the median of their category."""
     maps_NSS: np.ndarray
     """Anomaly maps of the images."""
-    white: float | None = None
-    """White level of the folder's images of more than 8 bits; None if there are none."""
+    whites_N: tuple[float | None, ...] | None = None
+    """White level of every image of more than 8 bits, None for others; None if there is no such image."""
     nearest_N: np.ndarray | None = None
     """Positions in `images` of the most similar image among the less suspicious half of each image's category.
 
-    -1 where there is no such image; None if the positions are unknown.
+    -1 where there is no such image or it is unknown; None if it is unknown for all images.
     """
     categories_N: tuple[str, ...] | None = None
     """Names of the images' categories; None if the folder has no categories."""
 
     def table(self) -> pd.DataFrame:
-        """Return a table with columns rank (from 1), image, score; a name is never a formula of a spreadsheet."""
-        ranks = np.arange(1, len(self.images) + 1)
-        names = [listed_name(name) for name in self.images]
-        return pd.DataFrame({"rank": ranks, COLUMN: names, "score": self.scores_N})
+        """Return a table with columns rank (from 1), category if there are several, image, score.
+
+        The name of an image is never a formula of a spreadsheet.
+        """
+        columns: dict[str, object] = {"rank": np.arange(1, len(self.images) + 1)}
+        if self.categories_N is not None:
+            columns["category"] = [listed_name(name) for name in self.categories_N]
+        columns[COLUMN] = [listed_name(name) for name in self.images]
+        return pd.DataFrame({**columns, "score": self.scores_N})
 
 
-def rank(
-    folder: Path, *, detector: MeDS, encoder: Encoder, cache: Path, seed: int, compute: Compute
-) -> Ranking:
+def rank(folder: Path, *, settings: RankingSettings, cache: Path, compute: Compute) -> Ranking:
     """Rank all images in a folder and its subfolders.
 
     Raises:
         InputError: the folder has too few images, or an image cannot be read; the message names the folder or image.
     """
+    index, store = ImageIndex(cache / "images.json"), FeatureStore(cache / "features")
     names = find_images(folder)
-    facts = _facts(folder, names, ImageIndex(cache / "images.json"))
-    white = white_level((fact.mode, fact.top) for fact in facts if fact.top is not None)
-    digests = [fact.identity(white) for fact in facts]
-    order = sorted(range(len(names)), key=lambda i: (digests[i], names[i]))
-    pairs = [(digests[i], source(folder / names[i], white)) for i in order]
-    (features,) = (
-        FeatureStore(cache / "features").fill(encoder, {"images": pairs}, compute=compute).values()
-    )
-    images = ImageSet((CategoryImages(features, np.arange(len(pairs))),))
-    fill_scores(requests_for(images, detector.memory), compute=compute)
-    scores_NP = detector.fit(images, seed=seed, compute=compute).score(images)
-    suspicion_N = robust_max(scores_NP)
-    by_suspicion = np.argsort(-suspicion_N, kind="stable")
-    maps_NSS = anomaly_maps(
-        scores_NP, input_size=encoder.input_size, size=THUMBNAIL, rule=detector.maps
-    )
-    ranked = tuple(names[order[i]] for i in by_suspicion)
-    return Ranking(folder, ranked, suspicion_N[by_suspicion], maps_NSS[by_suspicion], white)
+    categories = read_categories(folder, names, together=settings.together, index=index)
+    found = [(category, examine(category, settings, store, compute)) for category in categories]
+    return _merged(folder, found)
 
 
-def _facts(folder: Path, names: Sequence[str], index: ImageIndex) -> list[ImageFacts]:
-    facts = index.examine([folder / name for name in names])
-    if broken := [fact for fact in facts if isinstance(fact, InputError)]:
-        raise InputError(" ".join(map(str, broken[:3])))
-    return [fact for fact in facts if isinstance(fact, ImageFacts)]
+def _merged(folder: Path, found: Sequence[tuple[FolderCategory, Examination]]) -> Ranking:
+    """Order the images of all categories by their suspicion."""
+    scores_N = np.concatenate([own.deviations_U[category.contents_N] for category, own in found])
+    maps_NSS = np.concatenate([own.maps_USS[category.contents_N] for category, own in found])
+    whites_N = [category.images.white for category, _ in found for _ in category.images.names]
+    order_N = np.argsort(-scores_N, kind="stable")
+    place_N = np.empty_like(order_N)
+    place_N[order_N] = np.arange(len(order_N))
+    named = [(category.name, image) for category, _ in found for image in category.images.names]
+    return Ranking(
+        folder,
+        tuple(named[i][1] for i in order_N),
+        scores_N[order_N],
+        maps_NSS[order_N],
+        tuple(whites_N[i] for i in order_N) if any(whites_N) else None,
+        _nearest_images(found, place_N)[order_N],
+        tuple(named[i][0] for i in order_N) if len(found) > 1 else None,
+    )
+
+
+def _nearest_images(
+    found: Sequence[tuple[FolderCategory, Examination]], place_N: np.ndarray
+) -> np.ndarray:
+    """Return the place in the ranking of the nearest normal image of every image, -1 if there is none."""
+    nearest, before = [], 0
+    for category, own in found:
+        _, first_U = np.unique(category.contents_N, return_index=True)
+        places_U = place_N[before + first_U]
+        nearest_U = np.where(own.nearest_U >= 0, places_U[own.nearest_U], -1)
+        nearest.append(nearest_U[category.contents_N])
+        before += len(category.images.names)
+    return np.concatenate(nearest)
 
 
 def quality(ranking: Ranking, contaminated: Sequence[str]) -> pd.DataFrame:

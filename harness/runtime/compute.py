@@ -7,9 +7,12 @@ matrix product may depend on the number of threads. Several items run at once to
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -126,3 +129,28 @@ class InProcess:
         """See `Compute.train`."""
         with single_threaded():
             return loop(DistributedContext(default_device(), self.report, self.checkpoints), job)
+
+
+@dataclass(frozen=True)
+class Threads(InProcess):
+    """Implementation of `Compute` with a thread per CPU core; torch and image decoders run side by side in threads."""
+
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Number of threads."""
+
+    def map(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
+    ) -> Iterator[Outcome]:
+        """See `Compute.map`. At most two results per thread wait for the caller."""
+        waiting: deque[Future[Outcome]] = deque()
+        left = iter(items)
+        with (
+            single_threaded(),
+            ThreadPoolExecutor(
+                self.workers, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool,
+        ):
+            for _ in tracked(items, label, len(items)):
+                while len(waiting) < 2 * self.workers and (item := next(left, None)) is not None:
+                    waiting.append(pool.submit(function, item))
+                yield waiting.popleft().result()
