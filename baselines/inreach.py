@@ -81,13 +81,17 @@ class InReaCh:
             prepare = self._with_positions if self._placed(category) else None
             shuffled = replace(category, rows_N=category.rows_N[order_N])
             features_NPC = PatchSource((shuffled,)).all()
-            rows_RC, share = self._rows(prepare(features_NPC) if prepare else features_NPC, compute)
-            banks.append(Bank(rows_RC, prepare=prepare))
+            prepared_NPC = prepare(features_NPC) if prepare else features_NPC
+            kept_R, share = self._rows(prepared_NPC, compute)
+            rows_RC = prepared_NPC.reshape(-1, prepared_NPC.shape[2])[kept_R]
+            images_R = order_N[kept_R // prepared_NPC.shape[1]]
+            banks.append(Bank(rows_RC, prepare=prepare, images_R=images_R))
             surviving.append(share)
         return BankScorer(
             banks=tuple(banks),
             compute=compute,
             squared=True,
+            fitted_to=images,
             fit_statistics={"surviving_channels": tuple(surviving)},
         )
 
@@ -114,7 +118,7 @@ class InReaCh:
         return asymmetry(pixels_NHWC[category.rows_N].mean(axis=0)) >= TRANSPOSED
 
     def _rows(self, features_NPC: np.ndarray, compute: Compute) -> tuple[np.ndarray, float]:
-        """Return the memory bank and the fraction of channels that are long and tight."""
+        """Return the indices of the memory bank's patches, and the fraction of channels that are long and tight."""
         count = len(features_NPC)
         items = [
             (start, features_NPC[start : start + TOGETHER]) for start in range(0, count, TOGETHER)
@@ -138,7 +142,7 @@ class InReaCh:
                 f"InReaCh found no channel of more than {self.min_channel_length} patches in {count} images. Use more "
                 "images, a smaller min_channel_length, or a larger std_factor."
             )
-        return rows_RC[kept_R], left / len(np.unique(heads_A))
+        return kept_R, left / len(np.unique(heads_A))
 
 
 def associate(seeds_SPC: np.ndarray, item: tuple[int, np.ndarray]) -> np.ndarray:

@@ -94,16 +94,20 @@ class PatchCore:
             neighbours=self.neighbours,
             squared=self.squared,
             reweight=self.reweight,
+            fitted_to=images,
         )
 
     def _bank(self, item: tuple[PatchSource, np.random.Generator]) -> Bank:
         pool, rng = item
+        images, patches, channels = pool.shape
         if self.coreset_ratio == 1:
-            return Bank(pool.all().reshape(-1, pool.shape[2]))
+            images_R = np.repeat(np.arange(images), patches)
+            return Bank(pool.all().reshape(-1, channels), images_R=images_R)
         projected_RD = project(pool, self.projection, rng)
         if self.greedy == "exact":
             initial_R = distance_to_all(projected_RD)
         else:
             initial_R = distance_to_starts(projected_RD, self.starts, rng)
         count = kept(self.coreset_ratio, len(projected_RD))
-        return Bank(pool.at(k_center_greedy(projected_RD, count, initial_R)))
+        picks_K = k_center_greedy(projected_RD, count, initial_R)
+        return Bank(pool.at(picks_K), images_R=picks_K // patches)

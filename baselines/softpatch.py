@@ -103,6 +103,7 @@ class SoftPatch:
             scope=self.scope,
             compute=compute,
             squared=self.squared,
+            fitted_to=images,
             missing=self._missing([pool for pool, _, _ in items], banks),
         )
 
@@ -136,7 +137,11 @@ class SoftPatch:
             projected_RD, count, initial_R, usual_R, fix_first_pick=self.fix_first_pick
         )
         stored_K = np.clip(weights_R[picks_K], 0, self.max_weight)
-        return Bank(pool.at(picks_K), stored_K if self.weighted else None)
+        return Bank(
+            pool.at(picks_K),
+            stored_K if self.weighted else None,
+            images_R=picks_K // pool.shape[1],
+        )
 
     def _weights(self, pool: PatchSource, rng: np.random.Generator, compute: Compute) -> np.ndarray:
         """Compute the outlier score [R] of every patch among the patches at its grid position."""

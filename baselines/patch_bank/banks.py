@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from baselines.patch_bank.nearest import DeviceRows, nearest, on_device
+from baselines.patch_bank.nearest import DeviceRows, Owners, nearest, on_device
 from baselines.patch_bank.pool import TOGETHER, Scope, read_patches
 from harness.detectors.arrays import numbered
 from harness.errors import InputError
@@ -33,6 +33,8 @@ class Bank:
     """Factors of the distances to each patch; None for 1."""
     prepare: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     """Function applied to query patches [N, P, C] before the nearest neighbours are searched; None for no change."""
+    images_R: np.ndarray | None = field(default=None, compare=False)
+    """Number of each patch's training image among the images of the bank."""
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Name of the bank, which no other bank has."""
 
@@ -91,6 +93,8 @@ class BankScorer:
     history: Mapping[str, TrainingResult] = field(default_factory=dict)
     fit_statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Fit statistics; see `harness.detectors.HasFitStatistics`."""
+    fitted_to: ImageSet | None = None
+    """Training images, for scores with each of them left out of its bank."""
     missing: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Shortfalls that the method counted itself, one per bank."""
 
@@ -108,37 +112,41 @@ class BankScorer:
 
     def score(self, images: ImageSet) -> np.ndarray:
         """Implement `harness.detectors.Scorer.score`."""
+        return self._scores(images, left_out=False)
+
+    def score_left_out(self) -> np.ndarray:
+        """Return patch scores [N, P] of the training images, each against the bank's patches of the other images.
+
+        The bank is not selected again without the image.
+        """
+        assert self.fitted_to is not None
+        return self._scores(self.fitted_to, left_out=True)
+
+    def _scores(self, images: ImageSet, *, left_out: bool) -> np.ndarray:
         numbers = of_categories(range(len(self.banks)), images, self.scope)
+        before = np.cumsum([0, *(len(category.rows_N) for category in images.categories)])
+        firsts = before if self.scope == "all" else np.zeros_like(before)
         items = [
-            (number, category.features, category.rows_N[i : i + TOGETHER])
-            for number, category in zip(numbers, images.categories, strict=True)
+            _Item(number, category.features, category.rows_N[i : i + TOGETHER], first + i, left_out)
+            for number, category, first in zip(numbers, images.categories, firsts[:-1], strict=True)
             for i in range(0, len(category.rows_N), TOGETHER)
         ]
         work = functools.partial(_score_item, replace(self, compute=InProcess()))
         return np.concatenate(list(self.compute.map(work, items, label="scoring images")))
 
-    def score_left_out(self, images: ImageSet) -> np.ndarray:
-        """Implement `harness.detectors.HasLeftOutScores`: memory banks without the patches that the image has.
+    def score_patches(
+        self, number: int, queries_NPC: np.ndarray, images_N: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Compute the scores [N, P] of patches against the memory bank with this number.
 
-        If a bank has no other patches, the whole bank is used.
+        With the numbers `images_N` of training images, the bank's patches of each image itself are left out.
         """
-        numbers = of_categories(range(len(self.banks)), images, self.scope)
-        items = [
-            (number, category.features, row)
-            for number, category in zip(numbers, images.categories, strict=True)
-            for row in category.rows_N
-        ]
-        places = [places_of(bank.rows_RC) for bank in self.banks]
-        work = functools.partial(_score_left_out, replace(self, compute=InProcess()), places)
-        return np.concatenate(list(self.compute.map(work, items, label="leaving images out")))
-
-    def score_patches(self, number: int, queries_NPC: np.ndarray) -> np.ndarray:
-        """Compute the scores [N, P] of patches against the memory bank with this number."""
         bank = self.banks[number]
         if bank.prepare:
             queries_NPC = bank.prepare(queries_NPC)
         flat_QC = queries_NPC.reshape(-1, queries_NPC.shape[-1])
-        squares_QK, order_QK = nearest(flat_QC, searched(bank), self.neighbours)
+        owners = _owners(bank, images_N, queries_NPC.shape[1])
+        squares_QK, order_QK = nearest(flat_QC, searched(bank), self.neighbours, owners)
         distances_QK = squares_QK if self.squared else np.sqrt(squares_QK)
         scores_Q = distances_QK.mean(axis=1)
         if bank.weights_R is not None:
@@ -146,47 +154,52 @@ class BankScorer:
         scores_NP = scores_Q.astype(np.float32).reshape(queries_NPC.shape[:2])
         if self.reweight > 1:
             nearest_NP = order_QK[:, 0].reshape(scores_NP.shape)
-            scores_NP *= self._image_weights(bank, queries_NPC, scores_NP, nearest_NP)[:, None]
+            owners = _owners(bank, images_N, 1)
+            weights_N = self._image_weights(bank, queries_NPC, scores_NP, nearest_NP, owners)
+            scores_NP *= weights_N[:, None]
         return scores_NP
 
     def _image_weights(
-        self, bank: Bank, queries_NPC: np.ndarray, scores_NP: np.ndarray, nearest_NP: np.ndarray
+        self,
+        bank: Bank,
+        queries_NPC: np.ndarray,
+        scores_NP: np.ndarray,
+        nearest_NP: np.ndarray,
+        owners: Owners | None,
     ) -> np.ndarray:
         worst_N = scores_NP.argmax(axis=1)
         image_N = np.arange(len(worst_N))
         in_bank_NC = bank.rows_RC[nearest_NP[image_N, worst_N]]
-        _, around_NB = nearest(in_bank_NC, searched(bank), self.reweight)
+        _, around_NB = nearest(in_bank_NC, searched(bank), self.reweight, owners)
         away_NBC = queries_NPC[image_N, worst_N][:, None] - bank.rows_RC[around_NB]
         return image_weight(np.linalg.norm(away_NBC, axis=2)).astype(np.float32)
 
 
-def _score_item(scorer: BankScorer, item: tuple[int, CategoryFeatures, np.ndarray]) -> np.ndarray:
-    number, features, rows_n = item
-    return scorer.score_patches(number, read_patches(features, rows_n))
+@dataclass(frozen=True)
+class _Item:
+    """Item of work: some images to score against one memory bank."""
+
+    number: int
+    """Number of the memory bank."""
+    features: CategoryFeatures
+    rows_n: np.ndarray
+    first: int
+    """Number of the first image among the images of the bank, if these are training images."""
+    left_out: bool
+    """True if each image is left out of the bank."""
 
 
-def _score_left_out(
-    scorer: BankScorer,
-    places: Sequence[Mapping[bytes, list[int]]],
-    item: tuple[int, CategoryFeatures, int],
-) -> np.ndarray:
-    number, features, row = item
-    bank, queries_1PC = scorer.banks[number], read_patches(features, np.array([row]))
-    prepared_1PC = bank.prepare(queries_1PC) if bank.prepare else queries_1PC
-    own = [place for patch in prepared_1PC[0] for place in places[number].get(patch.tobytes(), [])]
-    others_R = np.setdiff1d(np.arange(len(bank.rows_RC)), own)
-    if len(others_R):
-        weights_R = None if bank.weights_R is None else bank.weights_R[others_R]
-        bank = Bank(bank.rows_RC[others_R], weights_R, bank.prepare)
-    return replace(scorer, banks=(bank,)).score_patches(0, queries_1PC)
+def _score_item(scorer: BankScorer, item: _Item) -> np.ndarray:
+    images_n = item.first + np.arange(len(item.rows_n)) if item.left_out else None
+    return scorer.score_patches(item.number, read_patches(item.features, item.rows_n), images_n)
 
 
-def places_of(rows_RC: np.ndarray) -> dict[bytes, list[int]]:
-    """Return the positions of every patch of a memory bank, by the bytes of the patch."""
-    places: dict[bytes, list[int]] = {}
-    for place, row in enumerate(rows_RC):
-        places.setdefault(row.tobytes(), []).append(place)
-    return places
+def _owners(bank: Bank, images_N: np.ndarray | None, patches: int) -> Owners | None:
+    """Return the images of the queries, each with this number of patches, and of the bank's patches."""
+    if images_N is None:
+        return None
+    assert bank.images_R is not None
+    return Owners(np.repeat(images_N, patches), bank.images_R)
 
 
 def image_weight(distances_NB: np.ndarray) -> np.ndarray:

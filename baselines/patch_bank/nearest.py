@@ -16,6 +16,9 @@ from harness.runtime.compute import default_device
 BLOCK = 4096
 """Number of memory bank patches per matrix product, small enough for the processor's cache."""
 
+FARTHEST = -1e30
+"""Affinity of the patches that a search leaves out; any other patch is nearer."""
+
 
 @dataclass(frozen=True)
 class DeviceRows:
@@ -36,25 +39,39 @@ def on_device(rows: np.ndarray) -> Tensor:
     return torch.tensor(rows, dtype=torch.float32, device=default_device())
 
 
+@dataclass(frozen=True)
+class Owners:
+    """Images to which patches belong, for a search that leaves out the patches of the query's own image."""
+
+    of_queries_Q: np.ndarray
+    of_bank_R: np.ndarray
+
+
 def nearest(
-    queries_QC: np.ndarray, bank: DeviceRows, neighbours: int = 1
+    queries_QC: np.ndarray,
+    bank: DeviceRows,
+    neighbours: int = 1,
+    owners: Owners | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ascending squared Euclidean distances [Q, K] to the nearest memory bank patches, and their indices [Q, K].
 
     Matrix products select the nearest patches, but lose digits. The distances are therefore computed from the
-    differences of patches, so that equal patches have distance 0.
+    differences of patches, so that equal patches have distance 0. With `owners`, patches of the query's own image are
+    used only if there are too few others.
 
     >>> bank = DeviceRows.of(on_device(np.array([[9.0, 9.0], [0.0, 0.0]])))
     >>> nearest(np.array([[3.0, 4.0]]), bank)
     (array([[25.]], dtype=float32), array([[1]]))
     """
-    squares_QK, order_QK = nearest_on_device(on_device(queries_QC), bank, neighbours)
+    squares_QK, order_QK = nearest_on_device(on_device(queries_QC), bank, neighbours, owners)
     return squares_QK.cpu().numpy(), order_QK.cpu().numpy()
 
 
-def nearest_on_device(queries: Tensor, bank: DeviceRows, neighbours: int) -> tuple[Tensor, Tensor]:
+def nearest_on_device(
+    queries: Tensor, bank: DeviceRows, neighbours: int, owners: Owners | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the result of `nearest` for patches that are already on a device."""
-    order_QK = _search(queries, bank, min(neighbours, len(bank.rows_RC)))
+    order_QK = _search(queries, bank, min(neighbours, len(bank.rows_RC)), owners)
     squares_QK = torch.stack(
         [(queries - bank.rows_RC[column]).square().sum(dim=1) for column in order_QK.T], dim=1
     )
@@ -62,13 +79,20 @@ def nearest_on_device(queries: Tensor, bank: DeviceRows, neighbours: int) -> tup
     return squares_QK, order_QK.gather(1, places_QK)
 
 
-def _search(queries: Tensor, bank: DeviceRows, neighbours: int) -> Tensor:
+def _search(
+    queries: Tensor, bank: DeviceRows, neighbours: int, owners: Owners | None = None
+) -> Tensor:
     """Return the indices [Q, K] of the nearest patches, which have the largest q.b - |b|^2 / 2."""
+    if owners is not None:
+        own_Q1 = torch.as_tensor(owners.of_queries_Q, device=queries.device)[:, None]
+        own_R = torch.as_tensor(owners.of_bank_R, device=queries.device)
     values_QK = queries.new_full((len(queries), neighbours), -torch.inf)
     order_QK = torch.zeros(values_QK.shape, dtype=torch.long, device=queries.device)
     for start in range(0, len(bank.rows_RC), BLOCK):
         block, half = (part[start : start + BLOCK] for part in (bank.rows_RC, bank.half_R))
         affinity_QR = torch.addmm(half, queries, block.T, beta=-1)
+        if owners is not None:
+            affinity_QR.masked_fill_(own_Q1 == own_R[start : start + BLOCK], FARTHEST)
         if neighbours == 1:
             found_QK, at_QK = affinity_QR.max(dim=1, keepdim=True)
         else:

@@ -45,6 +45,8 @@ class Requirements:
     """Files that the detector receives through `NeedsFiles.with_files`."""
     pixels_alone: bool = False
     """True if the detector reads only the pixels of images, so that no encoder needs to run."""
+    left_out: tuple[MemoryEnsemble, ...] = ()
+    """Memory ensembles whose scores only `LeavesOut.score_left_out` reads."""
     validation: bool = False
     """True if `fit` receives a `harness.features.CalibratedImageSet`: also the images of the data set's split
     `validation`, which are taken to be clean."""
@@ -75,11 +77,11 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class HasLeftOutScores(Protocol):
-    """A scorer that can score a training image as if the image were new."""
+class LeavesOut(Protocol):
+    """A scorer that can score each training image as if only the other training images were known."""
 
-    def score_left_out(self, images: ImageSet) -> np.ndarray:
-        """Return patch scores [N, P] of training images; no score compares an image with the image itself."""
+    def score_left_out(self) -> np.ndarray:
+        """Return patch scores [N, P] of the training images in the order of `fit`, comparable with those of `score`."""
 
 
 @runtime_checkable

@@ -34,8 +34,8 @@ class MemoryDetector:
 
     @property
     def requirements(self) -> Requirements:
-        """Scores of the memory ensemble."""
-        return Requirements(memories=(self.memory,))
+        """Scores of the memory ensemble, and those with each training image left out of its own banks."""
+        return Requirements(memories=(self.memory,), left_out=(_left_out(self.memory),))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> MemoryScorer:
         """Keep the training images; `seed` is not used, because a finite ensemble has its own seed."""
@@ -70,6 +70,10 @@ class MemoryScorer:
         """Return patch scores [N, P] in the units of the memory's distance."""
         return memory_scores(images, self.bank, self.memory)
 
-    def score_left_out(self, images: ImageSet) -> np.ndarray:
-        """See `harness.detectors.HasLeftOutScores`; banks that contain the image are left out."""
-        return memory_scores(images, self.bank, replace(self.memory, exclude_self=True))
+    def score_left_out(self) -> np.ndarray:
+        """Return patch scores [N, P] of the training images, each against the banks without the image."""
+        return memory_scores(self.bank, self.bank, _left_out(self.memory))
+
+
+def _left_out(memory: MemoryEnsemble) -> MemoryEnsemble:
+    return replace(memory, exclude_self=True)

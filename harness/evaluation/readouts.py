@@ -23,6 +23,7 @@ from harness.anomaly_maps import DINOMALY, MapSettings
 from harness.config.fingerprint import added_field
 from harness.datasets import GOOD, Dataset, unmarked
 from harness.datasets.mvtec_loco import MVTecLOCO
+from harness.evaluation.thresholds import RULES, ThresholdRule
 from harness.features.encoder import Encoder
 from harness.images import RELEASED, MaskRule, read_mask, resize_mask
 from harness.memory import MemoryEnsemble
@@ -41,6 +42,8 @@ from harness.runtime.compute import default_device, device_sort
 
 SPRO_LIMIT = 0.05
 """False-positive rate up to which MVTec LOCO AD integrates its sPRO."""
+TOGETHER = 64
+"""Images whose maps are held at a time where only image scores are needed."""
 STRIPS: Mapping[str, MaskRule] = {"meds": "dinomaly", "inp_former": "inp_former"}
 """Mask rules of the releases that evaluate with ADEval's strips, by the ending of their metrics.
 
@@ -69,6 +72,11 @@ class Evaluation:
     """True to measure how early a ranking of the training images finds the injected ones.
 
     See `harness.evaluation.label_ranking`.
+    """
+    thresholds: tuple[ThresholdRule, ...] = added_field(RULES)
+    """Rules of decision thresholds to measure; without rules, no method scores its training images for them.
+
+    See `harness.evaluation.thresholds` and `harness.evaluation.decisions`.
     """
 
 
@@ -125,6 +133,18 @@ def evaluate(
     return with_means(
         pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])
     ), scores_N
+
+
+def image_scores(
+    evaluation: Evaluation, encoder: Encoder, scores_NP: np.ndarray, rule: MapSettings
+) -> np.ndarray:
+    """Return the image scores [N] that `evaluate` computes from these patch scores [N, P]."""
+    rule = evaluation.maps or rule
+    size = {"input_size": encoder.input_size, "size": evaluation.size}
+    parts = [scores_NP[i : i + TOGETHER] for i in range(0, len(scores_NP), TOGETHER)]
+    return np.concatenate(
+        [rule.image_scores(part, maps.anomaly_maps(part, **size, rule=rule)) for part in parts]
+    )
 
 
 def with_means(metrics: pd.DataFrame) -> pd.DataFrame:

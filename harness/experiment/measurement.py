@@ -15,14 +15,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.detectors import HasFitStatistics, HasSnapshots, Scorer
+from harness.datasets import GOOD
+from harness.detectors import HasFitStatistics, HasSnapshots, LeavesOut, Scorer
 from harness.evaluation import evaluate, with_means
+from harness.evaluation.decisions import decide
 from harness.evaluation.label_ranking import ranking_quality
 from harness.evaluation.memory_agreement import agreement
+from harness.evaluation.readouts import image_scores
 from harness.evaluation.theorem import separation
+from harness.evaluation.thresholds import Basis
 from harness.experiment.preparation import Prepared
 from harness.experiment.shortfalls import shortfalls
 from harness.experiment.spec import Experiment
+from harness.features import ImageSet
 from harness.metrics.names import ALL, FIT, MEAN, ORACLE
 from harness.noise import NoisySplit
 from harness.training import TrainingResult
@@ -36,8 +41,11 @@ class Measurement:
     """Columns readout, category, metric, value."""
     scores_NP: np.ndarray
     """Patch scores of the test images."""
-    scores_N: np.ndarray
-    """Image scores of the test images."""
+    images: pd.DataFrame
+    """Test images: columns image, category, defect, anomalous, score, seen, and a column of decisions per threshold.
+
+    A decision is True where the image is called anomalous; see `harness.evaluation.thresholds.Threshold.name`.
+    """
     milliseconds: float
     """Mean wall time of scoring one test image from its features, in milliseconds; other load on the machine counts."""
 
@@ -57,24 +65,81 @@ def measure(
         parts.append(_fit_statistics(scorer, split))
     if isinstance(scorer, HasSnapshots):
         parts.append(_oracle(on_test(each.score(images)) for each in scorer.snapshots))
-    parts += _on_training(experiment, prepared, split, data, scorer)
-    parts.append(shortfalls(experiment, split, scorer))
+    training = _Training(scorer, prepared.images(split.train))
+    parts += _on_training(experiment, split, data, training)
+    table = _table_of_images(split, scores_N)
+    decided, decisions = decide(
+        experiment.evaluation.thresholds, table, _calibration(experiment, prepared, split, training)
+    )
+    parts += [decided, shortfalls(experiment, split, scorer)]
     return Measurement(
         metrics=pd.concat(parts, ignore_index=True),
         scores_NP=scores_NP,
-        scores_N=scores_N,
+        images=table.join(decisions),
         milliseconds=1000 * seconds / len(scores_NP),
     )
 
 
+@dataclass(frozen=True)
+class _Training:
+    """Fitted detector and its training images, which it scores at most once."""
+
+    scorer: Scorer
+    images: ImageSet
+
+    @functools.cached_property
+    def scores_NP(self) -> np.ndarray:
+        """Patch scores of the training images, by the detector that was fitted to them."""
+        return self.scorer.score(self.images)
+
+
+def _table_of_images(split: NoisySplit, scores_N: np.ndarray) -> pd.DataFrame:
+    """Return the test images with their labels and scores, without decisions; see `Measurement.images`."""
+    test = split.test[["image", "category", "defect"]]
+    return test.assign(anomalous=test["defect"] != GOOD, score=scores_N, seen=split.seen_N)
+
+
+def _calibration(
+    experiment: Experiment, prepared: Prepared, split: NoisySplit, training: _Training
+) -> dict[Basis, dict[str, np.ndarray]]:
+    """Return the image scores that rules may use, by basis and category; no label is among them.
+
+    Images of the split `validation` are used if every category has normal ones.
+    """
+    if not experiment.evaluation.thresholds:
+        return {}
+    scorer = training.scorer
+    found: dict[Basis, dict[str, np.ndarray]] = {}
+    of_images = functools.partial(_by_category, experiment)
+    if isinstance(scorer, LeavesOut):
+        found["left_out"] = of_images(split.train, scorer.score_left_out())
+    else:
+        found["fitted"] = of_images(split.train, training.scores_NP)
+    validation = prepared.calibrating(split.train["category"])
+    if set(validation["category"]) == set(split.train["category"]):
+        found["validation"] = of_images(validation, scorer.score(prepared.images(validation)))
+    return found
+
+
+def _by_category(
+    experiment: Experiment, samples: pd.DataFrame, scores_NP: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return image scores by category from the patch scores of samples."""
+    scores_N = image_scores(
+        experiment.evaluation, experiment.encoder, scores_NP, experiment.detector.maps
+    )
+    names_N = samples["category"].to_numpy()
+    return {str(name): scores_N[names_N == name] for name in np.unique(names_N)}
+
+
 def _on_training(
-    experiment: Experiment, prepared: Prepared, split: NoisySplit, data: Path, scorer: Scorer
+    experiment: Experiment, split: NoisySplit, data: Path, training: _Training
 ) -> Iterator[pd.DataFrame]:
     """Yield the tables of requested measurements on the scores of training images."""
-    images = prepared.images(split.train)
+    images = training.images
     if experiment.evaluation.training:
         yield separation(
-            scorer.score(images),
+            training.scores_NP,
             dataset=experiment.dataset,
             encoder=experiment.encoder,
             train=split.train,
@@ -84,9 +149,9 @@ def _on_training(
         )
     categories = list(split.train["category"])
     if memories := experiment.evaluation.agreement:
-        yield agreement(scorer.score(images), images, categories, memories)
+        yield agreement(training.scores_NP, images, categories, memories)
     if experiment.evaluation.ranking and split.injected_N.any():
-        yield ranking_quality(scorer.score(images), split.injected_N, categories)
+        yield ranking_quality(training.scores_NP, split.injected_N, categories)
 
 
 def _on_test(

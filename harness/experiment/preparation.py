@@ -62,6 +62,12 @@ class Prepared:
             )
         )
 
+    def calibrating(self, categories: Iterable[str]) -> pd.DataFrame:
+        """Return the normal images of the split `validation` in these categories; defects would calibrate as normal."""
+        samples = self.samples
+        is_calibrating = (samples["split"] == "validation") & (samples["defect"] == GOOD)
+        return samples[is_calibrating & samples["category"].isin(set(categories))]
+
 
 def training_images(
     prepared: Prepared, train: pd.DataFrame, samples: pd.DataFrame, detector: Detector
@@ -80,9 +86,7 @@ def training_images(
     images = prepared.images(train)
     if not detector.requirements.validation:
         return images
-    # Defective images would calibrate as normal ones.
-    is_calibrating = (samples["split"] == "validation") & (samples["defect"] == GOOD)
-    validation = samples[is_calibrating]
+    validation = prepared.calibrating(samples["category"])
     if without := sorted(set(train["category"]) - set(validation["category"])):
         raise InputError(
             f"{detector.title} calibrates on the data set's split validation (clean_validation=True), but the category "

@@ -17,7 +17,7 @@ import pandas as pd
 from harness.config.serialization import from_dict
 from harness.errors import InputError
 from harness.experiment.runner import Experiment, run
-from harness.metrics.names import DATA, SHORTFALL, MetricName
+from harness.metrics.names import DATA, SHORTFALL, MetricName, is_added_later
 from harness.runtime.compute import Compute
 from harness.runtime.environment import describe_environment
 from harness.runtime.hardware import describe_hardware
@@ -73,6 +73,7 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
         columns={"value": "again"}
     )
     values = stored.merge(again, on=PLACE, how="outer")
+    values = values[~(values["stored"].isna() & _are_later(values))]
     here = {**describe_environment(), **describe_hardware()}
     then, now = before.environment, {**here, "workers": "0"}  # training was in one process
     return Reproduction(
@@ -80,3 +81,9 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
         values.assign(difference=values["again"] - values["stored"]),
         {name: (then[name], now[name]) for name in now if then.get(name, now[name]) != now[name]},
     )
+
+
+def _are_later(values: pd.DataFrame) -> pd.Series:
+    """Return True for values that a run of an earlier version lacks."""
+    names = zip(values["readout"], values["metric"], strict=True)
+    return pd.Series([is_added_later(*name) for name in names], index=values.index, dtype=bool)

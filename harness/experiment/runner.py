@@ -47,7 +47,7 @@ class Result:
     train: pd.DataFrame
     """Training images: columns image, category, digest, injected."""
     scores: pd.DataFrame
-    """Test images: columns image, category, anomalous, score."""
+    """Test images with label, score and decisions, see `harness.experiment.measurement.Measurement.images`."""
     samples: Image.Image
     """Anomaly maps over a few test images, see `harness.evaluation.sample_maps`."""
     history: Mapping[str, TrainingResult]
@@ -121,9 +121,7 @@ def run_prepared(
         metrics=measured.metrics,
         counts=split.counts,
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
-        scores=split.test[["image", "category"]].assign(
-            anomalous=split.test["defect"] != "good", score=measured.scores_N
-        ),
+        scores=measured.images,
         samples=sheet(
             experiment.evaluation,
             dataset=experiment.dataset,

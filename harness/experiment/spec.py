@@ -91,7 +91,9 @@ class Experiment:
     @property
     def memories(self) -> list[MemoryEnsemble]:
         """Memory ensembles whose scores the experiment reads, in its detector or in its evaluation."""
-        return [*self.detector.requirements.memories, *self.evaluation.agreement]
+        needs = self.detector.requirements
+        left_out = needs.left_out if self.evaluation.thresholds else ()
+        return [*dict.fromkeys((*needs.memories, *left_out, *self.evaluation.agreement))]
 
 
 def names(experiments: Mapping[str, Experiment]) -> dict[str, str]:

@@ -35,7 +35,7 @@ def card(fitted: FittedDetector) -> str:
         "",
         "## Thresholds",
         "",
-        "An image is anomalous if its score is above the threshold. The first one is the default; `--threshold` takes "
+        "An image is anomalous if its score reaches the threshold. The first one is the default; `--threshold` takes "
         "the name of another one, or a number.",
         "",
         "| name | value | meaning |",

@@ -34,7 +34,7 @@ TOGETHER = 16
 
 @dataclass(frozen=True)
 class Threshold:
-    """Image score above which an image counts as anomalous."""
+    """Smallest image score of an image that counts as anomalous."""
 
     name: str
     """Name of the rule, which `--threshold` accepts."""
@@ -51,7 +51,7 @@ class Prediction:
     score: float
     """Image score in the units of the method; higher means more anomalous."""
     is_anomalous: bool
-    """True if the score is above the threshold."""
+    """True if the score reaches the threshold."""
     threshold: float
     """Threshold of the decision, in the units of the score."""
     map_HW: np.ndarray = field(repr=False, compare=False)
@@ -86,7 +86,7 @@ class FittedDetector:
 
         Args:
             image: Path, Pillow image, or uint8 array [H, W, 3].
-            threshold: Image score above which the image is anomalous, or the name of one of `thresholds`; None for the
+            threshold: Smallest score of an anomalous image, or the name of one of `thresholds`; None for the
                 first of them.
 
         Raises:
@@ -114,7 +114,7 @@ class FittedDetector:
             )
             scores_N = self.maps.image_scores(scores_NP, maps_NSS)
             for score, map_SS, scores_P in zip(scores_N, maps_NSS, scores_NP, strict=True):
-                yield Prediction(float(score), bool(score > limit), limit, map_SS, scores_P)
+                yield Prediction(float(score), bool(score >= limit), limit, map_SS, scores_P)
 
     def patch_scores(self, images: Iterable[AnyImage]) -> np.ndarray:
         """Return the patch scores [N, P] of images.

@@ -17,7 +17,7 @@ import numpy as np
 from harness.anomaly_maps import anomaly_maps
 from harness.config.file_ref import file_ref
 from harness.datasets import images_below
-from harness.detectors import Detector, HasLeftOutScores, NeedsFiles, Scorer
+from harness.detectors import Detector, LeavesOut, NeedsFiles, Scorer
 from harness.errors import InputError, UsageError
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.images.folder import FolderImages
@@ -123,12 +123,8 @@ def fit(
 def training_scores(fitted: FittedDetector, train: ImageSet) -> tuple[np.ndarray, bool]:
     """Return the image scores [N] of the training images, and whether each image was left out for its own score."""
     scorer: Scorer = fitted.scorer
-    left_out = isinstance(scorer, HasLeftOutScores)
-    scores_NP = (
-        scorer.score_left_out(train)
-        if isinstance(scorer, HasLeftOutScores)
-        else scorer.score(train)
-    )
+    left_out = isinstance(scorer, LeavesOut)
+    scores_NP = scorer.score_left_out() if isinstance(scorer, LeavesOut) else scorer.score(train)
     parts = []
     for start in range(0, len(scores_NP), MAPPED):
         some_NP = scores_NP[start : start + MAPPED]

@@ -36,7 +36,7 @@ class Row(Protocol):
 
     @property
     def is_anomalous(self) -> bool:
-        """Whether the score is above the threshold."""
+        """Whether the score reaches the threshold."""
 
 
 def render(

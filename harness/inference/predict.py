@@ -31,7 +31,7 @@ class Scored:
     score: float
     """Image score in the units of the method."""
     is_anomalous: bool
-    """True if the score is above the threshold."""
+    """True if the score reaches the threshold."""
 
 
 @dataclass(frozen=True)

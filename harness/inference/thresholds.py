@@ -1,17 +1,22 @@
-"""Thresholds of image scores that need no label, from the scores of the training images."""
+"""Thresholds of a fitted detector, which need no label: the rules that studies measure, in words for a card."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from harness.evaluation.thresholds import (
+    RULES,
+    Basis,
+    FalseAlarms,
+    MedianMAD,
+    Quantile,
+    ThresholdRule,
+    label_free,
+)
 from harness.inference.detector import Threshold
 
-QUANTILES = (0.99, 0.95)
-"""Quantiles of the training scores."""
-DEVIATIONS = 3.0
-"""Distance of a threshold from the median of the training scores, in robust standard deviations."""
-TO_SIGMA = 1.4826
-"""Ratio of the standard deviation to the median absolute deviation of normally distributed values."""
+DEFAULT = MedianMAD()
+"""Rule of the default threshold."""
 
 
 def label_free_thresholds(scores_N: np.ndarray, *, left_out: bool) -> tuple[Threshold, ...]:
@@ -22,30 +27,36 @@ def label_free_thresholds(scores_N: np.ndarray, *, left_out: bool) -> tuple[Thre
         left_out: True if no score compares an image with the image itself.
 
     Raises:
-        ValueError: there is no score.
+        InputError: there is no score, or one is NaN or infinite.
     """
+    basis: Basis = "left_out" if left_out else "fitted"
     how = (
         "Every training image was scored as if it were new."
         if left_out
         else "The method has learnt from the images that it scored, so new normal images score higher than these."
     )
-    centre = float(np.median(scores_N))
-    sigma = TO_SIGMA * float(np.median(np.abs(scores_N - centre)))
-    found = [
-        Threshold(
-            "median-3mad",
-            centre + DEVIATIONS * sigma,
-            f"Median of the scores of {len(scores_N)} training images plus {DEVIATIONS:g} robust standard deviations. "
-            f"Contaminated images move it little while they are few. {how}",
-        )
-    ]
-    for quantile in QUANTILES:
-        found.append(
-            Threshold(
-                f"quantile-{round(100 * quantile)}",
-                float(np.quantile(scores_N, quantile)),
-                f"Score that {quantile:.0%} of {len(scores_N)} training images do not exceed. If these images are "
-                f"clean and like the new ones, about {1 - quantile:.0%} of new normal images are above it. {how}",
-            )
-        )
+    found = []
+    for rule in (DEFAULT, *(rule for rule in RULES if rule != DEFAULT)):
+        for made in label_free((rule,), {basis: scores_N}):
+            meaning = f"{_meaning(rule, len(scores_N))} {how}"
+            found.append(Threshold(made.rule, made.value, meaning))
     return tuple(found)
+
+
+def _meaning(rule: ThresholdRule, images: int) -> str:
+    if isinstance(rule, MedianMAD):
+        return (
+            f"Median of the scores of {images} training images plus {rule.deviations:g} robust standard deviations. "
+            "Contaminated images move it little while they are few."
+        )
+    if isinstance(rule, FalseAlarms):
+        low, high = rule.interval(images)
+        return (
+            f"If the {images} training images are clean and like the new ones, {rule.rate:.0%} of new normal images "
+            f"reach it ({rule.confidence:.0%} interval: {low:.1%} to {high:.1%})."
+        )
+    assert isinstance(rule, Quantile)
+    return (
+        f"Score that {rule.level:.0%} of {images} training images do not exceed. If these images are clean and like "
+        f"the new ones, about {1 - rule.level:.0%} of new normal images reach it."
+    )

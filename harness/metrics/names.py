@@ -24,6 +24,8 @@ DATA = "data"
 """Read-out of the achieved contamination."""
 SHORTFALL = "shortfall"
 """Read-out of numbers by which an experiment did less than was requested; see `harness.experiment.shortfalls`."""
+DEFECT = "defect"
+"""Read-out over the normal test images and those of one kind of defect; its categories are `kind_of_defect`."""
 MEAN = "mean"
 """Category of the mean over categories."""
 EMPTY_ENSEMBLES = "empty_ensembles"
@@ -40,7 +42,9 @@ REFUSED = re.compile(r"[^\w.\- ]")
 CODE_POINT = re.compile(":([0-9a-f]{1,5}|10[0-9a-f]{4}):")
 """Code point of one character in a tracked name."""
 LONGEST = 200
-"""Maximum number of characters of a category in a tracked name; MLflow allows 250 for the whole name."""
+"""Maximum number of characters of a category in a tracked name."""
+MLFLOW_LONGEST = 250
+"""Maximum number of characters that MLflow allows for a whole tracked name."""
 
 
 class MetricName(NamedTuple):
@@ -83,6 +87,49 @@ class MetricName(NamedTuple):
         return cls(readout, metric, CODE_POINT.sub(lambda found: chr(int(found[1], 16)), category))
 
 
+class ThresholdName(NamedTuple):
+    """Metric of a decision rule: what is measured, the rule, and the scores that gave its threshold.
+
+    >>> str(ThresholdName("recall", "quantile_95", "left_out"))
+    'recall.quantile_95.left_out'
+    >>> ThresholdName.parse("recall.quantile_99.5.left_out").rule
+    'quantile_99.5'
+    >>> ThresholdName.parse("pixel_auspro_0.05") is None
+    True
+    """
+
+    measure: str
+    """Measured number, such as "recall"; see `harness.evaluation.decisions`."""
+    rule: str
+    """Name of the rule; see `harness.evaluation.thresholds`."""
+    basis: str
+    """Scores from which the threshold follows; see `harness.evaluation.thresholds.Basis`."""
+
+    def __str__(self) -> str:
+        return ".".join(self)
+
+    @classmethod
+    def parse(cls, text: str) -> ThresholdName | None:
+        """Return the name that the name of a metric stands for; None for a metric without a threshold."""
+        measure, _, rest = text.partition(".")
+        rule, _, basis = rest.rpartition(".")
+        return cls(measure, rule, basis) if rule else None
+
+
+def kind_of_defect(category: str, defect: str) -> str:
+    """Return the category under which the numbers of one kind of defect are tracked; categories have no slash."""
+    return f"{category}/{defect}"
+
+
+def is_added_later(readout: str, metric: str) -> bool:
+    """Return whether runs of earlier versions lack the value: a shortfall, a kind of defect, or a decision.
+
+    >>> is_added_later(ALL, "image_auroc"), is_added_later(ALL, "recall.mad_3.left_out")
+    (False, True)
+    """
+    return readout in (SHORTFALL, DEFECT) or ThresholdName.parse(metric) is not None
+
+
 def check_category(category: str) -> None:
     """Raise an error unless numbers of a category can be tracked.
 
@@ -101,3 +148,8 @@ def check_category(category: str) -> None:
             f"{LONGEST} are allowed. A character that is neither letter, digit, _, ., - nor space takes four or more. "
             "Rename its folder."
         )
+
+
+def is_trackable(name: MetricName) -> bool:
+    """Return whether MLflow accepts the name; the names of a category and a kind of defect together can be too long."""
+    return len(str(name)) <= MLFLOW_LONGEST

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.detectors import HasLeftOutScores
+from harness.detectors import LeavesOut
 from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.experiment import run_prepared
@@ -40,7 +40,7 @@ def test_predictions_are_the_scores_of_the_study(small, detector, tmp_path):
     patches = np.stack([each.patch_scores_P for each in found])
     np.testing.assert_allclose(patches, study.scores_NP, rtol=0, atol=1e-5)
     scores = [each.score for each in found]
-    np.testing.assert_allclose(scores, study.scores_N, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scores, study.images["score"], rtol=0, atol=1e-5)
     assert loaded.detector == detector
 
 
@@ -60,8 +60,8 @@ def test_a_training_image_that_is_left_out_is_scored_as_by_a_memory_without_it(s
     """Copies of an image among the training images change no score that leaves the image out, unlike the own score."""
     detector = next(each for each in DETECTORS if each.name == name)
     scorer = detector.fit(small.train_images, seed=0, compute=InProcess())
-    assert isinstance(scorer, HasLeftOutScores)
-    own, left_out = scorer.score(small.train_images), scorer.score_left_out(small.train_images)
+    assert isinstance(scorer, LeavesOut)
+    own, left_out = scorer.score(small.train_images), scorer.score_left_out()
     assert own.shape == left_out.shape
     if name != "softpatch":  # the weight of the nearest other patch may be smaller
         assert (left_out >= own - 1e-6).all()
