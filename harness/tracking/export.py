@@ -1,6 +1,7 @@
 """Export of a study's results into a portable folder that is readable without MLflow, and merging of such folders.
 
 * results.parquet and results.csv: one row per experiment, category and metric.
+* scores.parquet: one row per experiment and test image, with its label, score and decisions.
 * runs.csv: one row per run; failed runs with their reason.
 * experiments.json: the settings behind each key (see `harness.config.serialization`).
 * manifest.json: software, machines and digests.
@@ -20,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
-from harness.metrics.names import SHORTFALL
+from harness.metrics.names import is_added_later
 from harness.runtime.environment import ROOT, describe_environment
 from harness.tracking.exported import (
     EXPERIMENTS,
@@ -32,12 +34,14 @@ from harness.tracking.exported import (
     OF_RUN,
     RESULTS,
     RUNS,
+    SCORES,
     VALUE,
     ExportedFolder,
     lock_name,
     read_folder,
 )
 from harness.tracking.old_draws import uninjected_runs
+from harness.tracking.run_reader import scores_of
 from harness.tracking.tracker import Tracker
 
 LOCK = ROOT / "requirements" / "lock.txt"
@@ -80,7 +84,7 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
         "locks": {name: _digest(text) for name, text in locks.items()},
         "exported with": describe_environment(),
     }
-    return _write(out, results, runs, records, manifest, locks)
+    return _write(out, results, scores_of(stored.values()), runs, records, manifest, locks)
 
 
 def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = None) -> MergeReport:
@@ -111,6 +115,7 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
     results = _together(parts, differing)
     records, splits, locks = _first_of_each(exported)
     runs = _runs_behind(results, [each.runs for each in exported])
+    scores = _scores_behind(results, [each.scores for each in exported])
     manifest = {
         **{name: manifests[0][name] for name in KIND},
         "splits": splits,
@@ -120,7 +125,7 @@ def merge(folders: Sequence[Path], out: Path, keep: Literal["first"] | None = No
         "merged from": manifests,
     }
     return MergeReport(
-        _write(out, results, runs, records, manifest, locks), len(differing), largest
+        _write(out, results, scores, runs, records, manifest, locks), len(differing), largest
     )
 
 
@@ -162,13 +167,14 @@ def _first_of_each(
 def _differences(parts: Sequence[pd.DataFrame]) -> pd.Series:
     """Return the difference between the largest and smallest number of each value, indexed by `VALUE`.
 
-    The difference is infinite if a folder has the experiment, but not the value, or no number for it. Counts that older
-    versions did not store (`LATER_COUNTS` and shortfalls) may be missing. A setting that differs between folders is a
-    row of the read-out `SETTING`.
+    The difference is infinite if a folder has the experiment, but not the value, or no number for it. Values that older
+    versions did not store (`LATER_COUNTS` and `is_added_later`) may be missing. A setting that differs between folders
+    is a row of the read-out `SETTING`.
     """
     rows = pd.concat(parts)
-    later = rows["metric"].isin(LATER_COUNTS) | (rows["readout"] == SHORTFALL)
-    values = rows[~later].groupby(VALUE)["value"]
+    names = list(zip(rows["readout"], rows["metric"], strict=True))
+    later = [metric in LATER_COUNTS or is_added_later(readout, metric) for readout, metric in names]
+    values = rows[~np.array(later, dtype=bool)].groupby(VALUE)["value"]
     spans, numbers = (values.max() - values.min()).fillna(math.inf), values.count()
     folders = pd.concat([part["key"].drop_duplicates() for part in parts]).value_counts()
     spans[numbers < folders.reindex(numbers.index.get_level_values("key")).to_numpy()] = math.inf
@@ -226,6 +232,13 @@ def _runs_behind(results: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.Dat
     return runs[runs["run_id"].isin(results["run_id"]) | failed]
 
 
+def _scores_behind(results: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the scores of the runs of these results; several folders can have the same run."""
+    scores = pd.concat(parts, ignore_index=True)
+    behind = scores[scores["run_id"].isin(results["run_id"])]
+    return behind.drop_duplicates(["run_id", "image"], ignore_index=True)
+
+
 def _made_with(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Count the finished runs per environment: versions, source revision, machine, processor, GPUs and workers."""
     finished = runs[runs["status"] == "FINISHED"].drop(columns=OF_RUN)
@@ -237,6 +250,7 @@ def _made_with(runs: pd.DataFrame) -> list[dict[str, Any]]:
 def _write(
     out: Path,
     results: pd.DataFrame,
+    scores: pd.DataFrame,
     runs: pd.DataFrame,
     records: Any,
     manifest: Any,
@@ -249,6 +263,7 @@ def _write(
     draft.mkdir(parents=True)
     results.to_parquet(draft / RESULTS, index=False)
     results.to_csv((draft / RESULTS).with_suffix(".csv"), index=False)
+    scores.to_parquet(draft / SCORES, index=False)
     runs.to_csv(draft / RUNS, index=False)
     (draft / EXPERIMENTS).write_text(json.dumps(records, indent=1, sort_keys=True))
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))

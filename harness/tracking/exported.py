@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError
+from harness.tracking.run_reader import OF_IMAGES, scores_of
 
-RESULTS, RUNS, EXPERIMENTS, MANIFEST = (
+RESULTS, SCORES, RUNS, EXPERIMENTS, MANIFEST = (
     "results.parquet",
+    "scores.parquet",
     "runs.csv",
     "experiments.json",
     "manifest.json",
@@ -32,6 +34,8 @@ class ExportedFolder:
 
     results: pd.DataFrame
     """One row per experiment, category and metric."""
+    scores: pd.DataFrame
+    """One row per experiment and test image; empty for folders of versions that exported no scores."""
     runs: pd.DataFrame
     """One row per run, all columns as text."""
     records: dict[str, Any]
@@ -57,6 +61,7 @@ def read_folder(folder: Path) -> ExportedFolder:
     manifest = _read_manifest(folder)
     return ExportedFolder(
         results=results,
+        scores=read_scores(folder),
         runs=_read_runs(folder),
         records=_read_object(folder, EXPERIMENTS),
         manifest=manifest,
@@ -81,6 +86,25 @@ def read_results(folder: Path) -> pd.DataFrame:
     if results[VALUE].isna().any(axis=None) or results.duplicated(VALUE).any():
         raise _damaged(file, "its rows do not name each value once")
     return results
+
+
+def read_scores(folder: Path) -> pd.DataFrame:
+    """Read the scores of all test images, in the form of `harness.tracking.run_reader.scores_of`.
+
+    Raises:
+        InputError: the scores are damaged.
+    """
+    if not (folder / SCORES).exists():
+        return scores_of(())
+    file = _plain_file(folder, SCORES)
+    try:
+        scores = pd.read_parquet(file)
+    except Exception as error:  # pyarrow raises errors of many classes for a damaged file
+        raise _damaged(file, error) from error
+    _require_columns(file, scores, OF_IMAGES)
+    if scores.duplicated(["run_id", "image"]).any():
+        raise _damaged(file, "its rows do not name each image of a run once")
+    return scores
 
 
 def _read_runs(folder: Path) -> pd.DataFrame:

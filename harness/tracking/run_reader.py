@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,14 @@ WRITER = "meds.writer"
 """Tag of a run: the driver of the study that writes the run."""
 OWN = (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE, LOSSES, LOST)
 """Tags of a run that do not describe its environment."""
+CURVES = ("_loss", "_selected", "_contaminated")
+"""Ends of the names of metrics that are curves of a training phase."""
+SCORES = "scores.csv"
+"""Artifact with the scores of the test images."""
+OF_IMAGES = ["run_id", "key", "image", "category", "anomalous", "score"]
+"""Columns of the scores of test images that runs of all versions have."""
+TEXT = {"image": str, "category": str, "defect": str}
+"""Columns of text, which may look like numbers or like missing values."""
 RECORD = "experiment.json"
 """Artifact of a run: key, settings, and the serialised experiment."""
 
@@ -70,10 +80,38 @@ class TrackedRun:
         """Return the training images as CSV with columns image, category, digest, injected."""
         return self._read("train.csv").decode()
 
+    def scores(self) -> pd.DataFrame:
+        """Return the test images with their scores: columns run_id, key, image, category, anomalous, score.
+
+        Runs of later versions also have the columns defect and seen, and a boolean column of decisions per threshold
+        (see `harness.experiment.measurement.Measurement.images`). Without stored scores, the table is empty.
+        """
+        if not self._has(SCORES):
+            return pd.DataFrame(columns=OF_IMAGES)
+        table = pd.read_csv(io.BytesIO(self._read(SCORES)), dtype=TEXT, keep_default_na=False)
+        return table.assign(run_id=self.run_id, key=self.run.data.tags[KEY])
+
+    def curves(self) -> pd.DataFrame:
+        """Return the curves of the training: columns run_id, key, curve, step, value.
+
+        The curves are the losses of each phase, and the sizes of its selections and their contaminated images.
+        """
+        names = [name for name in self.run.data.metrics if name.endswith(CURVES)]
+        rows = [
+            (name, point.step, point.value)
+            for name in sorted(names)
+            for point in self.client.get_metric_history(self.run_id, name)
+        ]
+        table = pd.DataFrame(rows, columns=["curve", "step", "value"]).sort_values(
+            ["curve", "step"], ignore_index=True
+        )
+        table.insert(0, "run_id", self.run_id)
+        table.insert(1, "key", str(self.run.data.tags[KEY]))
+        return table
+
     def samples(self) -> bytes | None:
         """Return its sample maps as JPEG (`harness.evaluation.sample_maps`); None for runs of versions without them."""
-        files = {file.path for file in self.client.list_artifacts(self.run.info.run_id)}
-        return self._read(SAMPLES) if SAMPLES in files else None
+        return self._read(SAMPLES) if self._has(SAMPLES) else None
 
     @property
     def run_id(self) -> str:
@@ -90,8 +128,25 @@ class TrackedRun:
         """Software and hardware of the run (see `harness.runtime.environment` and `harness.runtime.hardware`)."""
         return environment_of(self.run)
 
+    def _has(self, name: str) -> bool:
+        return name in {file.path for file in self.client.list_artifacts(self.run_id)}
+
     def _read(self, name: str) -> bytes:
         return read_artifact(self.client, self.run.info.run_id, name)
+
+
+def scores_of(runs: Iterable[TrackedRun]) -> pd.DataFrame:
+    """Return the scores of the test images of runs, one row per run and image (see `TrackedRun.scores`).
+
+    A column that a run lacks, such as a decision of another method, has missing values in its rows.
+    """
+    tables = [run.scores() for run in runs]
+    if not tables:
+        return pd.DataFrame(columns=OF_IMAGES)
+    table = pd.concat(tables, ignore_index=True)
+    others = [column for column in table if column not in OF_IMAGES]
+    of_decisions = [column for column in others if column != "defect"]
+    return table[[*OF_IMAGES, *others]].astype(dict.fromkeys(of_decisions, "boolean"))
 
 
 def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
