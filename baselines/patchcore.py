@@ -9,7 +9,7 @@ Legend: N images, P patches, R patches of all images together, C channels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -80,7 +80,8 @@ class PatchCore:
             (pool, np.random.default_rng([seed, number]))
             for number, pool in enumerate(patch_sources(images, self.scope))
         ]
-        return self._scorer(compute.map(self._bank, items, label="picking coresets"), compute)
+        banks = compute.map(self._bank, items, label="picking coresets")
+        return replace(self._scorer(banks, compute), fitted_to=images)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> BankScorer:
         """See `harness.detectors.Detector.restore`; the arrays are the coresets."""
@@ -94,7 +95,6 @@ class PatchCore:
             neighbours=self.neighbours,
             squared=self.squared,
             reweight=self.reweight,
-            fitted_to=images,
         )
 
     def _bank(self, item: tuple[PatchSource, np.random.Generator]) -> Bank:

@@ -34,7 +34,7 @@ class MemoryDetector:
 
     @property
     def requirements(self) -> Requirements:
-        """Scores of the memory ensemble, and those with each training image left out of its own banks."""
+        """Scores of the memory ensemble, and those with each training image left out of the banks."""
         return Requirements(memories=(self.memory,), left_out=(_left_out(self.memory),))
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> MemoryScorer:

@@ -4,7 +4,7 @@ An image is called anomalous if its score is at least the threshold. Each catego
 behind a threshold, its basis, are part of what the threshold means:
 
 * `left_out`: training images, each scored against the other training images only.
-* `fitted`: training images, scored by the method that was fitted to them. Such scores are too low.
+* `fitted`: training images, scored by the method that was fitted to them. Such scores tend to be too low.
 * `validation`: normal images of the data set's split `validation`, which no method is tested on.
 * `labels`: labelled test images, for the threshold of F1-max alone.
 

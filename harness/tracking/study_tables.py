@@ -19,8 +19,10 @@ class StudyTables:
     results: pd.DataFrame
     """One row per experiment, read-out, category and metric, with all settings (`Tracker.load`)."""
     scores: pd.DataFrame
-    """One row per experiment and test image: image, category, anomalous, score, and for runs of this version also
-    defect, seen (in training), and a column of decisions per threshold, such as `quantile_95.left_out`."""
+    """One row per experiment and test image: image, category, anomalous and score.
+
+    Runs of this version also have defect, seen (True for an image of the training set), and a boolean column of
+    decisions per threshold, such as `quantile_95.left_out`."""
     curves: pd.DataFrame
     """One row per experiment, curve and step: losses and sizes of selections during training."""
 

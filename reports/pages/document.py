@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import matplotlib as mpl
@@ -14,7 +13,9 @@ from harness.errors import NoResultError
 from harness.metrics.names import ALL
 from harness.tracking import Tracker
 from reports.pages.captions import full_caption, short_caption
+from reports.pages.lookups import lookups
 from reports.pages.provenance import Provenance, runs_behind, trace
+from reports.pages.table import Table
 from reports.plots.style import STYLE, add_footnote
 from reports.tables.actual_noise import TEXT, with_actual_noise
 from reports.tables.comparison import how_compared
@@ -30,21 +31,6 @@ NO_NUMBER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """Table with its caption and footnotes."""
-
-    title: str
-    caption: str
-    frame: pd.DataFrame
-    folded: bool = False
-    """True if the page shows the table only after a click on its title."""
-    listing: bool = False
-    """True if the table is only for looking up numbers, so that the Markdown and LaTeX files omit it."""
-    footnotes: Mapping[str, str] = field(default_factory=dict)
-    """Texts of the footnotes by mark."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Document:
     """Report with its figure, tables and provenance."""
 
@@ -53,6 +39,8 @@ class Document:
     figure: Figure | None
     tables: tuple[Table, ...]
     """Tables of the report; empty if no experiment is finished."""
+    lookups: tuple[Table, ...] = ()
+    """Further tables for looking up numbers, which only the page has."""
     provenance: Provenance
 
 
@@ -105,6 +93,7 @@ def of_results(
         caption=f"{study.CAPTION} {note}{full_caption(results)}",
         figure=figure,
         tables=_tables(study, shown, f"{note}{short_caption(results, IN_COLUMN)}"),
+        lookups=lookups(shown, provenance.scores),
         provenance=provenance,
     )
 

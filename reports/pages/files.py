@@ -6,8 +6,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from reports.pages.document import Document, Table
+from reports.pages.document import Document
 from reports.pages.page import render
+from reports.pages.table import Table
 from reports.plots.style import STYLE, save
 from reports.tables.cells import to_latex, to_markdown
 

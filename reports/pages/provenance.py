@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from harness.tracking import Tracker
+from harness.tracking.run_reader import scores_of
 
 SHOWN = 12
 """Maximum number of runs whose sample maps are shown."""
@@ -26,6 +27,8 @@ class Provenance:
     """Address of the database, relative if the database is below the working folder; empty with a server."""
     samples: tuple[tuple[str, bytes], ...]
     """Names and sample maps (JPEG) of some runs, all at one noise ratio."""
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Scores of the test images of the same runs, with the column `experiment`; see `harness.tracking`."""
     variant: str = ""
     """Changes that the command of these runs made to the study or its profile; empty for none."""
 
@@ -44,9 +47,15 @@ def trace(tracker: Tracker, profile: str, results: pd.DataFrame) -> Provenance:
     found = runs_behind(tracker, profile)
     names = found.runs.set_index("run_id")["name"]
     shown = _shown(results)
-    sheets = {run_id: tracker.run(run_id).samples() for run_id in shown}
+    behind = [tracker.run(run_id) for run_id in shown]
+    sheets = {run.run_id: run.samples() for run in behind}
     samples = [(names[run_id], sheet) for run_id, sheet in sheets.items() if sheet is not None]
-    return replace(found, samples=tuple(samples))
+    scores = scores_of(behind)
+    return replace(
+        found,
+        samples=tuple(samples),
+        scores=scores.assign(experiment=scores["run_id"].map(names)),
+    )
 
 
 def runs_behind(tracker: Tracker, profile: str) -> Provenance:

@@ -17,8 +17,9 @@ import pandas as pd
 from harness.errors import NoResultError
 from harness.metrics.names import MEAN
 from reports.pages.captions import full_caption, short_caption
-from reports.pages.document import Document, Table
+from reports.pages.document import Document
 from reports.pages.provenance import Provenance
+from reports.pages.table import Table
 from reports.published.cells import AXES, STD, axes, categories_of, footnotes, layout, on_other_data
 from reports.published.index import Form, NumberedTable
 from reports.published.paper import named, other_evaluator, other_lists

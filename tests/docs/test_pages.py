@@ -11,6 +11,7 @@ from docs.generator.blocks import stale_pages
 from docs.generator.packages import OURS, exists
 from docs.generator.results import EXPORTS, figures
 from harness.runtime.environment import ROOT
+from tests.support.stored_study import stored
 
 DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md"]
 README = ROOT / "README.md"
@@ -102,9 +103,23 @@ def test_the_readme_is_short():
 
 def test_the_example_of_the_python_api_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"^```python\n(.*?)^```", API.read_text(encoding="utf-8"), re.M | re.S)
-    exec(compile(example, API.name, "exec"), {})
+    exec(compile(examples()[0], API.name, "exec"), {})
     assert "image_auroc" in capsys.readouterr().out
+
+
+def test_the_example_of_the_tables_reads_a_study(small, tmp_path, monkeypatch):
+    tracker, cells = stored(small, tmp_path, (0.1,))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    example, names = examples()[1], {}
+    for text, here in (("rho", tracker.study), ("laptop", "small"), ("runs", str(tmp_path))):
+        example = example.replace(f'"{text}"', repr(here))
+    exec(compile(example, API.name, "exec"), names)
+    assert set(names["tables"].scores["key"]) == {cell.key for cell in cells}
+
+
+def examples():
+    """The Python code of the page on the API, block by block."""
+    return re.findall(r"^```python\n(.*?)^```", API.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def test_files_of_the_project_that_pages_name_exist():

@@ -5,9 +5,10 @@ import io
 import pandas as pd
 from PIL import Image
 
-from reports.pages.document import Document, Table
+from reports.pages.document import Document
 from reports.pages.page import render
 from reports.pages.provenance import Provenance
+from reports.pages.table import Table
 from reports.plots.seeds import draw_groups
 from reports.tables.cells import Runs
 from tests.support.browser import IN_BROWSER, browse

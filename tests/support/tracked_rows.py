@@ -18,6 +18,11 @@ PIXEL = (
     "pixel_aupro_dinomaly",
     "pixel_auroc_meds",
 )
+DECISIONS = tuple(
+    f"{measure}.{threshold}"
+    for threshold in ("quantile_95.left_out", "f1max.labels")
+    for measure in ("threshold", "recall", "false_alarm_rate", "f1")
+)
 CONTAMINATION = 0.17
 
 
@@ -53,10 +58,16 @@ def _values(experiment, categories, masked, labelled):
         for metric in (*IMAGE, *PIXEL):
             known = set(masked if metric in PIXEL else categories) if labelled else set()
             _add(values, experiment, readout, metric, categories, known)
+        for metric in DECISIONS:
+            known = set(categories) if labelled else set()
+            _add(values, experiment, readout, metric, categories, known)
     for readout, metrics, known in _of_training(experiment, categories, masked):
         for metric in metrics:
             _add(values, experiment, readout, metric, categories, known)
     for category in categories:
+        if labelled:
+            for metric in ("images", "seen", "auroc", "recall.quantile_95.left_out"):
+                values["defect", metric, f"{category}/hole"] = _value(experiment.key, metric)
         values["data", "contamination", category] = CONTAMINATION * noisy
         values["data", "unseen", category] = 30.0
         values["data", "injected", category] = 5.0 * noisy

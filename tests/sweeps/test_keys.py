@@ -21,16 +21,25 @@ Intended changes since 87b34bb:
 * Reverse distillation and UniAD in the profiles of the papers: training by epochs, and the released features.
 * EfficientAD-M and AD2 on the profile loco: calibration on the split validation.
 """
+LATER = {
+    "thresholds": (1_690, "c556896fb69ba12bc490e494f1345f4541400d2a5e7040e040ded0c2fce278ce"),
+}
+"""Number of lines and digest of each study that came after 87b34bb; the digests above and below do without these."""
 UNCHANGED = "b06e17f21aa86c8a01941bc1442b6db0682e8d4400760a662f8c8f7a9dc81503"
 """SHA-256 over the lines of laptop, smoke and mtd without UniAD and HVQ-Trans (1,864 lines), as at 87b34bb."""
 
 
 def test_keys_of_all_experiments_of_all_studies_and_profiles_are_those_of_finished_runs():
-    lines = [line for study in modules_of(sweeps) for line in _lines(study)]
+    lines = [line for study in modules_of(sweeps) if study not in LATER for line in _lines(study)]
     assert len(lines) == COUNT
     assert _digest(line for line, _ in lines) == DIGEST
     own = [(line, e) for line, e in lines if line.split()[1] in ("laptop", "smoke", "mtd")]
     assert _digest(line for line, e in own if e is None or not _rescaled(e)) == UNCHANGED
+
+
+def test_keys_of_later_studies_are_those_of_finished_runs():
+    lines = {study: [line for line, _ in _lines(study)] for study in LATER}
+    assert {study: (len(own), _digest(own)) for study, own in lines.items()} == LATER
 
 
 def _digest(lines):
