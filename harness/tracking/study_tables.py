@@ -21,8 +21,8 @@ class StudyTables:
     scores: pd.DataFrame
     """One row per experiment and test image: image, category, anomalous and score.
 
-    Runs of this version also have defect, seen (True for an image of the training set), and a boolean column of
-    decisions per threshold, such as `quantile_95.left_out`."""
+    Runs of this version also have the columns defect and seen (True for an image of the training set). Each threshold
+    has a boolean column of decisions, such as `quantile_95.left_out`."""
     curves: pd.DataFrame
     """One row per experiment, curve and step: losses and sizes of selections during training."""
 
