@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,7 @@ from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:
     from harness.ranking.examination import RankingSettings
+    from harness.ranking.ranking import Ranking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,8 @@ class Rank:
         print(ranking.table().head(10).to_markdown(index=False, floatfmt=".2f"))
         if found is not None:
             print(f"\n{found.to_markdown(index=False, floatfmt='.3f')}")
+        if self.method == "memory":
+            print("\n" + "\n".join(_estimates(ranking)))
         print(
             f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
             "images to remove on the page and save the list. Then run: "
@@ -135,4 +139,17 @@ class Rank:
             together=self.together,
             detector=detector,
             seed=self.seed,
+        )
+
+
+def _estimates(ranking: Ranking) -> Iterator[str]:
+    """Yield a sentence on the contamination of every category, and one on what to do if nothing stands out."""
+    from harness.ranking.estimate import LIKELY
+
+    for name, estimate in ranking.estimates.items():
+        yield paragraph(f"{name}: {estimate}" if name else str(estimate))
+    if ranking.scores_N[0] < LIKELY:
+        yield paragraph(
+            "warning: no image stands out. The images may be clean, or their defects may be too small for the size at "
+            "which images are encoded. If the photographs are large, try --tiles 4 or a larger --image-size."
         )

@@ -25,6 +25,8 @@ from harness.inference.detector import FittedDetector
 from harness.inference.methods import Method
 from harness.inference.thresholds import label_free_thresholds
 from harness.memory.scores import fill_scores, requests_for
+from harness.ranking.estimate import estimate_contamination
+from harness.ranking.suspicion import robust_deviations
 from harness.runtime.compute import Threads
 from harness.runtime.environment import describe_environment
 from harness.runtime.progress_bars import ProgressBars
@@ -116,7 +118,8 @@ def fit(
     return replace(
         fitted,
         thresholds=label_free_thresholds(scores_N, left_out=left_out),
-        about=_about(images, origin, seed, seconds),
+        about=_about(images, origin, seed, seconds)
+        | {"contamination": _contamination(scores_N) if left_out else None},
     )
 
 
@@ -144,9 +147,13 @@ def _about(images: FolderImages, origin: Origin, seed: int, seconds: float) -> d
         "images_by_subfolder": dict(sorted(places.items())),
         "removed": origin.removed,
         "data_digest": images.digest,
-        "contamination": None,  # a sentence about how dirty the folder seemed; the card prints it
         "seed": seed,
         "seconds": round(seconds, 1),
         "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": describe_environment(),
     }
+
+
+def _contamination(scores_N: np.ndarray) -> str:
+    """Return a sentence on how many training images are contaminated, from scores with each image left out."""
+    return str(estimate_contamination(robust_deviations(scores_N)))

@@ -20,6 +20,7 @@ import pandas as pd
 from harness.evaluation.label_ranking import AUPRC, DEPTH, ranking_metrics
 from harness.features import FeatureStore
 from harness.images import ImageIndex, listed_name
+from harness.ranking.estimate import ContaminationEstimate, estimate_contamination
 from harness.ranking.examination import Examination, RankingSettings, examine
 from harness.ranking.folder import (
     COLUMN,
@@ -51,6 +52,15 @@ class Ranking:
     """
     categories_N: tuple[str, ...] | None = None
     """Names of the images' categories; None if the folder has no categories."""
+
+    @property
+    def estimates(self) -> dict[str, ContaminationEstimate]:
+        """Estimate of the contamination of every category; the name is empty if there are no categories."""
+        names_N = np.array(self.categories_N or ("",) * len(self.images))
+        return {
+            str(name): estimate_contamination(self.scores_N[names_N == name])
+            for name in np.unique(names_N)
+        }
 
     def table(self) -> pd.DataFrame:
         """Return a table with columns rank (from 1), category if there are several, image, score.

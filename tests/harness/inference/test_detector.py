@@ -55,7 +55,9 @@ def test_thresholds_decide(detector, file):
     score = detector.predict(file).score
     for threshold in (score - 1e-3, str(score - 1e-3)):
         assert detector.predict(file, threshold=threshold).is_anomalous
-    assert not detector.predict(file, threshold=score).is_anomalous
+    assert detector.predict(file, threshold=score).is_anomalous
+    above = float(np.nextafter(score, np.inf))
+    assert not detector.predict(file, threshold=above).is_anomalous
     for named in detector.thresholds:
         found = detector.predict(file, threshold=named.name)
         assert (found.threshold, found.is_anomalous) == (named.value, score > named.value)
