@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.fun_ad.graph import PatchesAlone
 from baselines.fun_ad.pseudo_labels import (
     discrimination_loss,
     likely_normal,
@@ -29,7 +30,7 @@ from baselines.fun_ad.pseudo_labels import (
     relative_distances,
     with_noise,
 )
-from baselines.patch_bank.banks import of_categories
+from baselines.patch_bank.banks import of_categories, only
 from baselines.patch_bank.nearest import DeviceRows, nearest_on_device
 from baselines.patch_bank.pool import TOGETHER, PatchSource, Scope, patch_sources, read_patches
 from harness.anomaly_maps import PATCHCORE
@@ -37,6 +38,7 @@ from harness.detectors import Requirements
 from harness.detectors.arrays import numbered, parts_of
 from harness.errors import InputError
 from harness.features import ImageSet
+from harness.networks import FeatureShapes
 from harness.runtime.compute import Compute, DistributedContext, default_device, single_threaded
 from harness.training import TrainingResult, state_of
 from harness.training.phases import State
@@ -160,6 +162,10 @@ class FunADScorer:
                     features = torch.from_numpy(read_patches(category.features, rows_n))
                     parts.append(network(features.to(default_device())).cpu().numpy())
         return np.concatenate(parts)
+
+    def graph(self, shapes: FeatureShapes) -> PatchesAlone:
+        """Implement `harness.detectors.HasGraph.graph`."""
+        return PatchesAlone(_restored(only(list(self.history.values())).state).cpu())
 
 
 class Discriminator(nn.Module):

@@ -13,11 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from baselines.patch_bank.graph import BankGraph
 from baselines.patch_bank.nearest import DeviceRows, Owners, nearest, on_device
 from baselines.patch_bank.pool import TOGETHER, Scope, read_patches
 from harness.detectors.arrays import numbered
 from harness.errors import InputError
 from harness.features import CategoryFeatures, ImageSet
+from harness.networks import FeatureShapes
 from harness.runtime.compute import Compute, InProcess
 from harness.training import TrainingResult
 
@@ -74,6 +76,20 @@ def of_categories(fitted: Sequence[Part], images: ImageSet, scope: Scope) -> lis
             f"{len(images.categories)}. Fit the method to training images of all categories."
         )
     return list(fitted)
+
+
+def only(fitted: Sequence[Part]) -> Part:
+    """Return the only fitted part, for one category or for all together.
+
+    Raises:
+        InputError: several categories were fitted.
+    """
+    if len(fitted) != 1:
+        raise InputError(
+            f"The method was fitted to {len(fitted)} categories, but a detector of one category is exported. Fit the "
+            "method to one category at a time."
+        )
+    return fitted[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +174,10 @@ class BankScorer:
             weights_N = self._image_weights(bank, queries_NPC, scores_NP, nearest_NP, owners)
             scores_NP *= weights_N[:, None]
         return scores_NP
+
+    def graph(self, shapes: FeatureShapes) -> BankGraph:
+        """Implement `harness.detectors.HasGraph.graph`."""
+        return BankGraph(self, only(self.banks))
 
     def _image_weights(
         self,

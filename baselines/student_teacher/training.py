@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.patch_bank.banks import of_categories
+from baselines.patch_bank.banks import of_categories, only
 from baselines.student_teacher.contract import Objective, StudentSettings
+from baselines.student_teacher.graph import StudentGraph
 from baselines.student_teacher.networks import StudentTeacher, restored
 from baselines.student_teacher.pixels import jittered, read_foreign, read_pixels, split_off
 from harness.datasets import images_below
@@ -24,6 +25,7 @@ from harness.detectors.arrays import numbered, parts_of
 from harness.errors import InputError
 from harness.features import CalibratedImageSet, CategoryImages, ImageSet
 from harness.features.pdn import apply_pdn, standardised
+from harness.networks import FeatureShapes
 from harness.runtime.compute import (
     Compute,
     DistributedContext,
@@ -90,6 +92,11 @@ class StudentScorer:
             state = self.history[name].state
             self._built[name] = restored(state, image_size=self.image_size).to(default_device())
         return self._built[name]
+
+    def graph(self, shapes: FeatureShapes) -> StudentGraph:
+        """Implement `harness.detectors.HasGraph.graph`."""
+        state = only(list(self.history.values())).state
+        return StudentGraph(restored(state, image_size=self.image_size), self.image_size)
 
 
 def fit_students(

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from torch import nn
 
 from harness.anomaly_maps import MapSettings
 from harness.config.file_ref import FileRef
 from harness.features import Encoder, ImageSet
 from harness.memory import MemoryEnsemble
+from harness.networks import FeatureShapes
 from harness.runtime.compute import Compute, ProgressCallback
 from harness.training import TrainingResult
 
@@ -109,6 +111,21 @@ class HasShortfalls(Protocol):
     @property
     def shortfalls(self) -> Mapping[str, tuple[float, ...]]:
         """Numbers of missing items by name: one number per category of the training images, or one for all together."""
+
+
+@runtime_checkable
+class HasGraph(Protocol):
+    """A scorer that can be exported for other programs, since a torch module computes its scores."""
+
+    def graph(self, shapes: FeatureShapes) -> nn.Module:
+        """Return the module on the CPU that maps `harness.features.encoding.FeatureTensors` to patch scores [B, P].
+
+        Args:
+            shapes: Shapes of the features, of one category.
+
+        Raises:
+            InputError: this scorer has no such module, or was fitted to several categories.
+        """
 
 
 class Detector(Protocol):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from harness.anomaly_maps import DINOMALY
 from harness.detectors.contract import Requirements
 from harness.features import ImageSet
-from harness.networks import FeatureShapes, NetworkSettings
+from harness.features.encoding import FeatureTensors
+from harness.networks import Batch, FeatureShapes, Network, NetworkSettings
 from harness.runtime.compute import Compute, default_device, single_threaded
 from harness.training import TrainingResult, build, patch_scores, run_phase, shapes_of
 from harness.training.optimizer import TrainingConfig
@@ -89,3 +92,22 @@ class NetworkScorer:
         if shapes not in self._built:
             self._built[shapes] = build(self.network, images, self.state).to(default_device())
         return self._built[shapes]
+
+    def graph(self, shapes: FeatureShapes) -> NetworkGraph:
+        """Implement `harness.detectors.HasGraph.graph`."""
+        network = self.network.build(shapes)
+        network.load_state_dict({name: torch.from_numpy(a) for name, a in self.state.items()})
+        return NetworkGraph(network)
+
+
+class NetworkGraph(nn.Module):
+    """Module that scores the patches of a batch by a trained network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: FeatureTensors) -> Tensor:
+        """Compute patch scores [B, P]."""
+        batch = Batch(features.targets, features.prefix_BTC)
+        return cast(Network, self.network).score_map(self.network(batch))

@@ -65,6 +65,27 @@ class Encoded(NamedTuple):
     """Pixels of the network's input before normalisation, 0..255; None unless `Encoder.pixels` is True."""
 
 
+class FeatureTensors(NamedTuple):
+    """Features of a batch of B images on a device, in single precision."""
+
+    memory_BPC: Tensor
+    """Memory features; see `Encoded.memory_NPC`."""
+    targets: tuple[Tensor, ...]
+    """G groups [B, P, C_g]; see `Encoded.targets`."""
+    prefix_BTC: Tensor | None
+    """Prefix tokens; see `Encoded.prefix_NTC`."""
+    pixels_B3HW: Tensor | None = None
+    """Pixels of the network's input before normalisation, 0..255; only for an exported detector."""
+
+    def stored(self) -> FeatureTensors:
+        """Return the features as read from the store, which rounds them to half precision."""
+        return self._replace(
+            memory_BPC=self.memory_BPC.half().float(),
+            targets=tuple(group.half().float() for group in self.targets),
+            prefix_BTC=None if self.prefix_BTC is None else self.prefix_BTC.half().float(),
+        )
+
+
 def encode(encoder: Encoder, images: Sequence[ImageSource]) -> Encoded:
     """Encode image files, see `encode_pixels`."""
     return encode_pixels(encoder, (encoder.read(image) for image in images))
@@ -106,6 +127,16 @@ def _pixels_alone(pixels_NCHW: np.ndarray) -> Encoded:
 
 @torch.no_grad()
 def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
+    features = encode_tensors(encoder, model, pixels_NCHW)
+    return Encoded(
+        _half(features.memory_BPC),
+        tuple(_half(group) for group in features.targets),
+        None if features.prefix_BTC is None else _half(features.prefix_BTC),
+    )
+
+
+def encode_tensors(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> FeatureTensors:
+    """Encode a batch of pixels, 0..255, with the network of an encoder on the device of the pixels."""
     mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     images = (pixels_NCHW.float() / 255 - mean.to(pixels_NCHW.device)) / std.to(pixels_NCHW.device)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -114,7 +145,7 @@ def _encode_batch(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Encoded:
     return _encode_convolutional(encoder, model, images)
 
 
-def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
+def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> FeatureTensors:
     selected = [stage for group in encoder.groups for stage in group]
     modules = encoder.memory.modules if encoder.memory else ()
     last = _last_stage(encoder)
@@ -139,7 +170,7 @@ def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> Encod
         groups = [_fold([by_stage[i] for i in group], grid) for group in encoder.groups]
     elif encoder.finer == "resized":
         groups = [_resize([by_stage[i] for i in group], grid) for group in encoder.groups]
-    return Encoded(_half(memory_NPC), tuple(_half(group) for group in groups), None)
+    return FeatureTensors(memory_NPC, tuple(groups), None)
 
 
 @functools.lru_cache(maxsize=16)
@@ -202,7 +233,7 @@ def unfold(group_NPC: Tensor, scale: int) -> Tensor:
     return functional.pixel_shuffle(map_NCHW, scale)
 
 
-def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded:
+def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> FeatureTensors:
     selected = [block for group in encoder.groups for block in group]
     with capture_outputs(model, encoder.memory.modules if encoder.memory else ()) as maps:
         final_NTC, blocks = model.forward_intermediates(
@@ -219,11 +250,7 @@ def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> Encoded
     levels = LayerOutputs(groups, final_NTC[:, count:], class_NC, maps)
     own_NPC = functional.normalize(levels.last_NPC, dim=-1)
     memory_NPC = encoder.memory.of(levels) if encoder.memory else own_NPC
-    return Encoded(
-        _half(memory_NPC),
-        tuple(_half(group) for group in groups),
-        None if prefix is None else _half(prefix),
-    )
+    return FeatureTensors(memory_NPC, groups, prefix)
 
 
 def _half(tensor: Tensor) -> np.ndarray:

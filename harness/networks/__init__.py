@@ -50,7 +50,8 @@ class Batch(NamedTuple):
     prefix_BTC: Tensor | None = None
     """Class and register tokens of the encoder; None for an encoder without such tokens."""
     category_B: Tensor | None = None
-    """Category id of every image; read only by networks with parameters per category."""
+    """Category id of every image; read only by networks with parameters per category. None where a network of one
+    category is exported, since no value may then decide which code runs."""
 
 
 class Reconstruction(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +98,7 @@ class HvqNetwork(nn.Module):
 
         Targets and reconstruction have the length of the features.
         """
-        if batch.category_B is None:
+        if batch.category_B is None and len(self.leave) > 1:
             raise InputError(
                 "HVQ-Trans has codes per category: set the batch's category_B for every image."
             )
@@ -109,23 +109,29 @@ class HvqNetwork(nn.Module):
         for layer in self.encoder:
             levels.append(layer(levels[-1], position_PD, levels[-1]))
         *books, deepest = self.books
-        top_BPD, penalty = deepest(levels.pop(), batch.category_B)
+        top_BPD, penalty = _coded(deepest, levels.pop(), batch.category_B)
         memories: list[Tensor] = []
         for book, level_BPD in zip(books, levels, strict=True):
-            memory, commitment = book(torch.cat([level_BPD, top_BPD], dim=-1), batch.category_B)
+            both_BPD = torch.cat([level_BPD, top_BPD], dim=-1)
+            memory, commitment = _coded(book, both_BPD, batch.category_B)
             memories.insert(0, memory)
             penalty = penalty + commitment
         x_BPD, position_PD = memories[0], torch.cat([position_PD, position_PD], dim=-1)
         for layer, memory in zip(self.decoder, memories, strict=True):
             x_BPD = layer(x_BPD, position_PD, x_BPD, memory)
-        x_BPD = self.norm(x_BPD)
-        rebuilt_BPC = torch.stack(
+        rebuilt_BPC = self._left(self.norm(x_BPD), batch.category_B)
+        return Reconstruction((target_BPC,), (size_B11 * rebuilt_BPC,), penalty)
+
+    def _left(self, x_BPD: Tensor, category_B: Tensor | None) -> Tensor:
+        """Apply the output layer of every image's category: [B, P, 2 D] -> [B, P, C]."""
+        if category_B is None:
+            return self.leave[0](x_BPD)
+        return torch.stack(
             [
                 self.leave[category](x_PD)
-                for category, x_PD in zip(batch.category_B.tolist(), x_BPD, strict=True)
+                for category, x_PD in zip(category_B.tolist(), x_BPD, strict=True)
             ]
         )
-        return Reconstruction((target_BPC,), (size_B11 * rebuilt_BPC,), penalty)
 
     def score_map(self, reconstruction: Reconstruction) -> Tensor:
         """Return the Euclidean reconstruction error of every patch; see `harness.networks.Network.score_map`."""
@@ -143,3 +149,10 @@ class HvqNetwork(nn.Module):
 
     def _sizes(self, target_BPC: Tensor) -> Tensor:
         return feature_sizes(target_BPC, self.groups, self.settings.feature_scale)
+
+
+def _coded(book: nn.Module, x_BPD: Tensor, category_B: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the nearest codes of the images' categories, and the mean squared distance to the codes."""
+    if category_B is None:
+        return cast(Codebooks, book).nearest(x_BPD), torch.zeros(())
+    return book(x_BPD, category_B)

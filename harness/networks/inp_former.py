@@ -114,7 +114,7 @@ class Extractor(nn.Module):
 
     def forward(self, tokens_BPD: Tensor) -> Tensor:
         """Extract the prototypes of every image."""
-        queries_BMD = self.queries_MD.expand(len(tokens_BPD), -1, -1)
+        queries_BMD = self.queries_MD.expand(tokens_BPD.shape[0], -1, -1)
         norm = self.attention_norm
         prototypes_BMD = queries_BMD + self.attention(norm(queries_BMD), norm(tokens_BPD))
         return prototypes_BMD + self.mlp(self.mlp_norm(prototypes_BMD))

@@ -90,7 +90,7 @@ def feature_sizes(target_BPC: Tensor, groups: int, scale: FeatureScale) -> Tenso
         scale: Scale of the features.
     """
     if scale == "raw":  # `side_by_side` divides by the root of the number of groups
-        return target_BPC.new_full((len(target_BPC), 1, 1), 1 / math.sqrt(groups))
+        return target_BPC.new_full((target_BPC.shape[0], 1, 1), 1 / math.sqrt(groups))
     return target_BPC.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)
 
 

@@ -53,6 +53,15 @@ class Codebooks(nn.Module):
         commitment = (codes_BPD - x_BPD).square().mean()
         return x_BPD + (codes_BPD - x_BPD).detach(), commitment
 
+    def nearest(self, x_BPD: Tensor) -> Tensor:
+        """Return the nearest codes [B, P, D] of the only category, without gradient.
+
+        `forward` finds the same codes by `cdist`, which exported networks lack.
+        """
+        codes_MD = self.codes_KMD[0]
+        affinity_BPM = x_BPD @ codes_MD.T - codes_MD.square().sum(dim=1) / 2
+        return codes_MD[affinity_BPM.argmax(dim=-1)]
+
     def _start(self, category: int, patches_nD: Tensor) -> None:
         codes = self.codes_KMD.shape[1]
         rounds = -(-codes // len(patches_nD))
