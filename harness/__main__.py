@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from harness.cli.check import Check
+from harness.cli.convert import Convert
 from harness.cli.doctor import Doctor
 from harness.cli.export import Export, Merge
 from harness.cli.fit import Fit
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "rank": Rank,
     "fit": Fit,
     "predict": Predict,
+    "convert": Convert,
     "export": Export,
     "merge": Merge,
     "verify": Verify,

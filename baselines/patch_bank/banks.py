@@ -177,7 +177,19 @@ class BankScorer:
 
     def graph(self, shapes: FeatureShapes) -> BankGraph:
         """Implement `harness.detectors.HasGraph.graph`."""
-        return BankGraph(self, only(self.banks))
+        bank = only(self.banks)
+        if bank.prepare:
+            raise InputError(
+                "A memory bank whose patches carry positions (InReaCh) cannot be exported to ONNX. Set InReaCh's "
+                'positional="off", or fit patchcore, softpatch or fun_ad.'
+            )
+        return BankGraph(
+            bank.rows_RC,
+            bank.weights_R,
+            neighbours=self.neighbours,
+            reweight=self.reweight,
+            squared=self.squared,
+        )
 
     def _image_weights(
         self,

@@ -5,49 +5,48 @@ Legend: B images in a batch, P patches, R patches of the memory bank, C channels
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.errors import InputError
 from harness.features.encoding import FeatureTensors
 
-if TYPE_CHECKING:
-    from baselines.patch_bank.banks import Bank, BankScorer
-
 MOST_BYTES = 2**30
 """Largest memory bank that is exported, in bytes; a file of ONNX holds 2 GiB."""
 
 
 class BankGraph(nn.Module):
-    """Module that computes what `BankScorer.score_patches` computes for one memory bank."""
+    """Module that computes what `baselines.patch_bank.banks.BankScorer.score_patches` computes for one memory bank."""
 
     rows_RC: Tensor
     half_R: Tensor
     weights_R: Tensor | None
 
-    def __init__(self, scorer: BankScorer, bank: Bank) -> None:
+    def __init__(
+        self,
+        rows: np.ndarray,
+        weights: np.ndarray | None,
+        *,
+        neighbours: int,
+        reweight: int,
+        squared: bool,
+    ) -> None:
         super().__init__()
-        if bank.prepare:
-            raise InputError(
-                "This method changes the patches of an image in ways that ONNX has no operation for, so the "
-                "detector cannot be exported. PatchCore, SoftPatch and FUN-AD can be; fit one of these."
-            )
-        rows_RC = torch.tensor(bank.rows_RC, dtype=torch.float32)
+        rows_RC = torch.tensor(rows, dtype=torch.float32)
         if rows_RC.nbytes > MOST_BYTES:
             raise InputError(
                 f"The memory bank has {len(rows_RC):,} patches, {rows_RC.nbytes / 2**30:.1f} GiB. At most "
                 f"{MOST_BYTES / 2**30:g} GiB can be exported. Fit the detector with a smaller coreset: the "
                 "published values of coreset_ratio are 0.25, 0.1 and 0.01."
             )
-        weights_R = None if bank.weights_R is None else torch.tensor(bank.weights_R)
+        weights_R = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.register_buffer("rows_RC", rows_RC)
         self.register_buffer("half_R", rows_RC.square().sum(dim=1) / 2)
-        self.register_buffer("weights_R", None if weights_R is None else weights_R.float())
-        self.neighbours = min(scorer.neighbours, len(rows_RC))
-        self.reweight = min(scorer.reweight, len(rows_RC))
-        self.squared = scorer.squared
+        self.register_buffer("weights_R", weights_R)
+        self.neighbours = min(neighbours, len(rows_RC))
+        self.reweight = min(reweight, len(rows_RC))
+        self.squared = squared
 
     def forward(self, features: FeatureTensors) -> Tensor:
         """Compute patch scores [B, P]."""
@@ -62,7 +61,7 @@ class BankGraph(nn.Module):
         return scores_BP
 
     def _nearest(self, queries_BPC: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
-        """Return ascending squared distances and their patches [B, P, K]; see `nearest.nearest`."""
+        """Return squared distances, ascending, and their patches [B, P, K]; see `patch_bank.nearest`."""
         affinity_BPR = queries_BPC @ self.rows_RC.T - self.half_R
         order_BPK = affinity_BPR.topk(neighbours, dim=-1).indices
         squares_BPK = torch.stack(
@@ -76,7 +75,7 @@ class BankGraph(nn.Module):
         return squares_BPK, order_BPK.gather(-1, places_BPK)
 
     def _image_weights(self, queries_BPC: Tensor, scores_BP: Tensor, nearest_BP1: Tensor) -> Tensor:
-        """Compute the weight [B, 1] of every image; see `banks.image_weight`."""
+        """Compute the weight [B, 1] of every image; see `baselines.patch_bank.banks.image_weight`."""
         worst_B11 = scores_BP.argmax(dim=1)[:, None, None]
         query_B1C = queries_BPC.gather(1, worst_B11.expand(-1, 1, queries_BPC.shape[-1]))
         in_bank_B1C = self.rows_RC[nearest_BP1.gather(1, worst_B11)[..., 0]]

@@ -6,6 +6,8 @@ P patches.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,14 +30,16 @@ class StudentGraph(nn.Module):
             raise InputError("EfficientAD and AD2 need the pixels of the images.")
         images_B3HW = features.pixels_B3HW.float() / 255
         if images_B3HW.shape[-1] != self.image_size:
-            matrix_SH = _antialiased(images_B3HW.shape[-1], self.image_size)
+            matrix_SH = antialiasing(images_B3HW.shape[-1], self.image_size)
             images_B3HW = matrix_SH @ images_B3HW @ matrix_SH.T
         return self.network.scores(images_B3HW)
 
 
-def _antialiased(length: int, size: int) -> Tensor:
-    """Return the matrix [size, length] of the antialiased resizing in `pixels.read_pixels`; ONNX has other rules."""
-    unit_1CHW = torch.eye(length).view(1, length, length, 1)
-    return functional.interpolate(unit_1CHW, (size, 1), mode="bilinear", antialias=True)[
-        0, ..., 0
-    ].T
+@functools.lru_cache(maxsize=8)
+def antialiasing(length: int, size: int) -> Tensor:
+    """Return the matrix [size, length] of the antialiased resizing in `pixels.read_pixels`.
+
+    A constant matrix gives the same numbers everywhere; programs differ in how they resize.
+    """
+    unit_11LL = torch.eye(length)[None, None]
+    return functional.interpolate(unit_11LL, (size, length), mode="bilinear", antialias=True)[0, 0]

@@ -67,7 +67,7 @@ def export_onnx(fitted: FittedDetector, file: Path) -> float:
         InputError: a package is missing, the detector cannot be exported, or the check fails.
     """
     require_packages()
-    program = _program(_graph(fitted), fitted.encoder.image_size)
+    program = _program(detector_graph(fitted), fitted.encoder.image_size)
     _describe(program, fitted)
     draft = file.with_name(f"{file.name}.draft")
     try:
@@ -122,19 +122,22 @@ def probes(size: int) -> list[np.ndarray]:
     return images
 
 
-def _graph(fitted: FittedDetector) -> DetectorGraph:
+def detector_graph(fitted: FittedDetector) -> DetectorGraph:
     """Return the detector as a module that has run once.
 
     The run fills the caches of constant matrices. A cache that is filled while torch records the module would keep
     tensors without values.
+
+    Raises:
+        InputError: the detector cannot be exported.
     """
     scorer: Scorer = fitted.scorer
     if not isinstance(scorer, HasGraph):
         raise InputError(
-            f"{fitted.detector.title} cannot be exported to ONNX: {type(scorer).__name__} compares images in ways "
-            "that need more than one file of weights, such as all training images. Networks (Dinomaly, MeDS and "
-            "others), PatchCore, SoftPatch, FUN-AD, EfficientAD and AD2 can be exported; fit one of these, or score "
-            "with `python -m harness predict`."
+            f"A detector of the method {fitted.detector.title} cannot be exported to ONNX: {type(scorer).__name__} "
+            "compares an image with all training images. Networks (plain, meds, uniad, reverse_distillation), "
+            "efficient_ad, ad2, patchcore, softpatch and fun_ad can be exported. Fit one of these, for example with "
+            "`python -m harness fit FOLDER --method patchcore`, or score images with `python -m harness predict`."
         )
     with torch.no_grad():
         encoder = EncoderGraph(fitted.encoder).eval()
