@@ -24,7 +24,7 @@ from harness.evaluation.memory_agreement import agreement
 from harness.evaluation.readouts import image_scores
 from harness.evaluation.theorem import separation
 from harness.evaluation.thresholds import Basis
-from harness.experiment.preparation import Prepared
+from harness.experiment.preparation import Prepared, calibrating
 from harness.experiment.shortfalls import shortfalls
 from harness.experiment.spec import Experiment
 from harness.features import ImageSet
@@ -115,8 +115,9 @@ def _calibration(
         found["left_out"] = of_images(split.train, scorer.score_left_out())
     else:
         found["fitted"] = of_images(split.train, training.scores_NP)
-    validation = prepared.calibrating(split.train["category"])
-    if set(validation["category"]) == set(split.train["category"]):
+    categories = set(split.train["category"])
+    validation = calibrating(prepared.samples[prepared.samples["category"].isin(categories)])
+    if set(validation["category"]) == categories:
         found["validation"] = of_images(validation, scorer.score(prepared.images(validation)))
     return found
 

@@ -62,11 +62,10 @@ class Prepared:
             )
         )
 
-    def calibrating(self, categories: Iterable[str]) -> pd.DataFrame:
-        """Return the normal images of the split `validation` in these categories; defects would calibrate as normal."""
-        samples = self.samples
-        is_calibrating = (samples["split"] == "validation") & (samples["defect"] == GOOD)
-        return samples[is_calibrating & samples["category"].isin(set(categories))]
+
+def calibrating(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the normal images of the split `validation`; defective images would calibrate as normal ones."""
+    return samples[(samples["split"] == "validation") & (samples["defect"] == GOOD)]
 
 
 def training_images(
@@ -86,7 +85,7 @@ def training_images(
     images = prepared.images(train)
     if not detector.requirements.validation:
         return images
-    validation = prepared.calibrating(samples["category"])
+    validation = calibrating(samples)
     if without := sorted(set(train["category"]) - set(validation["category"])):
         raise InputError(
             f"{detector.title} calibrates on the data set's split validation (clean_validation=True), but the category "
