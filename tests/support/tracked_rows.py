@@ -40,9 +40,10 @@ def tracked_rows(experiments, *, categories=("a",), masked=None, labelled=True, 
     masked = categories if masked is None else masked
     for number, experiment in enumerate(experiments):
         shared = {name: str(value) for name, value in experiment.params.items()}
-        shared |= {"run_id": f"run{number}", "key": experiment.key, "milliseconds": 2.0}
+        key = experiment.key  # a digest, too slow to compute for each value
+        shared |= {"run_id": f"run{number}", "key": key, "milliseconds": 2.0}
         own = experiment.categories or categories
-        values = _values(experiment, own, masked, labelled)
+        values = _values(experiment, key, own, masked, labelled)
         rows += [
             {**shared, "readout": readout, "metric": metric, "category": category, "value": value}
             for (readout, metric, category), value in values.items()
@@ -51,23 +52,23 @@ def tracked_rows(experiments, *, categories=("a",), masked=None, labelled=True, 
     return pd.DataFrame(rows)
 
 
-def _values(experiment, categories, masked, labelled):
+def _values(experiment, key, categories, masked, labelled):
     values = {}
     noisy = experiment.noise.ratio > 0
     for readout in ("all", "unseen") if noisy else ("all",):
         for metric in (*IMAGE, *PIXEL):
             known = set(masked if metric in PIXEL else categories) if labelled else set()
-            _add(values, experiment, readout, metric, categories, known)
+            _add(values, key, readout, metric, categories, known)
         for metric in DECISIONS:
             known = set(categories) if labelled else set()
-            _add(values, experiment, readout, metric, categories, known)
+            _add(values, key, readout, metric, categories, known)
     for readout, metrics, known in _of_training(experiment, categories, masked):
         for metric in metrics:
-            _add(values, experiment, readout, metric, categories, known)
+            _add(values, key, readout, metric, categories, known)
     for category in categories:
         if labelled:
             for metric in ("images", "seen", "auroc", "recall.quantile_95.left_out"):
-                values["defect", metric, f"{category}/hole"] = _value(experiment.key, metric)
+                values["defect", metric, f"{category}/hole"] = _value(key, metric)
         values["data", "contamination", category] = CONTAMINATION * noisy
         values["data", "unseen", category] = 30.0
         values["data", "injected", category] = 5.0 * noisy
@@ -85,16 +86,17 @@ def _of_training(experiment, categories, masked):
         yield "training", [*theorem.COLUMNS, "largest_score", *shares], set(masked)
 
 
-def _add(values, experiment, readout, metric, categories, known):
+def _add(values, key, readout, metric, categories, known):
     """Add a value per category, NaN where it is not known, and their mean as the harness computes it."""
     of = {
-        name: _value(experiment.key, readout, metric, name) if name in known else math.nan
+        name: _value(key, readout, metric, name) if name in known else math.nan
         for name in categories
     }
     if readout == "training":  # the harness writes no row for what is not there
         of = {name: value for name, value in of.items() if name in known}
     values |= {(readout, metric, name): value for name, value in of.items()}
-    values[readout, metric, "mean"] = pd.Series(of).mean()
+    there = [value for value in of.values() if not math.isnan(value)]
+    values[readout, metric, "mean"] = sum(there) / len(there) if there else math.nan
 
 
 def _value(*parts):
