@@ -88,7 +88,8 @@ def make_table(dataset: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
         if column not in frame:
             frame[column] = default
     frame = frame.astype({"mask": object})
-    order = sorted(range(len(frame)), key=lambda i: natural_key(frame["image"].iloc[i]))
+    keys = [natural_key(image) for image in frame["image"]]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
     return frame.iloc[order].reset_index(drop=True)[list(COLUMNS)]
 
 
