@@ -6,9 +6,9 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.detectors import MemoryDetector
-from harness.tracking import Tracker
 from harness.tracking import study_members as key_lists
 from harness.tracking.study_members import StudyScope
+from tests.support.tracking import tracker_in
 
 DATA, OTHER = "d" * 16, "e" * 16
 PART = StudyScope(whole=False)
@@ -22,8 +22,7 @@ def store(tmp_path_factory):
 @pytest.fixture
 def tracker(store, request):
     """A study of its own for every test, in one database."""
-    uri, name = f"sqlite:///{store / 'mlflow.db'}", request.node.name
-    return Tracker(uri, name, (store / "artifacts").as_uri())
+    return tracker_in(store, request.node.name)
 
 
 def keys_after(tracker, *commands):
