@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from harness.errors import InputError
 from harness.tracking import Tracker
-from harness.tracking.connection import connect, default_uri
+from harness.tracking.connection import SINGLE_ATTEMPT_ENV, connect, default_uri
 from tests.support.commands import command
 
 
@@ -67,9 +67,10 @@ def requests_to(listening):
     return count
 
 
-@pytest.mark.slow
-def test_a_server_that_is_silent_is_asked_twice_for_a_short_time():
-    """And whoever asks later asks as patiently as before."""
+def test_a_server_that_is_silent_is_asked_twice_for_a_short_time(monkeypatch):
+    """And whoever asks later asks as patiently as before. The short time is six seconds, here one."""
+    assert SINGLE_ATTEMPT_ENV["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "6"
+    monkeypatch.setitem(SINGLE_ATTEMPT_ENV, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     before = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
