@@ -46,7 +46,9 @@ def head(folder, environment):
             start_new_session=True,
         )
     try:
+        # Jobs need both. Each attempt to submit one starts a process that imports Ray, which slows the head.
         wait_until(lambda: listens(ports["dashboard-port"]))
+        wait_until(lambda: listens(ports["dashboard-agent-listen-port"]))
         yield f"http://127.0.0.1:{ports['dashboard-port']}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -76,7 +78,8 @@ def test_a_study_runs_as_a_job(tmp_path):
     study = ["sweeps", "rho", "--profile", "smoke", "--rho", "0.5", "--method", "memory"]
     # Ray's sockets need a short path.
     with tempfile.TemporaryDirectory() as folder, head(Path(folder), environment) as address:
-        command = [sys.executable, "-m", *study, *places, "--address", "auto"]
+        cluster = ["--address", "auto", "--max-concurrent", "1"]
+        command = [sys.executable, "-m", *study, *places, *cluster]
         job = submit(address, command, environment)
     assert job.returncode == 0, job.stdout + job.stderr
     assert "succeeded" in job.stdout
