@@ -71,7 +71,9 @@ def test_what_the_document_adds_runs_as_a_study(project):
     check = python(folder, "harness", "check", "parts", "--data", "images")
     assert check.returncode == 0, check.stderr
     assert "A run would work." in check.stdout
-    run = python(folder, "sweeps", "first_look", "--profile", "smoke", "--data", "images")
+    study = ["sweeps", "first_look", "--profile", "smoke", "--data", "images"]
+    # One at a time: each process that starts imports torch.
+    run = python(folder, *study, "--max-concurrent", "1")
     assert run.returncode == 0, run.stderr
     table = pd.read_csv(folder / "runs" / "first_look" / "smoke.csv")
     assert set(table["method"]) == {"mean patch", "plain network"}
