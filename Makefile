@@ -40,6 +40,8 @@ results: $(INSTALLED)  ## write the tables and figures of docs/results.md and RE
 
 # The tests of a file stay in one process, because they share prepared data.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+# Threads of one process would wait for those of the other, and burn a quarter of the time.
+test test-faults: export OMP_NUM_THREADS := 1
 
 test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests and tests
 	@$(RUN) -m ruff check .
