@@ -1,4 +1,4 @@
-"""How many images of a folder are contaminated, as far as a ranking can tell.
+"""Bounds of the number of contaminated images in a folder, from their ranking.
 
 Images that stand out are counted. Among clean images of real data sets, up to 3 % stand out, since some normal images
 are rare. Faint defects do not stand out at all. So the count gives a lower bound. An upper bound exists only if the
