@@ -1,9 +1,9 @@
 """Distances of every image of a folder to the other images of the folder, reduced to the smallest ones of every patch.
 
 Up to about 2,000 images are all compared with each other. In a larger folder, the images are shuffled into groups on a
-ring. Each image is then compared with its own group and the groups next to it, some 2,000 random images, so the cost
-grows with the number of images. Every product of two images gives the distances in both directions. The order of the
-images decides the shuffle, so callers sort them by content.
+ring. Each image is then compared with its own group and the groups next to it, some 2,000 random images. So the cost
+grows with the number of images, not with its square. Every product of two images gives the distances in both
+directions. The order of the images decides the shuffle, so callers sort them by content.
 
 Legend: N images of the folder, I, J images of a group, P patches, K other images with which an image is compared, k
 smallest distances that are kept.

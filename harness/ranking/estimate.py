@@ -23,7 +23,7 @@ APART = 0.25
 CONFIDENCE = 0.9
 """Confidence of the interval of each share."""
 HALF = 0.5
-"""Upper bound where the folder does not tell; a detector needs a majority of normal images anyway."""
+"""Upper bound if the images do not show one; a detector needs a majority of normal images anyway."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class ContaminationEstimate:
     low: float
     """Lower bound of the contamination, in [0, 1]."""
     high: float
-    """Upper bound of the contamination, in [0, 1]; `HALF` if the folder does not tell."""
+    """Upper bound of the contamination, in [0, 1]; `HALF` if the images do not show one."""
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the folder tells an upper bound."""
+        """Whether the images show an upper bound."""
         return self.high < HALF
 
     def __str__(self) -> str:

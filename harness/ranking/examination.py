@@ -36,7 +36,7 @@ class RankingSettings:
     encoder: Encoder
     """Encoder of the images."""
     tiles: int = 1
-    """Number of tiles along each side of an image, 1 to `MAX_TILES`; each tile is encoded as an image of its own."""
+    """Number of tiles along each side of an image, 1 to `MAX_TILES`; each tile is encoded separately."""
     together: bool = False
     """True to rank all images as one category; otherwise the images of every subfolder are ranked apart."""
     detector: Detector | None = None

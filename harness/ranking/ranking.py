@@ -1,9 +1,9 @@
 """Rank a user's training images without labels, most suspicious first.
 
 The default rule needs only the distances between the images (`harness.ranking.suspicion`). Label correction as in the
-paper (MeDS, section 5.5) is available, too: MeDS is trained on all images, including contaminated ones, and images are
-ranked by the mean of their highest patch scores. MeDS selects images by the same score at the end of training (Eq. 11
-with t = T).
+paper (MeDS, section 5.5) is available, too. MeDS is trained on all images, including contaminated ones. Images are
+then ranked by the mean of their highest patch scores. MeDS selects images by the same score at the end of training
+(Eq. 11 with t = T).
 
 Legend: N images, S pixels of a thumbnail.
 """
