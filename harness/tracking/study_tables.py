@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from harness.runtime.environment import SETTINGS
 from harness.tracking.connection import default_uri
 from harness.tracking.run_reader import scores_of
 from harness.tracking.tracker import Tracker
+
+BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+"""Variable of MLflow, which would otherwise print a progress bar per file that is read."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ def study_tables(
     Raises:
         NoResultError: the folder has no result of this study on this profile.
     """
+    os.environ.setdefault(BAR, SETTINGS[BAR])
     tracker = Tracker(default_uri(Path(runs)), study)
     results = tracker.load(profile)
     found = [tracker.run(run_id) for run_id in results["run_id"].unique()]
