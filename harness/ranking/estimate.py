@@ -1,6 +1,6 @@
 """Bounds of the number of contaminated images in a folder, from their ranking.
 
-Images that stand out are counted. Among clean images of real data sets, up to 3 % stand out, since some normal images
+Images that stand out are counted. Among clean images of real data sets, up to 5 % stand out, since some normal images
 are rare. Faint defects do not stand out at all. So the count gives a lower bound. An upper bound exists only if the
 suspicious images are far from all others: then hardly any image is between the two groups.
 
@@ -16,7 +16,7 @@ from scipy.special import betaincinv
 
 CLEAR, LIKELY, POSSIBLE = 5.0, 3.0, 2.0
 """Suspicion, in robust standard deviations, of an image that stands out clearly, likely or possibly."""
-RARE = 0.03
+RARE = 0.05
 """Largest fraction of clean images that stand out likely, in the data sets of the benchmark `ranking`."""
 APART = 0.25
 """Largest number of images between possible and clear, per clear image, at which the two groups are apart."""
