@@ -167,7 +167,7 @@ class FalseAlarms:
             InputError: there is no image.
 
         >>> [end.__round__(3) for end in FalseAlarms(rate=0.05).interval(99)]
-        [0.016, 0.101]
+        [0.017, 0.1]
         """
         place = self._place(images)
         tail = (1 - self.confidence) / 2

@@ -123,9 +123,9 @@ def test_the_card_names_data_settings_and_thresholds(bricks):
     card = (bricks.folder / "README.md").read_text()
     assert "trained on 8 images" in card
     assert "| detector.memory.ratio | 0.5 |" in card
-    assert "How many of these images are contaminated was not estimated." in card
     record = json.loads((bricks.folder / "detector.json").read_text())
     for threshold in record["thresholds"]:
         assert threshold["name"] in card
         assert np.isfinite(threshold["value"])
-    assert record["about"]["contamination"] is None
+    assert "of the images are contaminated" in record["about"]["contamination"]
+    assert record["about"]["contamination"] in card

@@ -242,7 +242,7 @@ def test_a_study_measures_the_ranking_of_every_categorys_training_images(small):
 def test_without_injected_images_there_is_no_ranking_to_measure(small):
     clean = small.experiment(MemoryDetector(), evaluation=Evaluation(size=64, ranking=True))
     result = run_prepared(clean, small.prepared, data=small.data, compute=InProcess())
-    assert set(result.metrics["readout"]) == {"all"}
+    assert set(result.metrics["readout"]) == {"all", "defect"}
 
 
 def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
