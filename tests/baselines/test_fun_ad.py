@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from baselines.fun_ad import FunAD
-from baselines.fun_ad.detector import Discriminator
 from baselines.fun_ad.pseudo_labels import (
     discrimination_loss,
     likely_normal,
@@ -19,6 +18,7 @@ from baselines.fun_ad.pseudo_labels import (
     relative_distances,
     with_noise,
 )
+from baselines.fun_ad.scorer import Discriminator
 from harness.errors import InputError
 from harness.experiment import run_prepared
 from harness.noise import Noise
