@@ -1,6 +1,5 @@
 """Label correction: rankings of unlabelled folders, and folders without what was ticked."""
 
-import errno
 import math
 import shutil
 from dataclasses import replace
@@ -36,20 +35,6 @@ from tests.support.dataset import ENCODER, NETWORK
 SHORT = TrainingConfig(steps=30, batch_size=8)
 DETECTOR = MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT)
 TOGETHER = RankingSettings(encoder=ENCODER, together=True)
-
-
-@pytest.fixture(scope="module")
-def folder(small, tmp_path_factory):
-    """Bricks, two folders deep, with three defective ones among them."""
-    root = tmp_path_factory.mktemp("unlabelled")
-    samples = small.prepared.samples.query("category == 'brick'")
-    normal = samples.query("split == 'train' or defect == 'good'")["image"]
-    wrong = samples.query("defect == 'hole'")["image"][:2]
-    for number, image in enumerate([*normal, *wrong]):
-        place = root / ("a" if number % 2 else "b/c") / f"{number}{Path(image).suffix}"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(small.data / image, place)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -184,20 +169,6 @@ def test_names_and_places_of_images_do_not_matter(folder, ranking, tmp_path):
     assert [names[name] for name in again.images] == list(ranking.images)
 
 
-@pytest.mark.parametrize("copy", [False, True])
-def test_a_cleaned_folder_has_all_other_images_and_nothing_is_lost(folder, tmp_path, copy):
-    names = find_images(folder)
-    saved = tmp_path / "remove.csv"
-    saved.write_text(f'image\n"{names[0]}"\n"{names[3]}"\n')
-    left = clean(folder, read_image_list(saved), tmp_path / "clean", copy=copy)
-    assert left == len(names) - 2
-    assert find_images(tmp_path / "clean") == [n for n in names if n not in (names[0], names[3])]
-    assert find_images(folder) == names
-    one = tmp_path / "clean" / names[1]
-    assert one.is_symlink() != copy
-    assert one.read_bytes() == (folder / names[1]).read_bytes()
-
-
 def test_what_cannot_be_done_is_said(folder, tmp_path):
     names = find_images(folder)
     with pytest.raises(InputError, match="does not exist"):
@@ -249,22 +220,6 @@ def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
     """With a mark before the first byte and Windows' ends of lines."""
     (tmp_path / "list.csv").write_bytes("\ufeffimage,note\r\nbrück/1.png,a\r\n".encode())
     assert read_image_list(tmp_path / "list.csv") == ["brück/1.png"]
-
-
-def test_a_cleaned_folder_is_there_whole_or_not_at_all(folder, tmp_path, monkeypatch):
-    names, copied = find_images(folder), []
-
-    def full(source, place):
-        copied.append(place)
-        place.write_bytes(source.read_bytes())
-        if len(copied) == 3:
-            raise OSError(errno.ENOSPC, "No space left on device", str(place))
-
-    monkeypatch.setattr(shutil, "copy2", full)
-    with pytest.raises(OSError, match="No space left"):
-        clean(folder, names[:1], tmp_path / "clean", copy=True)
-    assert list(tmp_path.iterdir()) == []
-    assert find_images(folder) == names
 
 
 def test_a_mistyped_list_of_known_images_is_refused_before_anything_is_trained(folder, tmp_path):
