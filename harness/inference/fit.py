@@ -14,11 +14,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from harness.anomaly_maps import anomaly_maps
 from harness.config.file_ref import file_ref
 from harness.datasets import images_below
 from harness.detectors import Detector, LeavesOut, NeedsFiles, Scorer
 from harness.errors import InputError, UsageError
+from harness.evaluation import Evaluation
+from harness.evaluation.readouts import image_scores
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.images.folder import FolderImages
 from harness.inference.detector import FittedDetector
@@ -26,15 +27,11 @@ from harness.inference.methods import Method
 from harness.inference.thresholds import label_free_thresholds
 from harness.memory.scores import fill_scores, requests_for
 from harness.ranking.estimate import estimate_contamination
+from harness.ranking.folder import LEAST, check_listed
 from harness.ranking.suspicion import robust_deviations
 from harness.runtime.compute import Threads
 from harness.runtime.environment import describe_environment
 from harness.runtime.progress_bars import ProgressBars
-
-LEAST = 8
-"""Minimum number of training images; fewer images do not show what is normal."""
-MAPPED = 64
-"""Number of images whose maps are in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +51,7 @@ def training_names(folder: Path, removed: Sequence[str] = ()) -> list[str]:
         InputError: the folder has too few images, or a removed image is not in it.
     """
     found = [file.relative_to(folder).as_posix() for file in images_below(folder)]
-    if unknown := sorted(set(removed) - set(found)):
-        raise InputError(
-            f"{unknown[0]} is listed, but is not an image of {folder.absolute()}. Check whether the list was made for "
-            "another folder. Paths in the list must be relative to the folder, with forward slashes."
-        )
+    check_listed(removed, found, folder)
     left = [name for name in found if name not in set(removed)]
     if len(left) < LEAST:
         raise InputError(
@@ -90,6 +83,22 @@ def fit(
             f"{method.detector.title} with clean_validation=True needs images that are known to be normal, but a "
             "folder of unknown images has none. Set clean_validation=False."
         )
+    fitted, train = _fitted(images, method, seed, cache)
+    scores_N, left_out = training_scores(fitted, train)
+    seconds = time.perf_counter() - start
+    return replace(
+        fitted,
+        thresholds=label_free_thresholds(scores_N, left_out=left_out),
+        about=_about(images, origin, seed, seconds)
+        | {"contamination": _contamination(scores_N) if left_out else None},
+    )
+
+
+def _fitted(
+    images: FolderImages, method: Method, seed: int, cache: Path
+) -> tuple[FittedDetector, ImageSet]:
+    """Prepare what the method needs, and train it; return the detector and its training images."""
+    requirements = method.detector.requirements
     encoder = requirements.stored(method.encoder)
     with ProgressBars() as bars:
         compute = Threads(report=bars)
@@ -105,22 +114,14 @@ def fit(
                 {recipe: file_ref(file) for recipe, file in files.items()}
             )
         scorer = detector.fit(train, seed=seed, compute=compute)
-    fitted = FittedDetector(
+    return FittedDetector(
         detector=method.detector,
         encoder=encoder,
         scorer=scorer,
         maps=method.rule,
         size=method.size,
         white=images.white,
-    )
-    scores_N, left_out = training_scores(fitted, train)
-    seconds = time.perf_counter() - start
-    return replace(
-        fitted,
-        thresholds=label_free_thresholds(scores_N, left_out=left_out),
-        about=_about(images, origin, seed, seconds)
-        | {"contamination": _contamination(scores_N) if left_out else None},
-    )
+    ), train
 
 
 def training_scores(fitted: FittedDetector, train: ImageSet) -> tuple[np.ndarray, bool]:
@@ -128,14 +129,8 @@ def training_scores(fitted: FittedDetector, train: ImageSet) -> tuple[np.ndarray
     scorer: Scorer = fitted.scorer
     left_out = isinstance(scorer, LeavesOut)
     scores_NP = scorer.score_left_out() if isinstance(scorer, LeavesOut) else scorer.score(train)
-    parts = []
-    for start in range(0, len(scores_NP), MAPPED):
-        some_NP = scores_NP[start : start + MAPPED]
-        maps_NSS = anomaly_maps(
-            some_NP, input_size=fitted.encoder.input_size, size=fitted.size, rule=fitted.maps
-        )
-        parts.append(fitted.maps.image_scores(some_NP, maps_NSS))
-    return np.concatenate(parts), left_out
+    evaluation = Evaluation(size=fitted.size)
+    return image_scores(evaluation, fitted.encoder, scores_NP, fitted.maps), left_out
 
 
 def _about(images: FolderImages, origin: Origin, seed: int, seconds: float) -> dict[str, object]:

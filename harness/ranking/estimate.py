@@ -50,8 +50,8 @@ class ContaminationEstimate:
             )
         known = f"At least {self.low:.0%}" if self.low >= 0.005 else "Perhaps none"
         return (
-            f"{self.outstanding:.0%} of the images stand out. {known} of the images are contaminated; how many cannot "
-            "be told, since some normal images are rare, and faint defects look normal."
+            f"{self.outstanding:.0%} of the images stand out. {known} of the images are contaminated. The exact number "
+            "is unknown, since some normal images are rare, and faint defects look normal."
         )
 
 

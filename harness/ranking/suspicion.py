@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from harness.evaluation.thresholds import CONSISTENCY
 from harness.memory.banks import minimum_weights
 from harness.selection import robust_max
 
@@ -30,8 +31,6 @@ DEEP = (0.005, 0.05)
 """Smallest and largest fraction of the other images that the depth `deep` averages."""
 TOP_PERCENTS = (2.0, 5.0)
 """Percentages of an image's patches whose scores are averaged."""
-MAD_TO_DEVIATION = 1.4826
-"""Standard deviation of a normal distribution in units of its median absolute deviation."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -87,5 +86,5 @@ def robust_deviations(values_N: np.ndarray) -> np.ndarray:
     are equal, the standard deviation of all values replaces this spread.
     """
     centre = np.median(values_N)
-    spread = MAD_TO_DEVIATION * np.median(centre - values_N[values_N <= centre]) or values_N.std()
+    spread = CONSISTENCY * np.median(centre - values_N[values_N <= centre]) or values_N.std()
     return (values_N - centre) / (spread or 1.0)

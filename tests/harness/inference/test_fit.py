@@ -11,10 +11,11 @@ from harness.experiment.measurement import measure
 from harness.experiment.preparation import training_images
 from harness.inference import load
 from harness.inference.card import card
-from harness.inference.fit import LEAST, training_names
+from harness.inference.fit import training_names
 from harness.inference.methods import Method
 from harness.inference.saved import save
 from harness.noise import Noise, contaminate
+from harness.ranking.folder import LEAST
 from harness.runtime.compute import InProcess
 from tests.harness.experiment.test_experiment import DETECTORS
 from tests.support.dataset import ENCODER

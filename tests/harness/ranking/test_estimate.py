@@ -40,4 +40,4 @@ def test_defects_far_from_all_other_images_are_counted():
 def test_what_cannot_be_known_is_said():
     faint = estimate_contamination(np.random.default_rng(0).standard_normal(500))
     assert (faint.low, faint.high) == (0, HALF)
-    assert "cannot be told" in " ".join(str(faint).split())
+    assert "is unknown" in " ".join(str(faint).split())
