@@ -68,12 +68,17 @@ def find_images(images: Path) -> tuple[Path, list[str]]:
     if is_image(images.name):
         return images.parent, [images.name]
     names = list(dict.fromkeys(read_image_list(images)))
-    if missing := [name for name in names if not (images.parent / name).is_file()]:
+    if missing := [name for name in names if not _is_below(images.parent, name)]:
         raise InputError(
-            f"{images} lists {missing[0]}, but there is no file {(images.parent / missing[0]).absolute()}. Paths in "
-            "the list must be relative to the folder of the list."
+            f"{images} lists {missing[0]}, but there is no such file below {images.parent.absolute()}. Paths in the "
+            "list must be relative to the folder of the list, and the images must be in this folder."
         )
     return images.parent, names
+
+
+def _is_below(folder: Path, name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and (folder / path).is_file()
 
 
 def predict_files(
@@ -122,8 +127,7 @@ def predict_files(
 
 def map_file(folder: Path, name: str) -> Path:
     """Return the file of an image's map in a folder of results."""
-    inside = [part for part in Path(name).parts if part not in ("..", Path(name).anchor)]
-    return folder.joinpath(MAPS, *inside[:-1], f"{inside[-1]}.npy")
+    return folder / MAPS / f"{name}.npy"
 
 
 def _write_scores(results: Results, file: Path) -> None:

@@ -74,9 +74,15 @@ def test_bad_images_end_without_results(bricks, tmp_path):
     (tmp_path / "images" / "text.png").write_text("no image")
     with pytest.raises(InputError, match=r"text\.png"):
         Predict(detector=bricks.folder, images=tmp_path / "images", out=tmp_path / "out").run()
-    (tmp_path / "list.csv").write_text("image\nnone.png\n")
-    with pytest.raises(InputError, match=r"lists none\.png"):
-        Predict(detector=bricks.folder, images=tmp_path / "list.csv", out=tmp_path / "out").run()
+    elsewhere = (f"../{tmp_path.name}/images/text.png", str(tmp_path / "images" / "text.png"))
+    for name in ("none.png", *elsewhere):
+        (tmp_path / "list.csv").write_text(f"image\n{name}\n")
+        with pytest.raises(
+            InputError, match=rf"lists {re.escape(name)}, but there is no such file"
+        ):
+            Predict(
+                detector=bricks.folder, images=tmp_path / "list.csv", out=tmp_path / "out"
+            ).run()
     with pytest.raises(InputError, match="does not exist"):
         Predict(detector=bricks.folder, images=tmp_path / "none", out=tmp_path / "out").run()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["images", "list.csv"]
