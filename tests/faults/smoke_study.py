@@ -46,8 +46,8 @@ class SmokeStudy:
             [sys.executable, "-m", "sweeps", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # What a shell starts in the background ignores SIGINT, and so does all that it starts.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # A command in the background of a shell ignores SIGINT, one under nohup SIGHUP; its children inherit that.
+            preexec_fn=_answer_signals,
             **as_a_user(
                 **self.environment, **({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {})
             ),
@@ -113,6 +113,11 @@ class SmokeStudy:
         """All results, in one order."""
         found = self.tracker.load("smoke")[[*PLACE, "value"]]
         return found.sort_values(PLACE, ignore_index=True)
+
+
+def _answer_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def assert_nothing_lost(study: SmokeStudy, undisturbed: pd.DataFrame) -> None:
