@@ -22,11 +22,14 @@ from torch.backends import cudnn
 from torch.nn.parallel import DistributedDataParallel
 
 from harness.progress import tracked
+from harness.runtime.allocation import keep_freed_memory
 from harness.runtime.checkpoints import Checkpoints
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Job = TypeVar("Job")
+
+keep_freed_memory()  # every process that computes imports this module
 
 ProgressCallback = Callable[[str, int, int, float], None]
 """Function called with (phase, step, steps, loss) after every step of a training phase; steps count from 1."""
