@@ -43,7 +43,7 @@ from harness.config.fingerprint import added_field
 from harness.detectors import ReconstructionDetector
 from harness.distances.kernels import Distance
 from harness.errors import InputError
-from harness.features.encoding import unfold
+from harness.features.tensors import unfold
 from harness.networks import Batch, FeatureShapes, NetworkSettings, Reconstruction, cosine_distances
 from harness.networks.projections import image_distance
 from harness.training.optimizer import TrainingConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.features.encoding import FeatureTensors
+from harness.features.tensors import FeatureTensors
 
 
 class PatchesAlone(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import InputError
-from harness.features.encoding import FeatureTensors
+from harness.features.tensors import FeatureTensors
 
 MOST_BYTES = 2**30
 """Largest memory bank that is exported, in bytes; a file of ONNX holds 2 GiB."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from baselines.student_teacher.networks import StudentTeacher
 from harness.errors import InputError
-from harness.features.encoding import FeatureTensors
+from harness.features.tensors import FeatureTensors
 
 
 class StudentGraph(nn.Module):

@@ -118,7 +118,7 @@ class HasGraph(Protocol):
     """A scorer that can be exported for other programs, since a torch module computes its scores."""
 
     def graph(self, shapes: FeatureShapes) -> nn.Module:
-        """Return the module on the CPU that maps `harness.features.encoding.FeatureTensors` to patch scores [B, P].
+        """Return the module on the CPU that maps `harness.features.tensors.FeatureTensors` to patch scores [B, P].
 
         Args:
             shapes: Shapes of the features, of one category.

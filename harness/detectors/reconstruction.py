@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from harness.anomaly_maps import DINOMALY
 from harness.detectors.contract import Requirements
 from harness.features import ImageSet
-from harness.features.encoding import FeatureTensors
+from harness.features.tensors import FeatureTensors
 from harness.networks import Batch, FeatureShapes, Network, NetworkSettings
 from harness.runtime.compute import Compute, default_device, single_threaded
 from harness.training import TrainingResult, build, patch_scores, run_phase, shapes_of

@@ -12,7 +12,7 @@ from harness.config.file_ref import FileRef
 from harness.config.fingerprint import added_field
 from harness.errors import InputError
 from harness.features.patch_features import PatchFeatures
-from harness.images import ImageSource, read_rgb
+from harness.images import ImageSource, reading
 
 LARGEST = 16384
 """Largest side of an input image, in pixels."""
@@ -40,7 +40,7 @@ class Encoder:
 
     memory: PatchFeatures | None = added_field(None)
     """Memory features, see `harness.features.patch_features`; None for the default of
-    `harness.features.encoding`."""
+    `harness.features.tensors`."""
     pixels: bool = added_field(False)
     """True if the pixels are stored as well, for methods that use pixels."""
     finer: Literal["pooled", "folded", "resized"] = added_field("pooled")
@@ -71,7 +71,8 @@ class Encoder:
 
     def read(self, image: ImageSource) -> np.ndarray:
         """Read an image file; return the network's input [3, H, W], uint8."""
-        return self.preprocess(read_rgb(image))
+        with reading(image) as pixels:
+            return self.preprocess(pixels)
 
     def preprocess(self, image: Image.Image) -> np.ndarray:
         """Return the network's input [3, H, W], uint8, for an RGB image."""

@@ -23,7 +23,15 @@ from harness.images.names import (
     is_image,
     natural_key,
 )
-from harness.images.view import DeepImage, ImageSource, ImageTile, read_rgb, source, white_level
+from harness.images.view import (
+    DeepImage,
+    ImageSource,
+    ImageTile,
+    read_rgb,
+    reading,
+    source,
+    white_level,
+)
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -46,6 +54,7 @@ __all__ = [
     "read_image_list",
     "read_mask",
     "read_rgb",
+    "reading",
     "resize_mask",
     "source",
     "white_level",

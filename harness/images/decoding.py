@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import re
 import struct
+import threading
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -15,6 +18,9 @@ from harness.errors import InputError
 
 MAX_PIXELS = 178_956_970
 """Maximum number of pixels of an image, about 13,000 x 13,000; Pillow's own limit for decompression bombs."""
+LARGE = 2**24
+"""Number of pixels above which a process decodes one image at a time, to save memory."""
+_alone = threading.RLock()
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DAMAGES = (
     UnidentifiedImageError,
@@ -89,6 +95,16 @@ def open_image(path: Path, content: bytes) -> Image.Image:
     return image
 
 
+@contextmanager
+def room_for(image: Image.Image) -> Iterator[None]:
+    """Wait until no other thread has a large image in memory, if the opened image is large; see `LARGE`."""
+    if image.width * image.height > LARGE:
+        with _alone:
+            yield
+    else:
+        yield
+
+
 def load(path: Path, image: Image.Image) -> tuple[Image.Image, bool]:
     """Decode the first page of an opened image; return the image as a viewer turns it, and whether it was turned.
 
@@ -130,7 +146,20 @@ def decode(path: Path) -> Image.Image:
     Raises:
         InputError: the file is missing, too large, or not a readable image.
     """
-    return load(path, open_image(path, read_content(path)))[0]
+    with decoded(path) as image:
+        return image
+
+
+@contextmanager
+def decoded(path: Path) -> Iterator[Image.Image]:
+    """Decode a file as `decode` does; inside the block, no other thread decodes a large image beside a large one.
+
+    Raises:
+        InputError: see `decode`.
+    """
+    opened = open_image(path, read_content(path))
+    with room_for(opened):
+        yield load(path, opened)[0]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
@@ -16,14 +15,17 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
-from harness.images.decoding import load, open_image, page_count, read_content, stored_bits
+from harness.images.decoding import (
+    load,
+    open_image,
+    page_count,
+    read_content,
+    room_for,
+    stored_bits,
+)
 from harness.images.masks import defective, values_of
 from harness.images.view import DEEP_MODES, deep_values, is_transparent, seen, top_value
 from harness.progress import tracked
-
-LARGE = 2**24
-"""Number of pixels above which images are decoded one at a time, to save memory."""
-_alone = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,8 @@ def _examine(path: Path, mask_above: int | None) -> ImageFacts | InputError:
     try:
         content = read_content(path)
         image = open_image(path, content)
-        if image.width * image.height > LARGE:
-            with _alone:
-                return _facts(path, content, image, mask_above)
-        return _facts(path, content, image, mask_above)
+        with room_for(image):
+            return _facts(path, content, image, mask_above)
     except InputError as error:
         return error
 

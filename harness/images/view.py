@@ -7,7 +7,8 @@ sRGB. Images of more than 8 bits ("deep" images) become grey values by one facto
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from harness.errors import InputError
-from harness.images.decoding import decode
+from harness.images.decoding import decoded
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Pillow's modes with more than 8 bits; all of them have one channel."""
@@ -63,10 +64,24 @@ def read_rgb(image: ImageSource) -> Image.Image:
     Raises:
         InputError: the file is missing, too large, or not a readable image.
     """
+    with reading(image) as pixels:
+        return pixels
+
+
+@contextmanager
+def reading(image: ImageSource) -> Iterator[Image.Image]:
+    """Decode an image as `read_rgb` does, for threads: inside the block, no other thread holds a second large image.
+
+    Raises:
+        InputError: see `read_rgb`.
+    """
     if isinstance(image, ImageTile):
-        return _tile(read_rgb(image.image), image)
+        with reading(image.image) as whole:
+            yield _tile(whole, image)
+        return
     path, white = (image.path, image.white) if isinstance(image, DeepImage) else (image, None)
-    return seen(path, decode(path), white)
+    with decoded(path) as pixels:
+        yield seen(path, pixels, white)
 
 
 def _tile(whole: Image.Image, tile: ImageTile) -> Image.Image:

@@ -20,7 +20,7 @@ from harness.detectors import Detector, Scorer
 from harness.errors import InputError, UsageError
 from harness.features import ImageSet
 from harness.features.encoder import Encoder
-from harness.features.encoding import encode_pixels
+from harness.features.encoding import encode_pixels, read_ahead
 from harness.images import read_rgb, source
 from harness.images.decoding import load as turned
 from harness.images.view import seen
@@ -123,7 +123,7 @@ class FittedDetector:
             InputError: an image cannot be read.
         """
         with single_threaded():
-            inputs = (self.encoder.preprocess(self._read(image)) for image in images)
+            inputs = read_ahead(lambda image: self.encoder.preprocess(self._read(image)), images)
             return self.scorer.score(ImageSet.held(encode_pixels(self.encoder, inputs)))
 
     def threshold_value(self, threshold: float | str | None = None) -> float:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from harness.anomaly_maps import WINDOW, MapSettings, map_matrix
 from harness.features.backbone import load_model
 from harness.features.encoder import Encoder
-from harness.features.encoding import FeatureTensors, encode_tensors
+from harness.features.tensors import FeatureTensors, encode_tensors
 
 
 class EncoderGraph(nn.Module):

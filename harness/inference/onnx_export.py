@@ -22,7 +22,8 @@ from torch import nn
 
 from harness.detectors import HasGraph, Scorer
 from harness.errors import InputError
-from harness.features.encoding import FeatureTensors, encoder_digest
+from harness.features.encoding import encoder_digest
+from harness.features.tensors import FeatureTensors
 from harness.inference.detector import FittedDetector
 from harness.inference.graph import DetectorGraph, EncoderGraph, MapGraph
 from harness.networks import FeatureShapes

@@ -13,7 +13,8 @@ from harness.errors import InputError
 from harness.features import backbone as encoder_model
 from harness.features.backbone import load_model, resample
 from harness.features.encoder import Encoder
-from harness.features.encoding import encode, encoder_digest, unfold
+from harness.features.encoding import encode, encoder_digest
+from harness.features.tensors import unfold
 
 TINY_VIT = Encoder(
     name="test_vit2", weights="random", image_size=96, crop_size=80, groups=((1, 2), (3, 4))

@@ -25,8 +25,9 @@ from harness.detectors import MeDS, ReconstructionDetector
 from harness.errors import InputError
 from harness.features import CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
-from harness.features.encoding import Encoded, FeatureTensors
+from harness.features.encoding import Encoded
 from harness.features.patch_features import LocallyAware
+from harness.features.tensors import FeatureTensors
 from harness.inference import FittedDetector, Threshold
 from harness.inference import onnx_export as module
 from harness.inference.graph import MapGraph
