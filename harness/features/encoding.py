@@ -60,7 +60,7 @@ class Encoded(NamedTuple):
 
 
 def encode(encoder: Encoder, images: Sequence[ImageSource]) -> Encoded:
-    """Encode image files, see `encode_pixels`. Threads decode the next images meanwhile.
+    """Encode image files, see `encode_pixels`. Threads decode the next images at the same time.
 
     Raises:
         InputError: an image cannot be read; the first one in the order of the images.
