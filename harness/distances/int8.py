@@ -53,10 +53,7 @@ class Int8Kernel:
             InputError: patches do not have unit length.
         """
         features = to_device(features_JPC, role, self.device)
-        if (torch.linalg.vector_norm(features, dim=-1) - 1).abs_().max() > UNIT_TOLERANCE:
-            raise InputError(
-                "Fast distances need patches of unit length. Normalise the patches, or set the precision to 'exact'."
-            )
+        require_unit_length(features)
         features = pad(features, (0, -features.shape[-1] % 8))  # matrix units need multiples of 8
         return QuantizedImages(features, round_to_integers(features, patches)[0])
 
@@ -130,6 +127,19 @@ class Int8Kernel:
         if len(self._buffer) < size:
             self._buffer = torch.empty(size, dtype=torch.int32, device=self.device)
         return self._buffer[:size]
+
+
+def require_unit_length(features_JPC: Tensor) -> None:
+    """Check that all patches have unit length, with the tolerance of half precision.
+
+    Raises:
+        InputError: a patch has another length.
+    """
+    lengths_JP = torch.linalg.vector_norm(features_JPC, dim=-1, dtype=torch.float32)
+    if (lengths_JP - 1).abs_().max() > UNIT_TOLERANCE:
+        raise InputError(
+            "Fast distances need patches of unit length. Normalise the patches, or set the precision to 'exact'."
+        )
 
 
 @functools.lru_cache(maxsize=64)

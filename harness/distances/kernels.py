@@ -45,15 +45,24 @@ def to_device(features_JPC: np.ndarray, role: Role, device: torch.device) -> Ten
         InputError: a feature is NaN or infinite; the error names the image.
     """
     features = torch.tensor(features_JPC).to(device, torch.float32)
+    require_finite(features, role)
+    return features
+
+
+def require_finite(features_JPC: Tensor, role: Role, *, start: int = 0) -> None:
+    """Check the features of images, the first of which has the number `start` on its side.
+
+    Raises:
+        InputError: a feature is NaN or infinite; the error names the image.
+    """
     # One pass is enough: a sum with a NaN or infinite summand is not finite.
-    finite_J = torch.isfinite(features.flatten(1).sum(dim=1))
+    finite_J = torch.isfinite(features_JPC.flatten(1).sum(dim=1, dtype=torch.float32))
     if not finite_J.all():
         side = "query" if role == "first" else "bank"
-        number = int((~finite_J).nonzero()[0])
+        number = start + int((~finite_J).nonzero()[0])
         raise InputError(
             f"The features of {side} image {number} contain NaN or infinity: the encoder or the image is broken."
         )
-    return features
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,13 @@ class Exact:
             torch.amax(product_PQ, dim=1, out=along_P)
             if both:
                 torch.amax(product_PQ, dim=0, out=across_Q)
-        return self._distances(along_JP), self._distances(across_JQ) if both else None
+        along = distances_of(along_JP, self.distance)
+        return along, distances_of(across_JQ, self.distance) if both else None
 
-    def _distances(self, affinities: Tensor) -> Tensor:
-        # Rounding can make a cosine slightly larger than 1, but a distance must not be negative.
-        if self.distance == "cosine":
-            return affinities.neg_().add_(1).clamp_(min=0)
-        return affinities.mul_(-2).clamp_(min=0).sqrt_()
+
+def distances_of(affinities: Tensor, distance: Distance) -> Tensor:
+    """Turn affinities into distances, in place: x.y for the cosine, -|x - y|^2 / 2 for the Euclidean distance."""
+    # Rounding can make a cosine slightly larger than 1, but a distance must not be negative.
+    if distance == "cosine":
+        return affinities.neg_().add_(1).clamp_(min=0)
+    return affinities.mul_(-2).clamp_(min=0).sqrt_()

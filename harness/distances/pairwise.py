@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from harness.distances.gpu import gpu_distances
 from harness.distances.int8 import Int8Kernel
 from harness.distances.kernels import Distance, Exact, Kernel
 from harness.errors import InputError
@@ -38,8 +39,9 @@ def image_distances(
         queries_NPC: Features of the query images, any float type.
         bank_MQC: Features of the bank images. For "cosine", and in fast mode, patches must have unit length.
         distance: "cosine" is 1 - cos in [0, 2] (the MeDS release), "euclidean" the Euclidean distance (the paper).
-        precision: "exact" is single precision. "fast" finds the nearest patch by 8-bit products. A fast distance is
-            never below the exact distance, and at most `harness.distances.int8.fast_bound` above.
+        precision: "exact" sums products in single precision. "fast" finds the nearest patch by 8-bit products. A fast
+            distance is never below the exact distance, and at most `harness.distances.int8.fast_bound` above. A GPU
+            computes exact distances in both cases, because they cost it no more.
         device: Device of the computation; by default the first GPU, or the CPU without a GPU.
 
     Returns:
@@ -85,25 +87,45 @@ def block_distances(
             "queries and bank must have the shape [images, patches, channels] with equal channels, got "
             f"{shapes[0]} and {shapes[1]}."
         )
-    kernel = _kernel(distance, precision, device or default_device())
+    _check(distance, precision)
+    device = device or default_device()
+    with torch.inference_mode():
+        if device.type != "cuda":
+            kernel = (
+                Exact(distance, device) if precision == "exact" else Int8Kernel(distance, device)
+            )
+            return _pair_by_pair(kernel, first_IPC, second_JQC, both=both)
+        return gpu_distances(
+            first_IPC,
+            second_JQC,
+            distance=distance,
+            both=both,
+            unit_length=precision == "fast",
+            device=device,
+        )
+
+
+def _pair_by_pair(
+    kernel: Kernel[Any], first_IPC: np.ndarray, second_JQC: np.ndarray, *, both: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    shapes = first_IPC.shape, second_JQC.shape
     one_array = both and first_IPC is second_JQC
     forward_IJP = np.empty((shapes[0][0], shapes[1][0], shapes[0][1]), dtype=np.float32)
     backward_JIQ = np.empty(
         (shapes[1][0], shapes[0][0] if both else 0, shapes[1][1]), dtype=np.float32
     )
     patches = max(shapes[0][1], shapes[1][1])
-    with torch.inference_mode():
-        first = kernel.load(first_IPC, "first", patches=patches)
-        second = kernel.load(second_JQC, "second", patches=patches)
-        for j in range(0, shapes[1][0], TOGETHER):
-            stop = min(j + TOGETHER, shapes[1][0])
-            for i in range(stop if one_array else shapes[0][0]):
-                images = slice(max(i, j) if one_array else j, stop)
-                group = kernel.part(second, images)
-                along_JP, across_JQ = kernel.nearest(first, i, group, both=both)
-                forward_IJP[i, images] = along_JP.cpu()
-                if across_JQ is not None:
-                    backward_JIQ[images, i] = across_JQ.cpu()
+    first = kernel.load(first_IPC, "first", patches=patches)
+    second = kernel.load(second_JQC, "second", patches=patches)
+    for j in range(0, shapes[1][0], TOGETHER):
+        stop = min(j + TOGETHER, shapes[1][0])
+        for i in range(stop if one_array else shapes[0][0]):
+            images = slice(max(i, j) if one_array else j, stop)
+            group = kernel.part(second, images)
+            along_JP, across_JQ = kernel.nearest(first, i, group, both=both)
+            forward_IJP[i, images] = along_JP.cpu()
+            if across_JQ is not None:
+                backward_JIQ[images, i] = across_JQ.cpu()
     if one_array:
         lower = np.tril_indices(len(first_IPC), -1)
         forward_IJP[lower] = backward_JIQ[lower]
@@ -114,9 +136,8 @@ def block_distances(
     return forward_IPJ, np.ascontiguousarray(backward_JIQ.transpose(0, 2, 1))
 
 
-def _kernel(distance: Distance, precision: Precision, device: torch.device) -> Kernel[Any]:
+def _check(distance: str, precision: str) -> None:
     if distance not in ("cosine", "euclidean"):
         raise InputError(f"distance must be 'cosine' or 'euclidean', got {distance!r}.")
     if precision not in ("exact", "fast"):
         raise InputError(f"precision must be 'exact' or 'fast', got {precision!r}.")
-    return Exact(distance, device) if precision == "exact" else Int8Kernel(distance, device)
