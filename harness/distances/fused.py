@@ -13,7 +13,6 @@ Legend: R rows and S columns of a tile, D channels at a time; I images, J images
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import triton
@@ -95,6 +94,7 @@ def fused_nearest(
         BAND=BAND,
         num_warps=tile.warps,
         num_stages=tile.stages,
+        enable_fp_fusion=False,
     )
     return Affinities(_back(along_IPJ), _back(across_JQI) if both else None)
 
@@ -111,7 +111,7 @@ def _back(ordered: Tensor) -> Tensor:
 
 
 @triton.jit
-def _ordered(numbers: Any) -> Any:
+def _ordered(numbers: tl.tensor) -> tl.tensor:
     """Return 32-bit integers in the order of the single-precision numbers that they stand for."""
     bits = numbers.to(tl.int32, bitcast=True)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
@@ -119,8 +119,13 @@ def _ordered(numbers: Any) -> Any:
 
 @triton.jit
 def _products(
-    first: Any, second: Any, row_R: Any, column_S: Any, channels: Any, DEPTH: tl.constexpr
-) -> Any:
+    first: tl.tensor,
+    second: tl.tensor,
+    row_R: tl.tensor,
+    column_S: tl.tensor,
+    channels: tl.tensor,
+    DEPTH: tl.constexpr,
+) -> tl.tensor:
     """Return the products of some rows and columns, summed in single precision."""
     depth_D = tl.arange(0, DEPTH)
     left_RD = first + row_R.to(tl.int64)[:, None] * channels + depth_D[None, :]
@@ -136,17 +141,17 @@ def _products(
 # Numbers of images and patches vary; a kernel of their own for the number 1 would only cost time to compile.
 @triton.jit(do_not_specialize=["images", "others", "patches", "other_patches"])
 def _tile_maxima(
-    first: Any,
-    second: Any,
-    first_bias: Any,
-    second_bias: Any,
-    along: Any,
-    across: Any,
-    images: Any,
-    others: Any,
-    patches: Any,
-    other_patches: Any,
-    channels: Any,
+    first: tl.tensor,
+    second: tl.tensor,
+    first_bias: tl.tensor,
+    second_bias: tl.tensor,
+    along: tl.tensor,
+    across: tl.tensor,
+    images: tl.tensor,
+    others: tl.tensor,
+    patches: tl.tensor,
+    other_patches: tl.tensor,
+    channels: tl.tensor,
     BIASED: tl.constexpr,
     BOTH: tl.constexpr,
     UPPER: tl.constexpr,

@@ -27,6 +27,8 @@ from harness.distances.kernels import Distance, Role, distances_of
 
 GROUP = 64
 """Images of one side on the device at a time."""
+OLDEST = (8, 0)
+"""Compute capability from which on Triton uses tensor cores."""
 AGREEMENT = 1e-5
 """Largest accepted difference of the two kernels' affinities of unit-length patches, in the test of the fused one."""
 
@@ -136,6 +138,8 @@ def _fused_runs(device: torch.device) -> bool:
     Triton compiles for the device when a kernel is first called, which needs a C compiler.
     """
     if importlib.util.find_spec("triton") is None:
+        return False
+    if torch.cuda.get_device_capability(device) < OLDEST:
         return False
     random_JPC = np.random.default_rng(0).normal(size=(3, 300, 128))
     unit_JPC = random_JPC / np.linalg.norm(random_JPC, axis=2, keepdims=True)

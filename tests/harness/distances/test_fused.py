@@ -19,7 +19,10 @@ from tests.harness.distances.test_blocks import (
     in_cosines,
 )
 
-pytest.importorskip("triton", reason="Triton exists for Linux only")
+pytest.importorskip("triton", reason="Triton comes with torch for CUDA only")
+
+# Before the variable for the interpreter is set, which counts when a kernel is defined.
+from harness.distances import fused
 
 TILES = ((16, 32, 64), (64, 32, 32), (64, 128, 64))
 COUNTS = st.integers(1, 4)
@@ -38,10 +41,8 @@ def interpreter():
 
 
 def interpreted(first, second, distance="cosine", *, both=False, same=False, tile=TILES[0]):
-    from harness.distances.fused import Tile, fused_nearest
-
-    shape = Tile(*tile, warps=4, stages=2)
-    nearest = functools.partial(fused_nearest, tile=shape)
+    shape = fused.Tile(*tile, warps=4, stages=2)
+    nearest = functools.partial(fused.fused_nearest, tile=shape)
     return in_blocks(first, first if same else second, distance, both=both, nearest=nearest)
 
 
@@ -112,3 +113,38 @@ def test_features_that_are_no_numbers_are_refused(interpreter):
     bad[1, 2, 7] = np.nan
     with pytest.raises(InputError, match="query image 1 contain NaN"):
         interpreter(bad, good)
+
+
+POINTERS = ("first", "second", "first_bias", "second_bias", "along", "across")
+NUMBERS = ("images", "others", "patches", "other_patches", "channels")
+
+
+@pytest.mark.parametrize(
+    ("capability", "tile", "shared_there", "instruction"),
+    [(90, fused.TILES[0], 232448, "wgmma"), (80, fused.TILES[1], 101376, "mma.sync")],
+    ids=["H100", "RTX 30 and 40"],
+)
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_kernel_compiles_to_tensor_core_instructions_for_gpus_that_are_not_here(
+    capability, tile, shared_there, instruction, biased, monkeypatch, tmp_path
+):
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    fixed = {"BIASED": biased, "BOTH": True, "UPPER": biased, "BAND": fused.BAND}
+    fixed |= {"ROWS": tile.rows, "COLUMNS": tile.columns, "DEPTH": tile.depth}
+    types = ("*fp16", "*fp16", *["*fp32" if biased else "*fp16"] * 2, "*i32", "*i32")
+    signature = dict(zip(POINTERS, types, strict=True)) | dict.fromkeys(NUMBERS, "i32")
+    signature |= dict.fromkeys(fixed, "constexpr")
+    place = {name: (number,) for number, name in enumerate(fused._tile_maxima.arg_names)}
+    source = ASTSource(
+        fused._tile_maxima,
+        signature,
+        {place[name]: value for name, value in fixed.items()},
+        {place[name]: [["tt.divisibility", 16]] for name in (*POINTERS, "channels")},
+    )
+    options = {"num_warps": tile.warps, "num_stages": tile.stages, "enable_fp_fusion": False}
+    compiled = compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    assert instruction in compiled.asm["ptx"]
+    assert compiled.metadata.shared <= tile.shared_bytes <= shared_there
