@@ -62,41 +62,59 @@ def fused_nearest(
     tile: Tile | None = None,
 ) -> Affinities:
     """Compute affinities of half-precision images in one launch; see `harness.distances.blocks.block_nearest`."""
-    (images, patches, channels), (others, other_patches, _) = (
-        first.features_JPC.shape,
-        second.features_JPC.shape,
-    )
-    tile = tile or tile_for(first.features_JPC.device)
+    images, patches, _ = first.features_JPC.shape
+    others, other_patches, _ = second.features_JPC.shape
     along_IPJ = _lowest(first.features_JPC, images, patches, others)
     across_JQI = _lowest(first.features_JPC, others, other_patches, images if both else 0)
-    tiles = triton.cdiv(images * patches, tile.rows) * triton.cdiv(
-        others * other_patches, tile.columns
-    )
-    biased = first.bias_JP is not None
-    _tile_maxima[(tiles,)](
-        first.features_JPC.contiguous(),
-        second.features_JPC.contiguous(),
-        first.bias_JP if biased else first.features_JPC,
-        second.bias_JP if biased else second.features_JPC,
+    _launch(
+        first,
+        second,
         along_IPJ,
         across_JQI,
-        images,
-        others,
-        patches,
-        other_patches,
-        channels,
-        BIASED=biased,
+        tile or tile_for(first.features_JPC.device),
         BOTH=both,
         UPPER=upper,
-        ROWS=tile.rows,
-        COLUMNS=tile.columns,
-        DEPTH=tile.depth,
-        BAND=BAND,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
-        enable_fp_fusion=False,
     )
     return Affinities(_back(along_IPJ), _back(across_JQI) if both else None)
+
+
+def _launch(
+    first: DeviceImages,
+    second: DeviceImages,
+    along_IPJ: Tensor,
+    across_JQI: Tensor,
+    tile: Tile,
+    **settings: bool,
+) -> None:
+    """Raise ordered integers to the affinities, with one program for every tile of the product."""
+    images, patches, channels = first.features_JPC.shape
+    others, other_patches, _ = second.features_JPC.shape
+    tiles = triton.cdiv(images * patches, tile.rows)
+    tiles *= triton.cdiv(others * other_patches, tile.columns)
+    # Triton launches on the current GPU, which may be another than that of the images.
+    with torch.cuda.device_of(first.features_JPC):
+        _tile_maxima[(tiles,)](
+            first.features_JPC.contiguous(),
+            second.features_JPC.contiguous(),
+            first.features_JPC if first.bias_JP is None else first.bias_JP,
+            second.features_JPC if second.bias_JP is None else second.bias_JP,
+            along_IPJ,
+            across_JQI,
+            images,
+            others,
+            patches,
+            other_patches,
+            channels,
+            BIASED=first.bias_JP is not None,
+            ROWS=tile.rows,
+            COLUMNS=tile.columns,
+            DEPTH=tile.depth,
+            BAND=BAND,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+            enable_fp_fusion=False,
+            **settings,
+        )
 
 
 def _lowest(like: Tensor, *shape: int) -> Tensor:
