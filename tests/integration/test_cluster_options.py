@@ -88,6 +88,7 @@ SHARED = """
 import sys
 from pathlib import Path
 import ray
+from harness.cluster.ray_compute import start_pool
 from harness.cluster.resources import Resources
 from harness.cluster.session import max_concurrent_trials
 from tests.support.waiting import wait_until
@@ -110,6 +111,17 @@ print(count, sorted(int(path.name.split()[1]) for path in begun.iterdir()))
 end.touch()
 ray.get(tasks)
 print(max_concurrent_trials(Resources(gpus_per_trial=0.1))[0], max_concurrent_trials(Resources())[0])
+actors = Path(sys.argv[1], "actors")
+actors.mkdir()
+
+def meet(item):
+    (gpu,) = ray.get_gpu_ids()
+    (actors / str(gpu)).touch()
+    wait_until(lambda: len(list(actors.iterdir())) == 2)
+    return int(gpu)
+
+with start_pool() as pool:
+    print(sorted(pool.results(meet, range(2))))
 """
 
 
@@ -120,6 +132,7 @@ def test_experiments_share_gpus_and_no_more_than_asked_for(tmp_path):
     program = [sys.executable, "-c", SHARED, str(tmp_path)]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.strip().splitlines()
+    first, second, actors = done.stdout.strip().splitlines()
     assert first == "4 [0, 0, 1, 1]"
+    assert actors == "[0, 1]"  # an actor for blocks of distances has a GPU of its own
     assert second == "8 2"  # of twenty shares only as many as there are cores
