@@ -8,7 +8,7 @@ from typing import Any
 from harness.config.settings import flat_settings
 from harness.inference.detector import FittedDetector
 
-UNKNOWN = "How many of these images are contaminated was not estimated."
+UNKNOWN = "How many of these images are contaminated was not estimated; `python -m harness rank` estimates it."
 """Sentence about the contamination of the training images if `about["contamination"]` is None."""
 
 

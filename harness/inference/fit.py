@@ -21,14 +21,14 @@ from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.evaluation.readouts import image_scores
 from harness.features import CategoryImages, FeatureStore, ImageSet
+from harness.features.encoder import Encoder
 from harness.images.folder import FolderImages
 from harness.inference.detector import FittedDetector
 from harness.inference.methods import Method
 from harness.inference.thresholds import label_free_thresholds
 from harness.memory.scores import fill_scores, requests_for
-from harness.ranking.estimate import estimate_contamination
+from harness.ranking.examination import contamination
 from harness.ranking.folder import LEAST, check_listed
-from harness.ranking.suspicion import robust_deviations
 from harness.runtime.compute import Threads
 from harness.runtime.environment import describe_environment
 from harness.runtime.progress_bars import ProgressBars
@@ -90,7 +90,7 @@ def fit(
         fitted,
         thresholds=label_free_thresholds(scores_N, left_out=left_out),
         about=_about(images, origin, seed, seconds)
-        | {"contamination": _contamination(scores_N) if left_out else None},
+        | {"contamination": _contamination(images, fitted.encoder, cache) if left_out else None},
     )
 
 
@@ -149,6 +149,14 @@ def _about(images: FolderImages, origin: Origin, seed: int, seconds: float) -> d
     }
 
 
-def _contamination(scores_N: np.ndarray) -> str:
-    """Return a sentence on how many training images are contaminated, from scores with each image left out."""
-    return str(estimate_contamination(robust_deviations(scores_N)))
+def _contamination(images: FolderImages, encoder: Encoder, cache: Path) -> str | None:
+    """Return the sentence on the contamination that `rank` prints for these images and this encoder.
+
+    None if images cannot be compared: they are copies of one image, or their features do not have unit length.
+    """
+    has_unit_length = encoder.memory is None or encoder.memory.unit_length
+    if len(set(images.digests)) == 1 or not has_unit_length:
+        return None
+    with ProgressBars() as bars:
+        store = FeatureStore(cache / "features")
+        return str(contamination(images, encoder, store, Threads(report=bars)))

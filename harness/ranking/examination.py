@@ -16,8 +16,10 @@ from harness.detectors import Detector
 from harness.errors import InputError
 from harness.features import CategoryFeatures, CategoryImages, FeatureStore, ImageSet
 from harness.features.encoder import Encoder
+from harness.images.folder import FolderImages
 from harness.memory.scores import fill_scores, requests_for
 from harness.ranking.comparison import compare
+from harness.ranking.estimate import ContaminationEstimate, estimate_contamination
 from harness.ranking.folder import FolderCategory
 from harness.ranking.suspicion import DEEP, DEPTHS, patch_scores, robust_deviations, suspicion
 from harness.runtime.compute import Compute
@@ -86,6 +88,15 @@ def examine(
     similarity_UK = np.mean([tile.similarity_UK for tile in tiles], axis=0)
     nearest_U = _nearest_normal(deviations_U, tiles[0].others_UK, similarity_UK)
     return Examination(deviations_U, maps_USS, nearest_U)
+
+
+def contamination(
+    images: FolderImages, encoder: Encoder, store: FeatureStore, compute: Compute
+) -> ContaminationEstimate:
+    """Estimate the contamination of images by the default ranking of `rank`, all images as one category."""
+    category = FolderCategory("", images)
+    own = examine(category, RankingSettings(encoder=encoder), store, compute)
+    return estimate_contamination(own.deviations_U[category.contents_N])
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,12 +93,19 @@ def read_categories(
         index: Facts about images that were examined before.
 
     Raises:
-        InputError: an image cannot be read, or see `by_subfolder`.
+        InputError: an image cannot be read, all images of a category are copies of one image, or see `by_subfolder`.
     """
     groups = {"": list(names)} if together else by_subfolder(folder, names)
-    return [
+    found = [
         FolderCategory(name, read_folder(folder, images, index)) for name, images in groups.items()
     ]
+    for category in found:
+        if len(set(category.images.digests)) == 1:
+            raise InputError(
+                f"All images in {(folder / category.name).absolute()} are copies of one image, so there is nothing to "
+                "compare. Give a folder with different images."
+            )
+    return found
 
 
 def check_listed(listed: Sequence[str], there: Sequence[str], folder: Path) -> None:

@@ -10,13 +10,15 @@ from harness.experiment import run_prepared
 from harness.experiment.measurement import measure
 from harness.experiment.preparation import training_images
 from harness.inference import load
-from harness.inference.card import card
+from harness.inference.card import UNKNOWN, card
 from harness.inference.fit import training_names
 from harness.inference.methods import Method
 from harness.inference.saved import save
 from harness.noise import Noise, contaminate
+from harness.ranking.examination import RankingSettings
 from harness.ranking.folder import LEAST
-from harness.runtime.compute import InProcess
+from harness.ranking.ranking import rank
+from harness.runtime.compute import InProcess, Threads
 from tests.harness.experiment.test_experiment import DETECTORS
 from tests.support.dataset import ENCODER
 from tests.support.fitted import fitted, linked
@@ -67,6 +69,25 @@ def test_a_training_image_that_is_left_out_is_scored_as_by_a_memory_without_it(s
     if name != "softpatch":  # the weight of the nearest other patch may be smaller
         assert (left_out >= own - 1e-6).all()
     assert left_out.mean() > own.mean()
+
+
+def test_the_contamination_on_the_card_is_that_of_a_ranking(small, bricks, tmp_path):
+    samples = small.prepared.samples.query("category == 'brick'")
+    images = [*samples["image"], *samples["image"][:2]]
+    folder, cache = linked(small.data, images, tmp_path / "images"), tmp_path / "cache"
+    own = fitted(folder, Method(detector=bricks.fitted.detector, encoder=ENCODER), cache)
+    ranking = rank(
+        folder, settings=RankingSettings(encoder=ENCODER), cache=cache, compute=Threads()
+    )
+    assert own.about["contamination"] == str(ranking.estimates[""])
+    assert own.about["contamination"] in card(own)
+
+
+def test_copies_of_one_image_give_no_contamination(small, bricks, tmp_path):
+    folder = linked(small.data, [bricks.new.resolve() / "0.png"] * LEAST, tmp_path / "images")
+    own = fitted(folder, Method(detector=bricks.fitted.detector, encoder=ENCODER), bricks.cache)
+    assert own.about["contamination"] is None
+    assert UNKNOWN in card(own)
 
 
 def test_a_folder_with_too_few_images_and_a_list_of_others_are_refused(bricks, tmp_path):

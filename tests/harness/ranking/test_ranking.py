@@ -23,7 +23,7 @@ from harness.images import read_image_list, read_rgb, source
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise, contaminate
 from harness.ranking.examination import RankingSettings
-from harness.ranking.folder import find_images
+from harness.ranking.folder import LEAST, find_images
 from harness.ranking.ranking import Ranking, quality, rank
 from harness.ranking.removal import clean
 from harness.runtime.compute import InProcess
@@ -167,6 +167,13 @@ def test_names_and_places_of_images_do_not_matter(folder, ranking, tmp_path):
     again = rank(renamed, settings=TOGETHER, cache=tmp_path / "cache", compute=InProcess())
     np.testing.assert_array_equal(again.scores_N, ranking.scores_N)
     assert [names[name] for name in again.images] == list(ranking.images)
+
+
+def test_copies_of_one_image_are_refused(folder, tmp_path):
+    for number in range(LEAST):
+        shutil.copy(folder / find_images(folder)[0], tmp_path / f"{number}.png")
+    with pytest.raises(InputError, match="copies of one image"):
+        rank(tmp_path, settings=TOGETHER, cache=tmp_path / "cache", compute=InProcess())
 
 
 def test_what_cannot_be_done_is_said(folder, tmp_path):
