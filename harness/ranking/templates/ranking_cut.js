@@ -45,8 +45,8 @@ function drawHistogram() {
     return bar;
   });
   byId("histogram").replaceChildren(...bars);
-  byId("lowest").textContent = lowest().toFixed(4);
-  byId("highest").textContent = highest().toFixed(4);
+  byId("lowest").textContent = lowest().toFixed(2);
+  byId("highest").textContent = highest().toFixed(2);
   byId("above").max = scores.length;
   setCut(Infinity);
 }
@@ -56,12 +56,12 @@ function setCut(score) {
   const count = above().length;
   const share = (cut - lowest()) / (highest() - lowest() || 1);
   byId("cut").value = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-  const where = count ? `score ${cut.toFixed(4)}, ` : "";
+  const where = count ? `score ${cut.toFixed(2)}, ` : "";
   byId("cut").setAttribute("aria-valuetext", `${where}${count} images above`);
   byId("above").value = count;
   byId("take").disabled = count === 0;
   byId("take").textContent = count === 1 ? "Tick the image above the cut" : `Tick the ${count} images above the cut`;
-  byId("taken").textContent = count ? `score above ${cut.toFixed(4)}` : "";
+  byId("taken").textContent = count ? `score above ${cut.toFixed(2)}` : "";
   for (const bar of byId("histogram").children) bar.classList.toggle("above", Number(bar.dataset.middle) > cut);
 }
 

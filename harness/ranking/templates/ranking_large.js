@@ -40,7 +40,7 @@ function showLarge(place) {
   setCurrent(place);
   enlarged = place;
   const card = cards[place];
-  byId("title").textContent = `${place + 1} of ${cards.length} · ${card.name} · score ${card.score.toFixed(4)}`;
+  byId("title").textContent = `${place + 1} of ${cards.length} · ${card.name} · score ${card.score.toFixed(2)}`;
   fill(byId("suspect"), card, card.element.dataset.large ? "" : "Only a thumbnail of this image is stored.");
   const other = cards[card.nearest];
   byId("nearest").hidden = !other;

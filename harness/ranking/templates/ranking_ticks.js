@@ -60,6 +60,15 @@ function restore() {
   for (const place of valid(kept.seen)) markSeen(place);
 }
 
+// Takes over what another tab of this page kept, so no tab overwrites the ticks of another.
+function follow() {
+  if (!load(RANKING).ticked) return; // the browser keeps nothing
+  for (const { box } of cards) box.checked = false;
+  restore();
+  showProgress();
+  showTick();
+}
+
 function showProgress() {
   const count = ticked().length;
   byId("count").textContent = count;
@@ -116,6 +125,8 @@ byId("cards").addEventListener("change", (event) => {
   steps.push({ places: [place], on: event.target.checked });
   changed();
 });
+addEventListener("storage", ({ key }) => key === RANKING && follow());
+addEventListener("pageshow", ({ persisted }) => persisted && follow()); // a tab that slept received no event
 byId("save").addEventListener("click", () => {
   // A spreadsheet would take a name that starts with one of these characters for a formula.
   const safe = ticked().map(({ name }) => (/^[=+\-@]/.test(name) ? "./" : "") + name);
