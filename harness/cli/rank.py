@@ -100,7 +100,8 @@ class Rank:
             print("\n" + "\n".join(_estimates(ranking)))
         print(
             f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
-            "images to remove on the page and save the list. Then run: "
+            "images to remove on the page and save the list: the browser saves remove.csv in its folder for downloads. "
+            "Move the list here, and run: "
             f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --remove remove.csv"
         )
         return 0

@@ -6,8 +6,8 @@ mean of the smallest 1 %. `deep` averages the smallest 0.5 % to 5 % with weights
 some images. For each depth, the highest 2 % and 5 % of an image's patch scores are averaged. Each of the six image
 scores is expressed in robust standard deviations above the median image. The suspicion of an image is the largest one.
 
-Which depth is best depends on how often a defect repeats, which nobody knows before. `docs/ranking.md` compares the
-rules that were tried.
+Which depth is best depends on how often a defect repeats, which nobody knows before. `make bench ARGS=ranking` compares
+the rule with others.
 
 Legend: N images, P patches, I images of a group, k smallest distances of a patch, D depths.
 """
