@@ -56,6 +56,9 @@ def _draw_method(panels: list[Axes], rows: pd.DataFrame, rules: list[str], *, fi
                 colour = (0.5, 0.5, 0.5) if rule == F1MAX else colours[i]
                 label = f"{rule_title(rule)} (needs labels)" if rule == F1MAX else rule_title(rule)
                 draw_curve(axes, curve, label, colour, MARKERS[i % len(MARKERS)])
+                # Rules often coincide. A line above another one is thinner, so that both are visible.
+                below = 1 - i / len(rules)
+                axes.lines[-1].set(linewidth=1 + 3 * below, markersize=4 + 6 * below)
         axes.set_ylim(-0.03, 1.03)
         axes.set_xticks(sorted(rows["noise"].unique()))
         axes.xaxis.set_major_formatter("{x:.0%}")
