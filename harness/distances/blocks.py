@@ -37,6 +37,11 @@ class DeviceImages:
     bias_JP: Tensor | None
     """Summand of the affinity, single precision: -|x|^2 / 2 for the Euclidean distance, None for the cosine."""
 
+    @property
+    def size(self) -> int:
+        """Size on the device in bytes."""
+        return self.features_JPC.nbytes + (0 if self.bias_JP is None else self.bias_JP.nbytes)
+
 
 @dataclass(frozen=True)
 class Affinities:

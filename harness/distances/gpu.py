@@ -4,7 +4,8 @@ The fused kernel computes the distances of half-precision features where Triton 
 single precision, the block kernel computes them. The results differ by no more than the rounding of a sum of products.
 
 Device memory is bounded: two groups of `GROUP` images, their distances in both directions, and the block kernel's
-products (`PRODUCT_BYTES`). At 784 patches and 768 channels, this is .5 GB.
+products (`PRODUCT_BYTES`). At 784 patches and 768 channels, this is .5 GB. Images that come from a file stay on the GPU
+for the next block, up to `resident_budget`, until `release_images`.
 
 Legend: I, J images, P, Q patches, C channels.
 """
@@ -24,9 +25,13 @@ from torch import Tensor
 from harness.distances.blocks import Affinities, DeviceImages, block_nearest, load_images
 from harness.distances.int8 import require_unit_length
 from harness.distances.kernels import Distance, Role, distances_of
+from harness.distances.stored import Images, ResidentImages
 
 GROUP = 64
 """Images of one side on the device at a time."""
+RESIDENT_BYTES = 2**32
+"""Largest size of the images from files that stay on a GPU, in bytes; 3,500 images of 784 patches and 768 channels."""
+_RESIDENT = ResidentImages()
 OLDEST = (8, 0)
 """Compute capability from which on Triton uses tensor cores."""
 AGREEMENT = 1e-5
@@ -43,8 +48,8 @@ class Nearest(Protocol):
 
 
 def gpu_distances(
-    first_IPC: np.ndarray,
-    second_JQC: np.ndarray,
+    first_IPC: Images,
+    second_JQC: Images,
     *,
     distance: Distance,
     both: bool,
@@ -101,7 +106,7 @@ def _groups(images: int) -> Iterator[slice]:
 
 
 def _load(
-    features: np.ndarray,
+    source: Images,
     which: slice,
     role: Role,
     *,
@@ -109,10 +114,28 @@ def _load(
     unit_length: bool,
     device: torch.device,
 ) -> DeviceImages:
-    images = load_images(features[which], role, distance, device, start=which.start)
-    if unit_length:
-        require_unit_length(images.features_JPC)
-    return images
+    def load() -> DeviceImages:
+        images = load_images(source[which], role, distance, device, start=which.start)
+        if unit_length:
+            require_unit_length(images.features_JPC)
+        return images
+
+    if isinstance(source, np.ndarray):
+        return load()
+    key = source.key(which), distance, unit_length, device
+    return _RESIDENT.get(key, load, budget=resident_budget(device))
+
+
+def resident_budget(device: torch.device) -> int:
+    """Return how many bytes of images stay on a device: a sixteenth of its memory, at most `RESIDENT_BYTES`."""
+    if device.type != "cuda":
+        return RESIDENT_BYTES
+    return min(RESIDENT_BYTES, torch.cuda.get_device_properties(device).total_memory // 16)
+
+
+def release_images() -> None:
+    """Free the GPU memory of images that stayed in this process for the next block."""
+    _RESIDENT.clear()
 
 
 def _completed(along_IPI: Tensor, across_IPI: Tensor) -> Tensor:

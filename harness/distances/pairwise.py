@@ -17,6 +17,7 @@ import torch
 from harness.distances.gpu import gpu_distances
 from harness.distances.int8 import Int8Kernel
 from harness.distances.kernels import Distance, Exact, Kernel
+from harness.distances.stored import Images
 from harness.errors import InputError
 from harness.runtime.compute import default_device
 
@@ -62,8 +63,8 @@ def image_distances(
 
 
 def block_distances(
-    first_IPC: np.ndarray,
-    second_JQC: np.ndarray,
+    first_IPC: Images,
+    second_JQC: Images,
     *,
     distance: Distance,
     precision: Precision = "exact",
@@ -72,8 +73,8 @@ def block_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the distances of the first images' patches to the second images and, if `both`, the reverse distances.
 
-    The reverse distances need no further products. If `both` and both sides are the same array object, each pair of
-    images is multiplied only once.
+    The reverse distances need no further products. If `both` and both sides are the same object, each pair of images is
+    multiplied only once. A GPU keeps images that come from a file for the next call, until `release_images`.
 
     Returns:
         float32 [I, P, J], and [J, Q, I] (empty unless `both`).
@@ -82,7 +83,7 @@ def block_distances(
         InputError: see `image_distances`.
     """
     shapes = first_IPC.shape, second_JQC.shape
-    if first_IPC.ndim != 3 or second_JQC.ndim != 3 or shapes[0][2] != shapes[1][2]:
+    if any(len(shape) != 3 for shape in shapes) or shapes[0][2] != shapes[1][2]:
         raise InputError(
             "queries and bank must have the shape [images, patches, channels] with equal channels, got "
             f"{shapes[0]} and {shapes[1]}."
@@ -94,7 +95,9 @@ def block_distances(
             kernel = (
                 Exact(distance, device) if precision == "exact" else Int8Kernel(distance, device)
             )
-            return _pair_by_pair(kernel, first_IPC, second_JQC, both=both)
+            first = first_IPC[:]
+            second = first if second_JQC is first_IPC else second_JQC[:]
+            return _pair_by_pair(kernel, first, second, both=both)
         return gpu_distances(
             first_IPC,
             second_JQC,

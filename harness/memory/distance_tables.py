@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.distances import Precision, block_distances
+from harness.distances import Precision, StoredImages, block_distances, release_images
 from harness.distances.kernels import Distance
 from harness.features import CategoryFeatures
 from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_array
@@ -135,6 +135,7 @@ def fill_tables(requests: Sequence[TableRequest], *, compute: Compute) -> None:
             drafts[entry].write(block, forward_IPJ, backward_JPI)
             if drafts[entry].complete:
                 drafts.pop(entry).publish()
+        release_images()
 
 
 def _blocks(request: TableRequest) -> Iterator[_Block]:
@@ -149,10 +150,15 @@ def _blocks(request: TableRequest) -> Iterator[_Block]:
             yield make(others[i : i + BLOCK], j, rows_J, None)
 
 
+def stored_memory(features: CategoryFeatures, rows_J: np.ndarray) -> StoredImages:
+    """Return the memory features of some images, read when they are compared."""
+    return StoredImages(features.folder / "memory.npy", rows_J)
+
+
 def _block_distances(block: _Block) -> tuple[np.ndarray, np.ndarray]:
-    memory_NPC = block.request.features.memory_NPC
-    first_IPC = memory_NPC[block.rows_I]
-    second_JPC = first_IPC if block.is_half else memory_NPC[block.rows_J]
+    features = block.request.features
+    first_IPC = stored_memory(features, block.rows_I)
+    second_JPC = first_IPC if block.is_half else stored_memory(features, block.rows_J)
     return block_distances(
         first_IPC,
         second_JPC,

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.config.fingerprint import canonical_repr
-from harness.distances import block_distances
+from harness.distances import block_distances, release_images
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables
+from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables, stored_memory
 from harness.memory.ensemble import MemoryEnsemble, QueryDistances
 from harness.runtime.cache import EntryWriter, fill_missing, open_array
 from harness.runtime.compute import Compute, InProcess, single_threaded
@@ -109,6 +109,7 @@ def fill_scores(
                 drafts[request.entry].scores_NP[item.rows_n] = scores_nP
         for draft in drafts.values():
             draft.publish()
+        release_images()
 
 
 def memory_scores(queries: ImageSet, bank: ImageSet, memory: MemoryEnsemble) -> np.ndarray:
@@ -219,7 +220,7 @@ def _compared(queries_nPC: np.ndarray, request: ScoreRequest, columns_M: np.ndar
         block = slice(start, start + BANK_BLOCK)
         distances_nPM[:, :, block], _ = block_distances(
             queries_nPC,
-            request.features.read_memory(columns_M[block]),
+            stored_memory(request.features, columns_M[block]),
             distance=request.memory.distance,
             precision=request.memory.precision,
         )

@@ -86,7 +86,7 @@ class Compute(Protocol):
 
 
 def device_sort(device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that sorts a numpy vector on a device, for `harness.metrics`; values are those of np.sort."""
+    """Return a function that sorts a numpy array along its last axis on a device; values are those of np.sort."""
 
     def sort(values: np.ndarray) -> np.ndarray:
         return torch.sort(torch.from_numpy(values).to(device)).values.cpu().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ PAIR_OPERATIONS = 2 * PATCHES**2 * CHANNELS
 IMAGES, RHO, BANKS = 391, 0.1, 100
 """Training images of MVTec AD's largest category, and the paper's memory."""
 MEASURED_BANKS, MEASURED_QUERIES = 4, 8
-STORED = 3 * GROUP
-"""Images of the table that is measured from disk to disk."""
+STORED, STREAMED = 4 * GROUP, 12 * GROUP
+"""Columns of the table that is measured from disk to disk, and images of its category."""
 TILES = ((128, 256, 64, 8, 4), (128, 128, 64, 4, 3), (128, 128, 64, 8, 3))
 """Tiles beside those of `harness.distances.fused`: rows, columns, depth, warps, stages."""
 
@@ -137,25 +137,38 @@ def whole_calls() -> list[Row]:
     return [row(what, rate, "pairs/s", limit=limit, of=of) for what, rate in rates.items()]
 
 
-def table_from_disk() -> list[Row]:
-    """Pairs per second of a whole table, from features on disk to distances on disk, in this process."""
+def from_disk() -> list[Row]:
+    """Pairs per second of a table and of a stream, from features on disk to results on disk, in this process."""
     from harness.features import CategoryFeatures
+    from harness.memory import MemoryEnsemble
     from harness.memory.distance_tables import TableRequest, fill_tables
+    from harness.memory.scores import ScoreRequest, fill_scores
     from harness.runtime.cache import EntryWriter
     from harness.runtime.compute import InProcess
 
     with tempfile.TemporaryDirectory() as folder:
         draft = EntryWriter(Path(folder) / "features")
-        draft.array("memory", (STORED, PATCHES, CHANNELS), np.float16)[:] = unit_images(STORED)
+        draft.array("memory", (STREAMED, PATCHES, CHANNELS), np.float16)[:] = unit_images(STREAMED)
         draft.publish()
-        request = TableRequest(CategoryFeatures(draft.target), np.arange(STORED), "cosine", "exact")
-        # Once, for a second call would find the table in the cache.
-        start = time.perf_counter()
-        fill_tables([request], compute=InProcess())
-        seconds = time.perf_counter() - start
-    rate = STORED * (STORED + 1) / 2 / seconds
-    of = "product of the same shape"
-    return [row("pairs, a table, disk to disk", rate, "pairs/s", limit=product_limit(), of=of)]
+        features = CategoryFeatures(draft.target)
+        table = TableRequest(features, np.arange(STORED), "cosine", "exact")
+        request = ScoreRequest(features, np.arange(STREAMED), MemoryEnsemble())
+        table_seconds = _once(lambda: fill_tables([table], compute=InProcess()))
+        seconds = _once(lambda: fill_scores([request], compute=InProcess(), table_budget=0))
+    half = STORED * (STORED + 1) / 2 + STORED * (STREAMED - STORED)
+    rates = {"table": half / table_seconds, "stream, with scores": STREAMED**2 / seconds}
+    limit, of = product_limit(), "product of the same shape"
+    return [
+        row(f"pairs, a {what}, disk to disk", rate, "pairs/s", limit=limit, of=of)
+        for what, rate in rates.items()
+    ]
+
+
+def _once(call: Callable[[], Any]) -> float:
+    """Seconds of one call, for a second one would find the results in the cache."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def naive_loop() -> list[Row]:
@@ -263,5 +276,5 @@ RATES: tuple[Rate, ...] = (
     whole_calls,
     memory_bound,
     naive_loop,
-    table_from_disk,
+    from_disk,
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.distances import block_distances, image_distances
+from harness.distances import StoredImages, block_distances, image_distances, release_images
 from harness.distances.blocks import block_nearest
 from harness.distances.gpu import GROUP, gpu_distances, kernel_for
 from harness.errors import InputError
@@ -144,6 +144,19 @@ def test_device_memory_is_bounded_for_any_number_of_images(kernel):
     before = torch.cuda.memory_allocated()
     on_gpu(features, features, "euclidean", kernel=kernel, both=True)
     assert torch.cuda.max_memory_allocated() - before <= BOUND
+
+
+def test_images_that_stay_on_the_gpu_give_the_bits_of_arrays_and_can_be_released(tmp_path):
+    np.save(tmp_path / "memory.npy", halves(12, 70, 40, 64))
+    stored, array = StoredImages(tmp_path / "memory.npy", np.arange(70)), halves(12, 70, 40, 64)
+    expected, _ = block_distances(array, array, distance="euclidean", both=True)
+    before = torch.cuda.memory_allocated()
+    for _ in range(2):
+        found, _ = block_distances(stored, stored, distance="euclidean", both=True)
+        np.testing.assert_array_equal(found, expected)
+    assert torch.cuda.memory_allocated() - before >= array.nbytes
+    release_images()
+    assert torch.cuda.memory_allocated() <= before
 
 
 def test_blocks_in_threads_have_the_bits_of_blocks_in_turn():
