@@ -3,13 +3,13 @@
 from harness.training.loop import (
     TrainingResult,
     build,
-    patch_scores,
     run_phase,
     shapes_of,
     state_of,
 )
 from harness.training.optimizer import TrainingConfig
 from harness.training.phases import Phase
+from harness.training.scoring import patch_scores
 
 __all__ = [
     "Phase",

@@ -20,13 +20,14 @@ from harness.features import ImageSet
 from harness.networks import FeatureShapes, Network, NetworkSettings
 from harness.runtime.compute import DistributedContext, exact_convolutions
 from harness.selection import Selection
-from harness.training.batches import BatchReader, read_batch
+from harness.training.batches import BatchReader, features_on
 from harness.training.compile import compiled
 from harness.training.optimizer import learning_rate, make_optimizer
 from harness.training.phases import Phase, State
+from harness.training.scoring import forward_precision, patch_scores
 
-TOGETHER = 16
-"""Number of images scored in one forward pass."""
+FETCHED_ON_GPU = 20
+"""Steps of a GPU after which their losses are fetched; to fetch a loss, a process waits for the GPU."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,20 @@ class TrainingResult:
 def run_phase(world: DistributedContext, phase: Phase) -> TrainingResult:
     """Train a network for the phase's number of steps, from the phase's last checkpoint if one exists.
 
+    Losses of a GPU are fetched and reported for several steps at a time. A loss that is not finite is noticed then,
+    before the next selection, checkpoint or end of training.
+
     Raises:
-        InputError: the loss is not finite.
+        InputError: the loss of a step is not finite.
     """
     # By default, a GPU sums a convolution's gradient in a varying order, which changes the result.
     with torch.random.fork_rng(), exact_convolutions():
         run = _started(world, phase)
         while run.step < phase.training.steps:
+            reported = len(run.losses)
             run.take_step()
-            world.report(phase.name, run.step, phase.training.steps, run.losses[-1])
+            for step, loss in enumerate(run.losses[reported:], start=reported + 1):
+                world.report(phase.name, step, phase.training.steps, loss)
     return TrainingResult(state_of(run.network), np.array(run.losses), run.selections)
 
 
@@ -82,9 +88,12 @@ class _Run:
         torch.manual_seed(phase.seed)
         self.network = build(phase.network, phase.images, phase.initial).to(world.device)
         self.forward = compiled(world.share(self.network), world.device)
-        self.reader = BatchReader(phase.images, world.device)
+        self.features = features_on(phase.images, world.device)
+        self.reader = BatchReader(self.features)
         self.optimizer = make_optimizer(self.network.parameters(), phase.training)
         self.losses: list[float] = []
+        self.unfetched: list[Tensor] = []
+        """Losses of the last steps, which are still on the device."""
         self.selections: list[tuple[int, Selection]] = []
         self.order = np.random.default_rng([phase.seed, 1])
         self.batches: list[np.ndarray] = []
@@ -95,15 +104,19 @@ class _Run:
     @property
     def step(self) -> int:
         """Number of completed steps."""
-        return len(self.losses)
+        return len(self.losses) + len(self.unfetched)
 
     def take_step(self) -> None:
         """Train on the next batch; at the end of a pass, first select the images of the next pass."""
         if not self.batches:
+            self._fetch_losses()
             self.batches = self._next_pass()
-        self.losses.append(self._train(self.batches.pop(0)))
+        self._train(self.batches.pop(0))
         checkpoints, steps = self.world.checkpoints, self.phase.training.steps
-        if checkpoints and (self.step % checkpoints.every == 0 or self.step == steps):
+        saving = checkpoints is not None and self.step % checkpoints.every == 0
+        if saving or self.step == steps:
+            self._fetch_losses()
+        if checkpoints and (saving or self.step == steps):
             state = self._state()
             if self.world.rank == 0:
                 checkpoints.save(self.phase, state)
@@ -115,7 +128,9 @@ class _Run:
         """
         phase = self.phase
         selection = phase.selector.select(
-            functools.partial(patch_scores, self.network, phase.images, world=self.world),
+            functools.partial(
+                patch_scores, self.network, phase.images, world=self.world, features=self.features
+            ),
             phase.images.category_N,
             self.step / phase.training.steps,
         )
@@ -127,7 +142,7 @@ class _Run:
         full = len(shuffled) // size
         return [shuffled] if full == 0 else list(shuffled[: full * size].reshape(full, size))
 
-    def _train(self, rows_B: np.ndarray) -> float:
+    def _train(self, rows_B: np.ndarray) -> None:
         phase = self.phase
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, phase.training)
@@ -140,17 +155,34 @@ class _Run:
         loss = weight * phase.objective.loss(
             cast(Network, self.network), reconstruction, mine, self.step
         )
-        value = sum(self.world.gather(loss.item())) / self.world.size
-        if not math.isfinite(value):
-            raise InputError(
-                f"The loss is {value} at step {self.step}: training has diverged. Lower the learning rate."
-            )
+        self.unfetched.append(loss.detach())
+        if len(self.unfetched) >= fetch_interval(self.world.device):
+            self._fetch_losses()
         self.optimizer.zero_grad()
         loss.backward()
         if phase.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), phase.training.clip_norm)
         self.optimizer.step()
-        return value
+
+    def _fetch_losses(self) -> None:
+        """Move the losses of the last steps to this process, and average them over all processes.
+
+        Raises:
+            InputError: a loss is not finite.
+        """
+        if not self.unfetched:
+            return
+        mine = torch.stack(self.unfetched).tolist()
+        values = [
+            sum(each) / self.world.size for each in zip(*self.world.gather(mine), strict=True)
+        ]
+        self.unfetched = []
+        for value in values:
+            if not math.isfinite(value):
+                raise InputError(
+                    f"The loss is {value} at step {len(self.losses)}: training has diverged. Lower the learning rate."
+                )
+            self.losses.append(value)
 
     def _share(self, rows_B: np.ndarray) -> tuple[np.ndarray, float]:
         """Return this process's images of a batch, and the weight of this process's loss.
@@ -205,11 +237,9 @@ def _set_generator_state(states: list[Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(states[1], device)
 
 
-def forward_precision(network: nn.Module) -> torch.autocast:
-    """Return the autocast context of a forward pass: bfloat16 on a GPU if `low_precision` allows it, else float32."""
-    device = next(network.parameters()).device
-    low = device.type == "cuda" and cast(Network, network).low_precision
-    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+def fetch_interval(device: torch.device) -> int:
+    """Return the number of steps whose losses a device keeps before they are fetched."""
+    return FETCHED_ON_GPU if device.type == "cuda" else 1
 
 
 def shapes_of(images: ImageSet) -> FeatureShapes:
@@ -235,25 +265,3 @@ def state_of(network: nn.Module) -> State:
     return {
         name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
     }
-
-
-@torch.no_grad()
-def patch_scores(
-    network: nn.Module, images: ImageSet, *, world: DistributedContext | None = None
-) -> np.ndarray:
-    """Compute the patch scores s_theta, float32 [N, P], of an image set in evaluation mode, without random numbers.
-
-    Processes that train together share the work. The chunks do not depend on the number of processes, so the scores are
-    the same bit for bit.
-    """
-    network.eval()
-    device = next(network.parameters()).device
-    rank, size = (world.rank, world.size) if world else (0, 1)
-    chunks = [np.arange(i, min(i + TOGETHER, len(images))) for i in range(0, len(images), TOGETHER)]
-    mine = []
-    for rows_B in chunks[rank::size]:
-        with forward_precision(network):
-            reconstruction = network(read_batch(images, rows_B, device))
-        mine.append(cast(Network, network).score_map(reconstruction).cpu().numpy())
-    everyone = world.gather(mine) if world else [mine]
-    return np.concatenate([everyone[c % size][c // size] for c in range(len(chunks))])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import torch
 from torch import Tensor
@@ -125,18 +125,26 @@ class StableAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
+            given = [each for each in group["params"] if each.grad is not None]
+            if on_gpu(given):
+                self._update_together(given, group)
+            else:
+                for parameter in given:
                     self._update(parameter, parameter.grad, group)
         return loss
 
-    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        """Return the state of a parameter for the step that starts now."""
         state = self.state[parameter]
         if not state:
             state["step"] = 0
             for name in ("mean", "square", "largest"):
                 state[name] = torch.zeros_like(parameter)
         state["step"] += 1
+        return state
+
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self._state_of(parameter)
         beta1, beta2 = group["betas"]
         state["mean"].lerp_(gradient, 1 - beta1)
         state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
@@ -152,15 +160,48 @@ class StableAdamW(torch.optim.Optimizer):
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.addcdiv_(state["mean"], denominator, value=-size)
 
+    def _update_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Do what `_update` does for all parameters in few kernels, without waiting for the GPU."""
+        if not parameters:
+            return
+        states = [self._state_of(parameter) for parameter in parameters]
+        gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+        means, squares, largest = (
+            [state[name] for state in states] for name in ("mean", "square", "largest")
+        )
+        beta1, beta2 = group["betas"]
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+        torch._foreach_maximum_(largest, squares)
+        denominators = torch._foreach_sqrt(largest)
+        torch._foreach_div_(denominators, [math.sqrt(1 - beta2 ** s["step"]) for s in states])
+        torch._foreach_add_(denominators, group["eps"])
+        shrinking = torch._foreach_norm(torch._foreach_div(gradients, denominators))
+        limit = group["clip_threshold"]
+        torch._foreach_div_(shrinking, [limit * math.sqrt(each.numel()) for each in gradients])
+        torch._foreach_clamp_min_(shrinking, 1.0)
+        torch._foreach_mul_(denominators, shrinking)
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        sizes = [-group["lr"] / (1 - beta1 ** s["step"]) for s in states]
+        torch._foreach_addcdiv_(parameters, means, denominators, sizes)
+
+
+def on_gpu(parameters: Sequence[Tensor]) -> bool:
+    """Return whether parameters are on a GPU, which updates them in few kernels for all of them."""
+    return any(parameter.is_cuda for parameter in parameters)
+
 
 def make_optimizer(parameters: Iterable[Tensor], training: TrainingConfig) -> torch.optim.Optimizer:
-    """Return the optimizer of a training configuration."""
+    """Return the optimizer of a training configuration; on a GPU, it updates all parameters in few kernels."""
+    parameters = list(parameters)
     if training.optimizer == "adamw":
         return torch.optim.AdamW(
             parameters,
             lr=training.learning_rate,
             betas=training.betas,
             weight_decay=training.weight_decay,
+            fused=on_gpu(parameters) or None,
         )
     return StableAdamW(
         parameters,

@@ -23,8 +23,8 @@ from harness.networks.inp_former import InpFormer
 from harness.runtime.compute import DistributedContext, InProcess, default_device, single_threaded
 from harness.training import TrainingResult, build, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
-from harness.training.loop import forward_precision
 from harness.training.phases import DistillationLoss, NetworkLoss, Phase, ProgressiveSelector
+from harness.training.scoring import forward_precision
 from sweeps.profiles.local import LAPTOP
 from tests.bench.support.timing import INNER_SIZES, sustained_rate
 

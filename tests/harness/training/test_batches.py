@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from harness.training.batches import BatchReader, read_batch
+from harness.training.batches import (
+    BatchReader,
+    ResidentFeatures,
+    StoredFeatures,
+    fits,
+    read_batch,
+)
 
 CPU = torch.device("cpu")
 
@@ -22,7 +28,7 @@ def same(first, second):
 
 
 def test_every_batch_is_what_was_asked_for(images):
-    reader, rng = BatchReader(images, CPU), np.random.default_rng(0)
+    reader, rng = BatchReader(StoredFeatures(images, CPU)), np.random.default_rng(0)
     batches = [rng.permutation(len(images))[:4] for _ in range(6)]
     batches[3] = batches[2]
     for rows, following in zip(batches, [*batches[1:], None], strict=True):
@@ -30,14 +36,31 @@ def test_every_batch_is_what_was_asked_for(images):
 
 
 def test_a_batch_that_was_not_announced_is_read_too(images):
-    reader = BatchReader(images, CPU)
+    reader = BatchReader(StoredFeatures(images, CPU))
     reader.read(np.array([0]), then_B=np.array([1, 2]))
     asked = np.array([3, 4])
     assert same(reader.read(asked, then_B=None), read_batch(images, asked, CPU))
 
 
 def test_what_goes_wrong_while_reading_ahead_is_raised_when_it_is_asked_for(images):
-    reader, beyond = BatchReader(images, CPU), np.array([len(images)])
+    reader, beyond = BatchReader(StoredFeatures(images, CPU)), np.array([len(images)])
     reader.read(np.array([0]), then_B=beyond)
     with pytest.raises(IndexError):
         reader.read(beyond, then_B=None)
+
+
+def test_copies_on_a_device_give_the_batches_of_the_files(images):
+    """A GPU holds such copies; here the CPU does."""
+    resident, stored = ResidentFeatures(images, CPU), StoredFeatures(images, CPU)
+    rows = np.random.default_rng(1).permutation(len(images))
+    for rows_B in np.array_split(rows, 5):
+        assert same(resident.read(rows_B), stored.read(rows_B))
+    assert same(resident.read(rows[[3, 3]]), stored.read(rows[[3, 3]]))
+
+
+def test_features_stay_on_a_gpu_only_within_its_shares_of_memory(images):
+    part = images.categories[0].features
+    size = len(images) * sum(group[0].nbytes for group in part.targets)
+    assert fits(images, free=10 * size, total=10 * size)
+    assert not fits(images, free=10 * size, total=4 * size)
+    assert not fits(images, free=size, total=10 * size)

@@ -13,7 +13,7 @@ from harness.networks.dinomaly import DinomalyNetwork
 from harness.networks.hvq import Hvq
 from harness.runtime.checkpoints import Checkpoints, digest
 from harness.runtime.compute import DistributedContext, InProcess
-from harness.training import build, patch_scores, run_phase, state_of
+from harness.training import build, loop, patch_scores, run_phase, state_of
 from harness.training.batches import read_batch
 from harness.training.optimizer import TrainingConfig
 from harness.training.phases import (
@@ -185,6 +185,38 @@ def test_a_loss_that_is_not_a_number_stops_training(phase, monkeypatch):
     )
     with pytest.raises(InputError, match="nan at step 0: training has diverged"):
         train(phase)
+
+
+@pytest.mark.parametrize(("bad", "interval"), [(0, 3), (2, 3), (4, 3), (5, 100), (3, 100)])
+def test_a_loss_that_is_fetched_later_stops_training_too(phase, monkeypatch, bad, interval):
+    """On a GPU, losses are fetched for several steps together; here the CPU does the same."""
+    monkeypatch.setattr(loop, "fetch_interval", lambda device: interval)
+    monkeypatch.setattr(
+        DinomalyNetwork,
+        "native_loss",
+        lambda self, r, step: r.rebuilt[0].square().mean() * (float("inf") if step == bad else 1),
+    )
+    reports = []
+    context = DistributedContext(torch.device("cpu"), lambda *args: reports.append(args))
+    with pytest.raises(InputError, match=f"at step {bad}: training has diverged"):
+        run_phase(context, phase)
+    assert all(np.isfinite(loss) and step <= bad for _, step, _, loss in reports)
+
+
+@pytest.mark.parametrize("interval", [2, 4, 100])
+def test_losses_that_are_fetched_together_are_those_of_every_step(
+    phase, reference, monkeypatch, interval
+):
+    phase = replace(phase, selector=ProgressiveSelector(reference))
+    one_by_one = train(phase)
+    monkeypatch.setattr(loop, "fetch_interval", lambda device: interval)
+    reports = []
+    context = DistributedContext(torch.device("cpu"), lambda *args: reports.append(args))
+    together = run_phase(context, phase)
+    assert same(together.state, one_by_one.state)
+    np.testing.assert_array_equal(together.losses_T, one_by_one.losses_T)
+    assert [step for _, step, _, _ in reports] == [1, 2, 3, 4, 5, 6]
+    assert [loss for *_, loss in reports] == list(one_by_one.losses_T)
 
 
 def test_progress_is_reported_for_every_step(phase):

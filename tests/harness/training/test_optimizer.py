@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from harness.errors import InputError
+from harness.training import optimizer
 from harness.training.optimizer import StableAdamW, TrainingConfig, learning_rate, make_optimizer
 
 
@@ -23,17 +24,36 @@ def by_the_formula(start, gradients, lr, beta1=0.9, beta2=0.999, eps=1e-10, deca
     return theta
 
 
-def test_steps_follow_the_formula():
+@pytest.mark.parametrize("together", [False, True])
+def test_steps_follow_the_formula(monkeypatch, together):
+    """A GPU updates all parameters together; here the CPU does, too."""
+    monkeypatch.setattr(optimizer, "on_gpu", lambda parameters: together)
     rng = np.random.default_rng(0)
     start = rng.normal(size=(3, 4))
     gradients = [rng.normal(size=(3, 4)) * scale for scale in (1, 1, 20, 0.1, 5)]
     parameter = torch.nn.Parameter(torch.tensor(start))
-    optimizer = StableAdamW([parameter], lr=0.05)
+    made = StableAdamW([parameter], lr=0.05)
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient)
-        optimizer.step()
+        made.step()
     expected = by_the_formula(start, gradients, 0.05)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_parameters_that_are_updated_together_move_as_each_one_alone(monkeypatch):
+    torch.manual_seed(5)
+    shapes, lists = [(7, 5), (5,), (1, 3, 2), (4,)], {}
+    gradients = [[torch.randn(shape) * scale for shape in shapes] for scale in (1, 30, 0.01, 2)]
+    for together in (False, True):
+        monkeypatch.setattr(optimizer, "on_gpu", lambda parameters, now=together: now)
+        lists[together] = [torch.nn.Parameter(torch.ones(shape)) for shape in shapes]
+        made = StableAdamW(lists[together], lr=0.03)
+        for step, each in enumerate(gradients):
+            for i, (parameter, gradient) in enumerate(zip(lists[together], each, strict=True)):
+                parameter.grad = None if i == 3 and step == 1 else gradient  # a head without images
+            made.step()
+    for alone, together in zip(lists[False], lists[True], strict=True):
+        torch.testing.assert_close(alone, together, rtol=2e-6, atol=1e-7)
 
 
 def test_a_rate_of_zero_changes_nothing():
@@ -45,12 +65,12 @@ def test_a_rate_of_zero_changes_nothing():
 
 def test_a_surprising_gradient_moves_less_than_plain_adamw():
     steps = {}
-    for name, optimizer in {
+    for name, kind in {
         "stable": lambda p: StableAdamW(p, lr=0.01),
         "plain": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=1e-4, amsgrad=True),
     }.items():
         parameter = torch.nn.Parameter(torch.zeros(4))
-        made = optimizer([parameter])
+        made = kind([parameter])
         for size in (1.0, 1.0, 50.0):
             before = parameter.detach().clone()
             parameter.grad = torch.full((4,), size)
