@@ -16,6 +16,7 @@ from harness.images import ImageSource, reading
 
 LARGEST = 16384
 """Largest side of an input image, in pixels."""
+PRECISIONS = ("single", "half")
 PositionResampling = Literal["timm", "dinov2"]
 """Method that resamples a position embedding to another number of patches: timm's or DINOv2's."""
 
@@ -47,6 +48,10 @@ class Encoder:
     """Reduction of a finer stage's s x s vectors per coarse patch. `pooled`: their mean, scaled to unit length.
     `folded`: all s x s vectors unscaled, side by side, for a network that rebuilds every stage on the stage's grid.
     `resized`: unscaled bilinear samples with aligned corners, without averaging (UniAD)."""
+    precision: Literal["single", "half"] = added_field("single")
+    """Precision of the network's products. `single`: float32. `half`: float16 inputs, by torch's autocast, which a GPU
+    multiplies several times as fast; features differ in their third digit and have another key. Means and lengths are
+    single precision in both cases. A detector that is written as an ONNX file always uses `single`."""
     features: bool = added_field(True)
     """False if only the pixels are stored and the network never runs (`harness.experiment.Experiment.stored`)."""
 
@@ -58,6 +63,10 @@ class Encoder:
         if self.crop_size is not None and not 0 < self.crop_size <= self.image_size:
             raise InputError(
                 f"crop_size must lie in 1..image_size={self.image_size}, got {self.crop_size}."
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"An encoder's precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}."
             )
         if not (self.features or self.pixels):
             raise InputError(

@@ -59,15 +59,21 @@ def encode_tensors(encoder: Encoder, model: Any, pixels_NCHW: Tensor) -> Feature
     return _encode_convolutional(encoder, model, images)
 
 
+def _products(encoder: Encoder, device: torch.device) -> torch.autocast:
+    """Return the context in which the network runs; see `Encoder.precision`."""
+    return torch.autocast(device.type, torch.float16, enabled=encoder.precision == "half")
+
+
 def _encode_convolutional(encoder: Encoder, model: Any, images: Tensor) -> FeatureTensors:
     selected = [stage for group in encoder.groups for stage in group]
     modules = encoder.memory.modules if encoder.memory else ()
     last = _last_stage(encoder)
     stages_run = [*selected, *([] if last is None else [last])]
-    with capture_outputs(model, modules) as maps:
+    with capture_outputs(model, modules) as maps, _products(encoder, images.device):
         stages = model.forward_intermediates(
             images, indices=stages_run, intermediates_only=True, stop_early=last is not None
         )
+    stages = [stage.float() for stage in stages]
     by_stage = dict(zip(sorted(set(stages_run)), stages, strict=True))
     deepest_NCHW = by_stage[max(selected)]
     grid = deepest_NCHW.shape[-2:]
@@ -149,10 +155,13 @@ def unfold(group_NPC: Tensor, scale: int) -> Tensor:
 
 def _encode_transformer(encoder: Encoder, model: Any, images: Tensor) -> FeatureTensors:
     selected = [block for group in encoder.groups for block in group]
-    with capture_outputs(model, encoder.memory.modules if encoder.memory else ()) as maps:
+    modules = encoder.memory.modules if encoder.memory else ()
+    with capture_outputs(model, modules) as maps, _products(encoder, images.device):
         final_NTC, blocks = model.forward_intermediates(
             images, indices=selected, return_prefix_tokens=True, norm=False, output_fmt="NLC"
         )
+    final_NTC = final_NTC.float()
+    blocks = [tuple(tokens.float() for tokens in block) for block in blocks]
     by_block = dict(zip(sorted(set(selected)), blocks, strict=True))
     groups = tuple(
         torch.stack([by_block[i][0] for i in group]).mean(dim=0) for group in encoder.groups

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = replace(encoder, precision="single")
         self.model: Any = None
         if encoder.features:
             # A copy, since the model in the cache may be on a GPU and serves other callers.

@@ -1,6 +1,7 @@
 """Images that threads decode ahead of the encoder: the features and errors of one image after the other."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from harness.errors import InputError
 from harness.features import Encoder, encode, encoding
+from harness.features.patch_features import LocallyAware
 from harness.images import decoding, view
 
 ENCODER = Encoder(image_size=64)
@@ -89,3 +91,28 @@ def test_only_one_large_image_is_in_memory_at_a_time(photographs, monkeypatch):
     monkeypatch.setattr(view, "seen", counted)
     encode(ENCODER, photographs)
     assert max(most) == 1
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        Encoder(image_size=64),
+        Encoder(image_size=64, memory=LocallyAware(modules=("blocks.2", "blocks.4"))),
+        Encoder(
+            name="vit_tiny_patch16_224", weights="random", image_size=64, groups=((1, 2), (3,))
+        ),
+    ],
+    ids=["convolutional", "neighbourhoods", "transformer"],
+)
+def test_half_precision_changes_features_a_little_and_their_key(encoder, photographs):
+    half = replace(encoder, precision="half")
+    single, rounded = encode(encoder, photographs[:3]), encode(half, photographs[:3])
+    scale = np.abs(single.memory_NPC.astype(float)).max()
+    difference = np.abs(single.memory_NPC.astype(float) - rounded.memory_NPC.astype(float)).max()
+    assert 0 < difference < 0.02 * scale
+    assert encoding.encoder_digest(encoder) != encoding.encoder_digest(half)
+
+
+def test_a_precision_without_a_meaning_is_refused():
+    with pytest.raises(InputError, match="single, half"):
+        Encoder(precision="double")
