@@ -7,7 +7,6 @@ image once, distances among all images of a category that are ever trained on, a
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from harness.training.phases import NetworkLoss, Phase
 from sweeps.profiles.contract import Profile
 from sweeps.profiles.local import SMOKE
 from sweeps.profiles.paper import MVTEC_AD, VISA
+from tests.bench.support.timing import median_step
 
 ON_REQUEST = True
 STEPS = 40
@@ -59,7 +59,7 @@ def run() -> list[dict[str, Any]]:
         run_phase(
             DistributedContext(default_device(), lambda *_: ends.append(time.perf_counter())), phase
         )
-    steps = 1 / statistics.median(np.diff(ends[WARM_UP:]))
+    steps = 1 / median_step(ends, warm_up=WARM_UP)
     rates = {"images/s encoded": images, "pairs of images/s": pairs, "steps/s": steps}
     device = default_device()
     where = torch.cuda.get_device_name() if device.type == "cuda" else "one CPU core"

@@ -6,7 +6,6 @@ that torch reaches on as many threads; operations are those that torch counts in
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from harness.training.batches import read_batch
 from harness.training.phases import DistillationLoss, NetworkLoss, Phase, ProgressiveSelector
 from harness.training.scoring import forward_precision
 from sweeps.profiles.local import LAPTOP
-from tests.bench.support.timing import INNER_SIZES, sustained_rate
+from tests.bench.support.timing import INNER_SIZES, median_step, sustained_rate
 
 STEPS = 24
 
@@ -101,7 +100,7 @@ def _step_seconds(phase: Phase) -> float:
     run_phase(
         DistributedContext(default_device(), lambda *_: ends.append(time.perf_counter())), phase
     )
-    return statistics.median(np.diff(ends[4:]))
+    return median_step(ends, warm_up=4)
 
 
 def _operations(network: torch.nn.Module, phase: Phase) -> float:

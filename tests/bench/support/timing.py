@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -37,6 +38,17 @@ def table(seconds: dict[str, list[float]], *, against: str) -> list[dict[str, An
         }
         for name, times in seconds.items()
     ]
+
+
+def median_step(ends: list[float], *, warm_up: int) -> float:
+    """Median seconds of a training step after a warm-up, from the times at which steps were reported.
+
+    A GPU reports several steps at a time; they share the time since the report before.
+    """
+    last = [i for i in range(len(ends) - 1) if ends[i + 1] - ends[i] > 1e-4] + [len(ends) - 1]
+    pairs = itertools.pairwise(last)
+    shares = [((ends[b] - ends[a]) / (b - a), b - a) for a, b in pairs if a >= warm_up - 1]
+    return statistics.median(share for share, steps in shares for _ in range(steps))
 
 
 def sustained_rate(inner: int) -> float:
