@@ -9,6 +9,7 @@ Legend: N images, H x W pixels, S strips or thresholds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -28,11 +29,32 @@ class _Rates:
     """Precision; 1 where no pixel is found."""
 
 
+def strips(
+    values_HW: np.ndarray, edges_S: np.ndarray, side: Literal["left", "right"]
+) -> np.ndarray:
+    """Return what `np.searchsorted(edges_S, values_HW, side)` returns, several times as fast for even edges.
+
+    For even edges, the position of a value follows from the value, up to one strip. Three comparisons find the strip.
+    Rounding makes the edges of nearly constant maps uneven; they are searched.
+    """
+    count = len(edges_S)
+    step = float(edges_S[-1] - edges_S[0]) / max(1, count - 1)
+    even_S = float(edges_S[0]) + step * np.arange(count)
+    if count < 3 or not step > 0 or not np.abs(edges_S - even_S).max() < step / 4:
+        return np.searchsorted(edges_S, values_HW, side=side)
+    place_HW = ((values_HW - edges_S[0]) * (1 / step) - 1).clip(0, count - 3).astype(np.intp)
+    below = np.less_equal if side == "right" else np.less
+    strip_HW = place_HW.copy()
+    for after in range(3):
+        strip_HW += below(edges_S[after:].take(place_HW), values_HW)
+    return strip_HW
+
+
 def _rates(masks_NHW: Images, maps_NHW: Images, edges_S: np.ndarray, side: str) -> _Rates:
     """Compute the rates at ascending thresholds. A score is found if >= ("left") or > ("right") the threshold."""
     normal_S, defective_S, overlap_S = np.zeros((3, len(edges_S) + 1))
     for i, shares in enumerate(region_shares(masks_NHW)):
-        strip_HW = np.searchsorted(edges_S, maps_NHW[i], side="right" if side == "left" else "left")
+        strip_HW = strips(maps_NHW[i], edges_S, "right" if side == "left" else "left")
         mask_HW = np.asarray(masks_NHW[i], dtype=bool)
         bins = len(edges_S) + 1
         normal_S += np.bincount(strip_HW[~mask_HW], minlength=bins)

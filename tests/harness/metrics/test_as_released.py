@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from harness.metrics import pixel_aupro, pixel_auroc
-from harness.metrics.as_released import adeval200, dinomaly200_aupro
+from harness.metrics.as_released import adeval200, dinomaly200_aupro, strips
 
 EIGHT = np.ones((3, 3))
 
@@ -93,3 +93,22 @@ def test_pixels_with_the_highest_score_count_once_in_the_strips():
     values = adeval200(masks, maps)
     assert values["pixel_auroc"] == pytest.approx(0.5 * (0.5 + 1) / 2)
     assert values["pixel_ap"] == pytest.approx(0.5 * 0.5)
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    count=st.integers(1, 230),
+    offset=st.sampled_from([0.0, 1.0, -30.0, 1e6]),
+    spread=st.sampled_from([1e-9, 1e-5, 1.0, 1e4]),
+    kind=st.sampled_from([np.float32, np.float64]),
+    side=st.sampled_from(["left", "right"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_strips_are_those_of_a_search(seed, count, offset, spread, kind, side):
+    """Also where rounding makes edges uneven or equal, at the edges themselves, and outside of them."""
+    rng = np.random.default_rng(seed)
+    edges = (np.linspace(0, 1, count, dtype=kind) * kind(spread) + kind(offset)).astype(kind)
+    values = (rng.normal(0.5, 0.5, 400) * spread + offset).astype(np.float32)
+    values[: len(edges)] = edges
+    found = strips(values.reshape(20, 20), edges, side)
+    np.testing.assert_array_equal(found, np.searchsorted(edges, values.reshape(20, 20), side=side))
