@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.distances import Precision, StoredImages, block_distances, release_images
 from harness.distances.kernels import Distance
-from harness.features import CategoryFeatures
+from harness.features import CategoryFeatures, HeldFeatures
 from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_array
 from harness.runtime.compute import Compute, InProcess
 
@@ -150,8 +150,10 @@ def _blocks(request: TableRequest) -> Iterator[_Block]:
             yield make(others[i : i + BLOCK], j, rows_J, None)
 
 
-def stored_memory(features: CategoryFeatures, rows_J: np.ndarray) -> StoredImages:
-    """Return the memory features of some images, read when they are compared."""
+def stored_memory(features: CategoryFeatures, rows_J: np.ndarray) -> StoredImages | np.ndarray:
+    """Return the memory features of some images, which are read when they are compared if the store has them."""
+    if isinstance(features, HeldFeatures):
+        return features.read_memory(rows_J)
     return StoredImages(features.folder / "memory.npy", rows_J)
 
 
