@@ -18,6 +18,7 @@ from harness.cluster.progress_actor import ProgressActor
 from harness.cluster.session import Room, max_concurrent_trials
 from harness.cluster.trial import trial
 from harness.cluster.trial_runner import TrialRunner
+from harness.config.settings import steps_of
 from harness.experiment import Experiment
 from harness.tracking.connection import explain_failures
 
@@ -75,11 +76,13 @@ def run_trials(runner: TrialRunner) -> Summary:
 
 
 def order(experiments: Mapping[str, Experiment]) -> list[str]:
-    """Return keys in the order of the study, but one of each kind of detector first.
+    """Return keys in the order in which experiments start: one of each kind of detector, then the longest first.
 
-    The remaining time is then known early.
+    The remaining time is then known early, and no long experiment runs alone at the end while other cores wait.
     """
     first: dict[str, str] = {}
     for key, experiment in experiments.items():
         first.setdefault(experiment.detector.name, key)
-    return [*first.values(), *(key for key in experiments if key not in first.values())]
+    others = [key for key in experiments if key not in first.values()]
+    others.sort(key=lambda key: steps_of(experiments[key].params), reverse=True)
+    return [*first.values(), *others]
