@@ -1,4 +1,4 @@
-"""Run a study, then draw its report.   python -m sweeps rho [--profile laptop] [--data ROOT]
+"""Run a study, then draw its report.   python -m sweeps rho|./my_study.py [--profile laptop] [--data ROOT]
 
 Help, usage errors and unknown studies are answered before torch, MLflow or Ray are imported.
 """
@@ -9,11 +9,10 @@ import sys
 
 import tyro
 
-import sweeps
-from harness.config.discovery import modules_of
-from harness.errors import UsageError, exit_on_input_error
+from harness.errors import exit_on_input_error
 from harness.runtime.stopping import stop_on_signals
 from sweeps.launch.options import Options
+from sweeps.launch.studies import check_study
 
 
 def main(options: Options) -> int:
@@ -23,9 +22,7 @@ def main(options: Options) -> int:
         UsageError: the study or the dataset does not exist, or --steps is too small.
         InputError: see `sweeps.launch.command.run_command`.
     """
-    studies = modules_of(sweeps)
-    if options.study not in studies:
-        raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(studies)}.")
+    check_study(options.study)
     options.profile_options.check()
     from sweeps.launch.command import run_command
 

@@ -22,8 +22,8 @@ OPTIONS = (
     *(file.relative_to(ROOT).as_posix() for file in sorted((ROOT / "harness/cli").glob("*.py"))),
     "harness/cluster/options.py",
     "harness/cluster/resources.py",
-    "reports/__main__.py",
-    "reports/published/compare.py",
+    "reports/launch/compare.py",
+    "reports/launch/options.py",
     "sweeps/launch/options.py",
     "sweeps/launch/study_filter.py",
 )
@@ -54,7 +54,9 @@ def test_all_public_docstrings_and_help_texts_are_plain_english():
 def test_the_check_reads_docstrings_of_every_kind_in_every_package():
     seen = {(text.file.split("/")[0], text.kind) for text in texts()}
     kinds = ("module", "class", "function", "field")
-    assert seen >= {(package, kind) for package in PACKAGES for kind in kinds}
+    assert seen >= {
+        (package, kind) for package in PACKAGES for kind in kinds
+    }
     assert ("Makefile", "help") in seen
 
 

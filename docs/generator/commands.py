@@ -14,8 +14,8 @@ import tyro
 from docs.generator.blocks import markdown_table
 from harness.__main__ import COMMANDS
 from harness.runtime.environment import ROOT
-from reports.__main__ import Options as ReportOptions
-from sweeps.__main__ import Options as StudyOptions
+from reports.launch.options import Options as ReportOptions
+from sweeps.launch.options import Options as StudyOptions
 
 WIDTH = 1000
 """Columns of the printed help, wide enough that no sentence is broken within a line of its docstring."""

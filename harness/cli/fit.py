@@ -12,6 +12,7 @@ import tyro
 from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
 from harness.progress import show_progress
+from harness.runtime.hints import harness_command
 from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Fit:
         print(
             f"{self.out}: {fitted.detector.title}, fitted to {len(names)} images in {fitted.about['seconds']:.0f} s; "
             f"threshold {first.value:.4g} ({first.name}). {self.out}/README.md describes it. Score new images: "
-            f".venv/bin/python -m harness predict {self.out} IMAGES"
+            f"{harness_command(f'predict {self.out} IMAGES')}"
         )
         return 0
 

@@ -13,6 +13,7 @@ import tyro
 
 from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
+from harness.runtime.hints import harness_command
 from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Rank:
             f"\nAll {len(ranking.images)} images are in {self.out}/ranking.html and {self.out}/ranking.csv. Tick the "
             "images to remove on the page and save the list: the browser saves remove.csv in its folder for downloads. "
             "Move the list here, and run: "
-            f".venv/bin/python -m harness rank {shlex.quote(str(self.folder))} --remove remove.csv"
+            f"{harness_command(f'rank {shlex.quote(str(self.folder))} --remove remove.csv')}"
         )
         return 0
 

@@ -3,6 +3,8 @@
 Equal values have equal texts on every machine and in later versions. A setting that was added later is left out while
 it has its default. Experiments that were finished before therefore stay finished after an upgrade. Fields that
 equality ignores (`field(compare=False)`), such as the path of a file, are left out, too.
+
+A class of another package than ours has the name of its package in front, since two packages may name classes alike.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Any
 
 from harness.config.moved import recorded_name
 
+OURS = ("harness", "baselines")
+"""Packages that define components of ours."""
 ADDED = "added"
 """Key in a field's metadata that marks the field as added later."""
 
@@ -42,4 +46,10 @@ def canonical_repr(value: Any) -> str:
         if field.compare
         and not (field.metadata.get(ADDED) and getattr(value, field.name) == field.default)
     ]
-    return f"{recorded_name(type(value))}({', '.join(settings)})"
+    return f"{_package(type(value))}{recorded_name(type(value))}({', '.join(settings)})"
+
+
+def _package(kind: type) -> str:
+    """Return the top package of a class with a dot; empty for a class of ours."""
+    package = kind.__module__.partition(".")[0]
+    return "" if package in OURS else f"{package}."

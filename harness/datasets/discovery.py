@@ -1,4 +1,4 @@
-"""Datasets by name; every dataset class in a module of this package is found without registration."""
+"""Datasets by name; every dataset class in a module of this package or of a plug-in is found without registration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, cast
 
 import harness.datasets
-from harness.config.discovery import modules_of
+from harness.config.discovery import modules_of, with_plugins
 from harness.datasets import Dataset
 from harness.errors import UsageError
 
@@ -19,12 +19,18 @@ from harness.errors import UsageError
 def datasets() -> dict[str, Dataset]:
     """Return all datasets with their default settings, by name.
 
+    Raises:
+        InputError: a plug-in cannot be used.
+
     >>> "visa" in datasets()
     True
     """
     package = harness.datasets
     modules = [importlib.import_module(f"{package.__name__}.{m}") for m in modules_of(package)]
-    return {each.name: each for module in modules for each in _datasets_in(module)}
+    own = {each.name: each for module in modules for each in datasets_in(module)}
+    return with_plugins(
+        "datasets", own, lambda module: {each.name: each for each in datasets_in(module)}
+    )
 
 
 def dataset_named(name: str | None) -> Dataset:
@@ -39,7 +45,8 @@ def dataset_named(name: str | None) -> Dataset:
     return known[name]
 
 
-def _datasets_in(module: ModuleType) -> Iterator[Any]:
+def datasets_in(module: ModuleType) -> Iterator[Any]:
+    """Yield the datasets that a module defines, with their default settings."""
     for value in vars(module).values():
         defined_here = isinstance(value, type) and value.__module__ == module.__name__
         if defined_here and dataclasses.is_dataclass(value) and hasattr(value, "samples"):

@@ -15,7 +15,8 @@ from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.memory import MemoryEnsemble
-from harness.noise import Noise
+from harness.noise import LIST, Noise
+from harness.noise.contamination import PROTOCOLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +56,16 @@ class Experiment:
         Experiments that are known to draw such a category therefore have other keys than they had. Where the folder
         determines the categories, stored runs of those versions are recognised (`harness.tracking.old_draws`).
 
+        The protocol of a plug-in is named with its rules, since a later version of the plug-in may change them.
+
         Earlier versions cut the masks of a cropping encoder twice, before and after the crop. Such encoders therefore
         have other keys, too. Without a crop, a mask was cut once before.
         """
         text = canonical_repr(self)
         if self.encoder.crop_size is not None:
             text += ", masks='cut once'"
+        if self.noise.protocol not in (*PROTOCOLS, LIST):
+            text += f", rule={self.noise.rule!r}"
         known = self.categories or getattr(self.dataset, "categories", None) or ()
         if drawn := self.noise.unlisted(self.dataset.name, known):
             text += f", drawn={drawn!r}"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.config.discovery import load, plugins_of
 from harness.config.file_ref import FileRef
 from harness.errors import InputError
 from harness.features.encoder import Encoder
@@ -176,6 +177,11 @@ def import_timm() -> Any:
     timm imports torchvision, but needs none of its compiled operators here. PyPI's torchvision is built for CUDA and
     cannot load these operators with a CPU build of torch. The import then fails, because torchvision registers two of
     the operators with torch. Declaring these two makes the import succeed; calling one of them still raises an error.
+
+    The encoders of plug-ins register themselves with timm when their modules are imported.
+
+    Raises:
+        InputError: a plug-in cannot be used.
     """
     try:
         import torchvision  # noqa: F401
@@ -187,4 +193,6 @@ def import_timm() -> Any:
             torch.library.define(f"torchvision::{operator}", signature)
     import timm
 
+    for plugin in plugins_of("encoders"):
+        load(plugin)
     return timm

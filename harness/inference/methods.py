@@ -1,4 +1,4 @@
-"""Methods by name, with settings for a laptop or those of their authors; baselines are found without registration."""
+"""Methods by name, with settings for a laptop or those of their authors; ours and those of plug-ins are found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from harness.anomaly_maps import MapSettings
-from harness.config.discovery import modules_of
+from harness.config.discovery import modules_of, with_plugins
 from harness.config.file_ref import FileRef
 from harness.detectors import Detector, MeDS, presets
 from harness.detectors.laptop import MEDS, MEMORY, PLAIN
@@ -46,20 +46,24 @@ class Method:
 def methods() -> dict[str, Method]:
     """Return all methods with settings for the shipped encoder and a laptop, by name.
 
+    Raises:
+        InputError: a plug-in cannot be used.
+
     >>> {"memory", "meds", "patchcore", "efficient_ad"} <= set(methods())
     True
     """
     own = {"memory": MEMORY, "plain": PLAIN, "distilled": _distilled(MEDS), "meds": MEDS}
     found = {name: Method(detector=cast(Detector, each)) for name, each in own.items()}
-    package = _baselines()
-    if package is None:
-        return found
-    modules = [importlib.import_module(f"{BASELINES}.{name}") for name in modules_of(package)]
-    defaults = {
-        each.name: Method(detector=each) for module in modules for each in _detectors_in(module)
-    }
-    laptop = importlib.import_module(f"{BASELINES}.laptop")
-    return found | defaults | {each.detector.name: _of(each) for each in laptop.METHODS}
+    if (package := _baselines()) is not None:
+        for name in modules_of(package):
+            found |= _methods_in(importlib.import_module(f"{BASELINES}.{name}"))
+        laptop = importlib.import_module(f"{BASELINES}.laptop")
+        found |= {each.detector.name: _of(each) for each in laptop.METHODS}
+    return with_plugins("detectors", found, _methods_in)
+
+
+def _methods_in(module: ModuleType) -> dict[str, Method]:
+    return {each.name: Method(detector=each) for each in detectors_in(module)}
 
 
 def method_named(name: str, *, released: bool = False) -> Method:
@@ -194,7 +198,7 @@ def _baselines() -> ModuleType | None:
         return None
 
 
-def _detectors_in(module: ModuleType) -> list[Any]:
+def detectors_in(module: ModuleType) -> list[Any]:
     """Return the detectors of a module that need no argument, with their default settings."""
     found = []
     for value in vars(module).values():

@@ -10,6 +10,7 @@ Legend: n normal training images of a category, A its defective test images, r t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from harness.config.discovery import with_plugins
 from harness.config.file_ref import FileRef
 from harness.config.fingerprint import added_field
 from harness.config.settings import check_seed
@@ -72,6 +74,16 @@ LIST = "list"
 """Name of the protocol that reads the training images from a file of the user."""
 
 
+@functools.cache
+def protocols() -> dict[str, Protocol]:
+    """Return all protocols by name: ours, and those in the constant PROTOCOLS of plug-ins.
+
+    Raises:
+        InputError: a plug-in cannot be used.
+    """
+    return with_plugins("protocols", PROTOCOLS, lambda module: module.PROTOCOLS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """Amount of contamination, and how the injected images are drawn."""
@@ -89,9 +101,10 @@ class Noise:
 
     def __post_init__(self) -> None:
         check_seed(self.seed, "The seed of the contamination (--noise-seed)")
-        if self.protocol not in (*PROTOCOLS, LIST):
+        # The protocols of plug-ins are read only if needed, because they import this module.
+        if self.protocol not in (*PROTOCOLS, LIST) and self.protocol not in protocols():
             raise InputError(
-                f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(PROTOCOLS)}, and {LIST} with a "
+                f"There is no noise protocol {self.protocol!r}. Protocols: {', '.join(protocols())}, and {LIST} with a "
                 f"file (--protocol {LIST}:FILE)."
             )
         if (self.protocol == LIST) != (self.listed is not None):
@@ -113,7 +126,8 @@ class Noise:
     @property
     def rule(self) -> Protocol:
         """Rules of the protocol. The protocol list uses the rules of `meds`, of which only the overlap matters."""
-        return PROTOCOLS.get(self.protocol, PROTOCOLS["meds"])
+        known = "meds" if self.protocol == LIST else self.protocol
+        return PROTOCOLS[known] if known in PROTOCOLS else protocols()[known]
 
     @property
     def wanted(self) -> Callable[[int], int] | None:

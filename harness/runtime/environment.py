@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from harness.config.discovery import plugins
+
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray would change the working directory for each trial, and the user's relative paths would be wrong there.
@@ -43,6 +45,8 @@ LOOPBACK = {
 """Variables with which the processes of a private cluster listen on the loopback interface only."""
 PACKAGES = ("numpy", "scipy", "torch", "timm", "ray", "mlflow")
 """Packages whose versions are recorded with each run."""
+DISTRIBUTION = "meds-bench"
+"""Name of the installed package."""
 ROOT = Path(__file__).parents[2]
 """Root folder of the source tree."""
 SOURCES = ("harness", "baselines", "sweeps")
@@ -78,25 +82,36 @@ def prepare_environment(address: str | None = None) -> None:
 
 
 def describe_environment() -> dict[str, str]:
-    """Return the versions of Python and of `PACKAGES`, and the source revision, by name."""
-    found = {f"version.{name}": metadata.version(name) for name in PACKAGES}
+    """Return the versions of Python, of `PACKAGES` and of plug-ins, and the source revision, by name."""
+    packages = dict.fromkeys((*PACKAGES, *(plugin.package for plugin in plugins())))
+    found = {f"version.{name}": metadata.version(name) for name in packages}
     return {**found, "version.python": platform.python_version(), "git": git_revision()}
 
 
 def git_revision() -> str:
-    """Return the git revision of the source tree, `unknown` outside a checkout.
+    """Return the git revision of the source tree; outside a checkout, the version of the package, e.g. `v0.1.0`.
 
     If files differ from the revision, `-dirty.` and a digest of these files are appended.
     """
     try:
+        if not _git("ls-files", "--", "harness"):
+            return _version()  # an environment inside the repository of another project
         revision = _git("rev-parse", "HEAD").strip()
         # Only names, because the user's git settings change how git prints differences.
         changed = _git("diff", "HEAD", "--name-only", "--no-renames", "--relative", "-z")
         new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _version()
     names = sorted(filter(None, (changed + new).split("\0")))
     return f"{revision}-dirty.{_digest(names)}" if names else revision
+
+
+def _version() -> str:
+    """Return the version of the installed package, `unknown` without one."""
+    try:
+        return f"v{metadata.version(DISTRIBUTION)}"
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _digest(names: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
+from harness.runtime.hints import study_command
 from harness.tracking import study_members
 from harness.tracking.connection import explain_failures
 from harness.tracking.old_draws import uninjected_categories
@@ -262,7 +263,7 @@ class Tracker(Store):
     def _nothing(self, profile: str) -> NoResultError:
         return NoResultError(
             f"No experiment of study {self.study!r} on profile {profile!r} is finished in {self.uri}.",
-            f"make sweep-{self.study} PROFILE={profile}",
+            study_command(self.study, profile),
         )
 
     def _opened(self, profile: str) -> Run:

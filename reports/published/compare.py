@@ -1,4 +1,4 @@
-"""Comparison of our numbers with published numbers.   make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
+"""Comparison of our numbers with published numbers.
 
 A study is compared with every published table that uses the usual method names. It is also compared with the tables
 that show its results under other names, such as stages of MeDS or modules of AD2 (`reports.published.index`). A spread
@@ -8,21 +8,14 @@ and listed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
 
 import pandas as pd
-import tyro
 
-from harness.errors import InputError, UsageError, exit_on_input_error
+from harness.errors import InputError
 from harness.metrics.names import MEAN
-from harness.runtime.environment import prepare_environment
-from harness.runtime.stopping import stop_on_signals
-from harness.tracking import Tracker
-from harness.tracking.connection import default_uri
+from harness.runtime.hints import study_command
 from reports.published.cells import categories_of, layout
 from reports.published.index import TABLES, NumberedTable
 from reports.published.paper import (
@@ -35,8 +28,6 @@ from reports.published.paper import (
     other_lists,
     published,
 )
-from reports.tables.measured import measured
-from reports.tables.studies import STUDIES, own_profile
 
 ORDER = ["source", "table", *CELL]
 METHOD = ["source", "table", "method"]
@@ -131,41 +122,6 @@ def _no_published_number(results: pd.DataFrame) -> str:
     names = ", ".join(sorted(results["dataset"].unique()))
     return (
         f"The publications have no number that matches this study on {names}. They report image and pixel metrics on "
-        f"{', '.join(DATASETS.values())}. Run one of their studies with make sweep-mvtec_ad DATA=folder, then compare "
-        "it with make compare-paper STUDY=mvtec_ad."
+        f"{', '.join(DATASETS.values())}. Run one of their studies with {study_command('mvtec_ad', data='folder')}, "
+        "then compare it with make compare-paper STUDY=mvtec_ad."
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Print our results beside the published numbers, with their difference. No experiment is run."""
-
-    study: Annotated[str, tyro.conf.Positional] = "baselines"
-    """Study whose results are compared."""
-    profile: str | None = None
-    """Profile that the study ran on. The default is the study's own profile if it has one, otherwise laptop."""
-    runs: Path = Path("runs")
-    """Folder that holds the tracked results and receives the comparison."""
-
-
-def main(options: Options) -> int:
-    """Print the comparison and write it as CSV; return the exit code."""
-    prepare_environment()
-    if options.study not in STUDIES:
-        raise UsageError(f"There is no study {options.study!r}. Studies: {', '.join(STUDIES)}.")
-    profile = options.profile or own_profile(options.study)
-    results = measured(Tracker(default_uri(options.runs), options.study).load(profile))
-    table, remarks = compare(options.study, results)
-    path = options.runs / options.study / f"{profile}-paper.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-    print(table.to_markdown(index=False, floatfmt=".2f"))
-    print(f"\nAll numbers are in per cent. The table is also in {path}.")
-    if remarks:
-        print(remarks)
-    return 0
-
-
-if __name__ == "__main__":
-    with stop_on_signals(), exit_on_input_error():
-        sys.exit(main(tyro.cli(Options)))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from harness.errors import NoResultError
 from harness.metrics.names import MEAN
+from harness.runtime.hints import study_command
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.document import Document
 from reports.pages.provenance import Provenance
@@ -131,7 +132,7 @@ def _no_result(name: str, cells: pd.DataFrame, results: Results) -> NoResultErro
     return NoResultError(
         f"The study {results.study!r} on profile {results.profile!r} has no result for {name}. The table needs "
         f"{', '.join(axes(cells)['metric'])} at noise {_percent(axes(cells)['noise'])}.",
-        f'make sweep-{results.study} PROFILE={results.profile} ARGS="--noise {ratios}"',
+        study_command(results.study, results.profile, options=f"--noise {ratios}"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.runtime.environment import prepare_environment
+from harness.runtime.hints import study_command
 from harness.runtime.places import require_writable
 from harness.runtime.stopping import exit_code
 from harness.tracking import Tracker
@@ -21,6 +21,7 @@ from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
 from sweeps.launch.options import Options
 from sweeps.launch.rounds import rounds_of, run_rounds, values_of
+from sweeps.launch.studies import SUFFIX, load_study, name_of
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile
 
@@ -38,12 +39,14 @@ def run_command(options: Options) -> int:
     where = options.where
     rounds = rounds_of(study, profile, options.labelled_categories)
     first = options.study_filter.select(next(rounds))
-    data = options.data or where.cache_dir / f"{profile.dataset.name}-{profile.name}"
+    data = options.data or where.cache_dir / f"{first[0].dataset.name}-{profile.name}"
     require_writable(where.runs_dir, "--runs")
     require_writable(where.cache_dir, "--cache")
     prepare_environment(where.address)
     if options.dry_run:
-        dry_run(options.study, options.described(profile.name), first, data=data, where=where)
+        dry_run(
+            name_of(options.study), options.described(profile.name), first, data=data, where=where
+        )
         if hasattr(study, "rounds"):
             print(
                 "This is the first round. Later rounds have fewer and longer experiments, chosen by its results."
@@ -54,7 +57,7 @@ def run_command(options: Options) -> int:
             summary = run_rounds(
                 first,
                 rounds,
-                run=functools.partial(_run, options, profile.name, data, exit_stack),
+                run=functools.partial(_run, options, study, profile.name, data, exit_stack),
                 select=options.study_filter.select,
                 found=lambda: _found(options, study, profile.name),
             )
@@ -75,16 +78,20 @@ def run_command(options: Options) -> int:
 
 def _run(
     options: Options,
+    study: ModuleType,
     profile: str,
     data: Path,
     exit_stack: ExitStack,
     experiments: list[Experiment],
 ) -> Summary:
     # Not imported at the top, because importing Ray reads environment variables that `prepare_environment` sets.
+    from harness.cluster.by_value import send_by_value
     from harness.cluster.study import run_study
 
+    if options.study.endswith(SUFFIX):
+        send_by_value(study)  # workers cannot import the file
     return run_study(
-        options.study,
+        name_of(options.study),
         profile,
         experiments,
         data=data,
@@ -98,7 +105,7 @@ def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float
     """Return the results by key that decide about the next round."""
     if not hasattr(study, "objective"):
         return {}
-    tracker = Tracker(default_uri(options.where.runs_dir), options.study)
+    tracker = Tracker(default_uri(options.where.runs_dir), name_of(options.study))
     return values_of(tracker, profile, *study.objective(options.labelled_categories))
 
 
@@ -108,7 +115,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     Raises:
         InputError: the profile does not exist or needs data, or the study does not support the selection.
     """
-    study = importlib.import_module(f"sweeps.{options.study}")
+    study = load_study(options.study)
     if hasattr(study, "rounds") and (options.study_filter.method or options.study_filter.seed):
         raise UsageError(
             f"The study {options.study} chooses experiments by the results of MeDS with its own seed. Leave out "
@@ -121,6 +128,6 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
     if options.data is None and not profile.generated:
         raise InputError(
             f"Profile {profile.name} needs the folder of the dataset {profile.dataset.name}. Give it: "
-            f"make sweep-{options.study} PROFILE={profile.name} DATA=folder, or --data folder."
+            f"{study_command(options.study, profile.name, data='folder')}"
         )
     return study, profile

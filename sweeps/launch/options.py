@@ -21,7 +21,7 @@ class Options:
     """Run every experiment of a study that is not finished yet, then draw its figure, table and page."""
 
     study: Annotated[str, tyro.conf.Positional]
-    """Name of the study, which is a file in sweeps/."""
+    """Name of the study, which is a file in sweeps/ or in a plug-in; or the path of a file, such as ./my_study.py."""
     profile: str | None = None
     """Profile with dataset, encoder and training lengths; by default the study's own, else laptop. Our own profiles:
     laptop (drawn defects on photographs), smoke (the same in a minute), folder (your images), mtd (magnetic tiles).
@@ -45,12 +45,15 @@ class Options:
     def scope(self) -> StudyScope:
         """Relation of the command to the study; exchanged parts of the profile make a variant.
 
+        Methods that a command adds stay in the study, as if the command ran a part of it.
+
         Raises:
             InputError: a file does not exist.
         """
         scope = self.study_filter.scope
         words = (self.profile_options.variant, scope.variant)
-        return replace(scope, variant=", ".join(filter(None, words)))
+        whole = scope.whole and not self.profile_options.add_method
+        return replace(scope, whole=whole, variant=", ".join(filter(None, words)))
 
     def described(self, profile: str) -> str:
         """Return the name of the profile with its exchanged parts."""

@@ -5,7 +5,6 @@ Importing this module loads neither torch, MLflow nor Ray.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,9 @@ class ProfileOptions:
     steps: int | None = None
     """Training steps of MeDS, split into its two stages as in the profile. The plain network keeps its proportion to
     MeDS: on our own profiles it has equally many steps. Other methods keep their lengths."""
+    add_method: tuple[str, ...] = ()
+    """Names of further methods that run beside the profile's baselines, such as detectors of plug-ins. They have the
+    profile's encoder, and the settings that `fit` uses."""
 
     def check(self) -> None:
         """Check what can be checked before torch is imported.
@@ -51,20 +53,22 @@ class ProfileOptions:
     @property
     def variant(self) -> str:
         """Description of the exchanged parts; empty if there are none."""
-        words = [f"{name} {value}" for name, value in dataclasses.asdict(self).items() if value]
-        return ", ".join(words)
+        parts = {"dataset": self.dataset, "encoder": self.encoder, "steps": self.steps}
+        return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
     def apply(self, profile: Profile) -> Profile:
         """Return the profile with the exchanged parts.
 
         Raises:
-            UsageError: there is no such dataset or encoder, or the number of steps is too small.
+            UsageError: there is no such dataset, encoder or method, or the number of steps is too small.
         """
         self.check()
         if self.dataset is not None and self.dataset != profile.dataset.name:
             profile = _with_dataset(profile, self.dataset)
         if self.encoder is not None:
             profile = _with_encoder(profile, self.encoder)
+        if self.add_method:
+            profile = _with_methods(profile, self.add_method)
         return profile if self.steps is None else _with_steps(profile, self.steps)
 
 
@@ -78,6 +82,16 @@ def _with_dataset(profile: Profile, name: str) -> Profile:
         several_categories=len(dataset.expected) > 1,
         generated=name in {each.dataset.name for each in PROFILES.values() if each.generated},
     )
+
+
+def _with_methods(profile: Profile, names: tuple[str, ...]) -> Profile:
+    """Return the profile with further baselines on its own encoder."""
+    from harness.inference.methods import method_named
+
+    more = tuple(method_named(name).detector for name in names)
+    presets = tuple(replace(profile.own, detector=detector) for detector in more)
+    released = None if profile.released is None else (*profile.released, *presets)
+    return replace(profile, baselines=(*profile.baselines, *more), released=released)
 
 
 def _with_encoder(profile: Profile, name: str) -> Profile:

@@ -18,10 +18,11 @@ from harness.runtime.compute import InProcess
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from reports import gain, rho
-from reports.__main__ import NUMBERED, STUDIES
+from reports.launch.command import NUMBERED
 from reports.pages.document import make
 from reports.pages.files import write
 from reports.pages.page import render
+from reports.tables.studies import studies
 from tests.support.commands import command
 from tests.support.dataset import NETWORK
 from tests.support.tracking import tracker_in
@@ -100,7 +101,7 @@ def test_every_study_with_results_is_drawn_in_one_process_without_torch(runs):
     assert ast.literal_eval(last) == [0, []]
     assert next(line for line in lines if line.startswith("rho: ")).endswith(" 3 runs")
     said = dict(line.split(": ", 1) for line in lines)
-    assert set(said) == {*STUDIES, *NUMBERED}
+    assert set(said) == {*studies(), *NUMBERED}
     assert said["gain"] == "no results on small (make sweep-gain PROFILE=small)"
     assert said["table-8"] == "no results on small (make sweep-baselines PROFILE=small)"
     assert said["figure-2"] == said["rho"]

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
+import harness.tracking
 from harness.errors import InputError
-from reports.published import compare as differences
+from reports.launch import compare as command
 from reports.published.cells import layout
 from reports.published.compare import compare
 from reports.published.index import TABLES
@@ -111,9 +112,9 @@ def test_the_command_joins_categories_that_were_trained_apart_and_says_whose_lis
         key=every["run_id"],
         milliseconds=range(len(every)),
     )
-    monkeypatch.setattr(differences.Tracker, "load", lambda tracker, profile: apart)
-    monkeypatch.setattr(differences, "prepare_environment", lambda: None)  # Ray may be imported
-    assert differences.main(differences.Options(study="real_iad", runs=tmp_path)) == 0
+    monkeypatch.setattr(harness.tracking.Tracker, "load", lambda tracker, profile: apart)
+    monkeypatch.setattr(command, "prepare_environment", lambda: None)  # Ray may be imported
+    assert command.main(command.Options(study="real_iad", runs=tmp_path)) == 0
     assert (
         "Published: contaminated by the official noisy lists of Real-IAD" in capsys.readouterr().out
     )

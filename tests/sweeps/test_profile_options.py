@@ -11,9 +11,12 @@ from harness.datasets.mvtec_ad import MVTecAD
 from harness.detectors.presets import DINOV2
 from harness.errors import UsageError
 from harness.features.encoder import Encoder
+from harness.tracking.study_members import StudyScope
+from sweeps.baselines import experiments as baselines_study
 from sweeps.launch.options import Options
 from sweeps.launch.profile_options import ProfileOptions
 from sweeps.launch.study_filter import StudyFilter
+from sweeps.mvtec_ad import experiments as main_study
 from sweeps.profiles import PROFILES
 from sweeps.profiles.local import LAPTOP, MTD, SMOKE
 from sweeps.profiles.paper import MVTEC_AD
@@ -127,3 +130,19 @@ def test_the_real_command_names_the_exchanged_parts_and_misses_the_data_of_the_d
     answer = command("sweeps", "rho", "--dataset", "mvtec")
     assert answer.returncode == 2
     assert "There is no dataset 'mvtec'" in " ".join(answer.stderr.split())
+
+
+@pytest.mark.parametrize("profile", [SMOKE, MVTEC_AD], ids=lambda profile: profile.name)
+def test_an_added_method_runs_beside_the_baselines_and_changes_no_other_experiment(profile):
+    options = ProfileOptions(add_method=("uniad",))
+    more = options.apply(profile)
+    assert [d.name for d in more.baselines] == [*(d.name for d in profile.baselines), "uniad"]
+    for study in (baselines_study, main_study):
+        before, after = ({e.key: e for e in study(each)} for each in (profile, more))
+        added = [after[key] for key in after.keys() - before.keys()]
+        assert before.keys() < after.keys()
+        assert {e.detector.name for e in added} == {"uniad"}
+        assert {e.encoder for e in added} == {profile.encoder}
+    assert Options(study="baselines", profile_options=options).scope == StudyScope(whole=False)
+    with pytest.raises(UsageError, match="no method 'nothing'"):
+        ProfileOptions(add_method=("nothing",)).apply(profile)

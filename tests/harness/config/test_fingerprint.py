@@ -27,8 +27,8 @@ def named(value, name):
 
 def test_an_added_setting_counts_when_it_is_used_and_not_before():
     assert named(Now(), "Sampler") == named(Before(), "Sampler")
-    assert canonical_repr((Now(),)) == "(Now(share=0.1),)"
-    assert canonical_repr(Now(starts=5)) == "Now(share=0.1, starts=5)"
+    assert canonical_repr((Now(),)) == "(tests.Now(share=0.1),)"
+    assert canonical_repr(Now(starts=5)) == "tests.Now(share=0.1, starts=5)"
     assert canonical_repr(Now(share=0.2)) != canonical_repr(Now())
 
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from importlib import metadata
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_what_git_ignores_and_data_beside_the_source_do_not_count(checkout):
     assert git_revision() == clean
 
 
-def test_outside_a_checkout_the_revision_is_unknown(tmp_path, monkeypatch):
+def test_outside_a_checkout_the_revision_is_the_version_of_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    assert git_revision() == "unknown"
+    assert git_revision() == f"v{metadata.version('meds-bench')}"
+
+
+def test_the_revision_of_another_project_around_the_package_does_not_count(checkout, monkeypatch):
+    installed = checkout / "environment"
+    (installed / "harness").mkdir(parents=True)
+    (installed / "harness" / "noise.py").write_text("")
+    monkeypatch.setattr(environment, "ROOT", installed)
+    assert git_revision() == f"v{metadata.version('meds-bench')}"

@@ -1,0 +1,59 @@
+"""Figure and table of a study without a report: one curve per method over the noise ratios."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.plots.seeds import draw_curve, over_seeds
+from reports.plots.style import MARKERS, shades
+from reports.tables.labels import METRICS, figure_metrics, headline, tidy
+
+CAPTION = (
+    "One curve per method; bands: one standard deviation over training seeds; all test images. A method that the study "
+    "runs with several settings is named with the settings that differ."
+)
+COMPONENTS = ("detector.", "encoder.")
+"""Start of the names of settings that belong to a method."""
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw one panel per metric."""
+    rows = named(results)
+    metrics, methods = figure_metrics(rows), list(rows["method"].unique())
+    figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout="constrained")
+    (panels,) = figure.subplots(1, len(metrics), squeeze=False)
+    for metric, axes in zip(metrics, panels, strict=True):
+        means = headline(rows, metric)
+        for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+            of_method = means[means["method"] == method]
+            draw_curve(axes, of_method, method, colour, MARKERS[i % len(MARKERS)], x="noise")
+        axes.set_xlabel("noise")
+        axes.set_ylabel(METRICS[metric])
+    panels[0].legend(fontsize=9)
+    return figure
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation over training seeds per method and noise ratio."""
+    return over_seeds(named(results), ["method", "noise"])
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Return tidy results whose method includes the settings in which runs of this method differ."""
+    rows = tidy(results)
+    rows["method"] = rows["method"].astype(str)
+    parts = [
+        of_method.assign(method=_with_settings(of_method))
+        for _, of_method in rows.groupby("method", sort=False)
+    ]
+    return pd.concat(parts).sort_index()
+
+
+def _with_settings(of_method: pd.DataFrame) -> pd.Series:
+    settings = [name for name in of_method if str(name).startswith(COMPONENTS)]
+    text = of_method["method"]
+    for setting in settings:
+        if of_method[setting].nunique(dropna=False) > 1:
+            text = text + f", {setting.rpartition('.')[2]} " + of_method[setting].astype(str)
+    return text

@@ -1,0 +1,59 @@
+"""Studies by name, or by the path of a file: modules of `sweeps`, modules of plug-ins, and files of the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import sweeps
+from harness.config.discovery import module_in, module_named, module_names
+from harness.errors import InputError, UsageError
+
+SUFFIX = ".py"
+"""End of the path of a study's file, by which the path differs from a name."""
+
+
+def check_study(study: str) -> None:
+    """Check that a study exists, without importing it.
+
+    Raises:
+        UsageError: there is no such study or file, or the file has the name of another study.
+    """
+    names = module_names("studies", sweeps)
+    if study.endswith(SUFFIX):
+        if name_of(study) in names:
+            raise UsageError(
+                f"The file {study} has the name of another study, and results are stored by name. Rename the file. "
+                f"Studies: {', '.join(names)}."
+            )
+        if not Path(study).is_file():
+            raise UsageError(f"There is no file {study}. Give the path of a study's file.")
+    elif study not in names:
+        raise UsageError(
+            f"There is no study {study!r}. Studies: {', '.join(names)}, or the path of a file such as ./my_study.py."
+        )
+
+
+def name_of(study: str) -> str:
+    """Return the name under which results of a study are stored.
+
+    >>> name_of("rho"), name_of("studies/my_study.py")
+    ('rho', 'my_study')
+    """
+    return Path(study).stem if study.endswith(SUFFIX) else study
+
+
+def load_study(study: str) -> ModuleType:
+    """Import a study that `check_study` accepts.
+
+    Raises:
+        InputError: the module of a plug-in or a file of the user cannot be imported, or defines no study.
+    """
+    is_file = study.endswith(SUFFIX)
+    module = module_in(Path(study)) if is_file else module_named("studies", sweeps, study)
+    if not (hasattr(module, "experiments") or hasattr(module, "rounds")):
+        raise InputError(
+            f"{module.__file__} defines no study: it has neither a function experiments(profile) nor rounds. Add "
+            "experiments(profile), which returns a list of harness.experiment.Experiment."
+        )
+    return module
