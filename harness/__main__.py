@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from harness.cli.check import Check
+from harness.cli.contract import Contract
 from harness.cli.convert import Convert
 from harness.cli.doctor import Doctor
 from harness.cli.export import Export, Merge
@@ -23,6 +24,7 @@ from harness.runtime.stopping import stop_on_signals
 COMMANDS: dict[str, Callable[..., Any]] = {
     "check": Check,
     "doctor": Doctor,
+    "contract": Contract,
     "rank": Rank,
     "fit": Fit,
     "predict": Predict,

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from harness.datasets import Dataset
-from harness.detectors import FileRecipe
+from harness.detectors import FileRecipe, Scorer
 from harness.errors import InputError
 from harness.evaluation.sample_maps import sheet
 from harness.experiment.measurement import measure, selection_counts
@@ -26,7 +26,7 @@ from harness.experiment.preparation import (
 )
 from harness.experiment.spec import Experiment
 from harness.features.encoder import Encoder
-from harness.noise import contaminate
+from harness.noise import NoisySplit, contaminate
 from harness.runtime.compute import Compute, InProcess
 from harness.runtime.progress_bars import ProgressBars
 from harness.training import TrainingResult
@@ -86,7 +86,7 @@ def prepare(
 
 
 def run(
-    experiment: Experiment, *, data: Path, cache: Path, compute: Compute | None = None
+    experiment: Experiment, *, data: str | Path, cache: str | Path, compute: Compute | None = None
 ) -> Result:
     """Run one experiment from images to metrics.
 
@@ -99,7 +99,7 @@ def run(
     Raises:
         InputError: the data or a setting cannot be used; no half-written file remains.
     """
-    compute = compute or InProcess()
+    data, cache, compute = Path(data), Path(cache), compute or InProcess()
     prepared = prepare([experiment], data=data, cache=cache, compute=compute)
     return run_prepared(experiment, prepared[experiment.key], data=data, compute=compute)
 
@@ -109,11 +109,7 @@ def run_prepared(
 ) -> Result:
     """Run one experiment on data that was prepared for it; see `run`."""
     start = time.perf_counter()
-    samples = _samples_of(experiment, prepared)
-    split = contaminate(samples, experiment.noise)
-    detector = prepared.with_files(experiment.detector)
-    images = training_images(prepared, split.train, samples, detector)
-    scorer = detector.fit(images, seed=experiment.seed, compute=compute)
+    split, scorer = fit_prepared(experiment, prepared, compute=compute)
     measured = measure(experiment, prepared, split, data, scorer)
     return Result(
         experiment=experiment,
@@ -136,6 +132,21 @@ def run_prepared(
         seconds=time.perf_counter() - start,
         milliseconds=measured.milliseconds,
     )
+
+
+def fit_prepared(
+    experiment: Experiment, prepared: Prepared, *, compute: Compute
+) -> tuple[NoisySplit, Scorer]:
+    """Contaminate the training images and fit the detector to them; return the split and the fitted detector.
+
+    Raises:
+        InputError: the data or a setting cannot be used.
+    """
+    samples = _samples_of(experiment, prepared)
+    split = contaminate(samples, experiment.noise)
+    detector = prepared.with_files(experiment.detector)
+    images = training_images(prepared, split.train, samples, detector)
+    return split, detector.fit(images, seed=experiment.seed, compute=compute)
 
 
 def _samples_of(experiment: Experiment, prepared: Prepared) -> pd.DataFrame:

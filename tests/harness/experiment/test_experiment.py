@@ -1,6 +1,5 @@
 """Experiments: values with keys, and runs that see labels only when they evaluate."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -67,12 +66,9 @@ def run_small(small, experiment):
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
-def test_every_detector_keeps_the_contract(small, detector):
-    experiment = small.experiment(detector, noise=Noise(ratio=0.3))
-    result, again = run_small(small, experiment), run_small(small, experiment)
-    assert np.isfinite(result.scores["score"]).all()
-    np.testing.assert_array_equal(result.scores["score"], again.scores["score"])
-    assert pickle.loads(pickle.dumps(detector)) == detector
+def test_every_detector_has_every_metric(small, detector):
+    """Its scores: see `tests.harness.contract`."""
+    result = run_small(small, small.experiment(detector, noise=Noise(ratio=0.3)))
     metrics = result.metrics[result.metrics["readout"] != DEFECT]
     means = metrics[metrics["category"] == "mean"].set_index("metric")["value"]
     assert len(metrics) == 4 * len(means)

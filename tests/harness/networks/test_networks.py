@@ -1,13 +1,13 @@
 """What all networks promise: shapes, scores, gradients, sizes as published."""
 
-import numpy as np
 import pytest
 import torch
 
 from baselines.reverse_distillation import ReverseStudent
 from baselines.uniad import UniADTransformer
+from harness.contract.network import breaches_of_network, build, drawn_batch
 from harness.errors import InputError
-from harness.networks import Batch, FeatureShapes, Reconstruction
+from harness.networks import FeatureShapes, Reconstruction
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
@@ -21,21 +21,6 @@ SMALL = {
 }
 WIDE_RESNET = FeatureShapes((256 * 16, 512 * 4, 1024), 256, 1)
 every_network = pytest.mark.parametrize("settings", SMALL.values(), ids=SMALL)
-
-
-def batch(*channels, images=4, patches=9, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(0)
-    targets = tuple(
-        torch.randn(images, patches, c, generator=generator, dtype=dtype) for c in channels
-    )
-    return Batch(targets, None, torch.arange(images) % 2)
-
-
-def build(settings, channels):
-    torch.manual_seed(0)
-    network = settings.build(FeatureShapes(channels, 9, 2))
-    network(batch(*channels))  # what a network learns of its first images is there from here on
-    return network
 
 
 @pytest.mark.parametrize(
@@ -61,61 +46,13 @@ def test_it_has_the_published_number_of_parameters(settings, inputs, millions):
 
 
 @every_network
-@pytest.mark.parametrize("channels", [(16, 16), (5, 12)])
-def test_what_is_rebuilt_has_the_shape_of_its_target(settings, channels):
-    network, given = build(settings, channels), batch(*channels)
-    rebuilt = network(given)
-    assert [r.shape for r in rebuilt.rebuilt] == [t.shape for t in rebuilt.targets]
-    assert sum(r.shape[-1] for r in rebuilt.rebuilt) == sum(channels)
-    scores = network.score_map(rebuilt)
-    assert scores.shape == (4, 9)
-    assert (scores >= -1e-6).all()
-
-
-@every_network
-def test_perfect_reconstruction_scores_nothing(settings):
-    network = build(settings, (5, 12))
-    targets = network(batch(5, 12)).targets
-    assert network.score_map(Reconstruction(targets, targets)).abs().max() < 2e-6
-
-
-@every_network
-def test_every_weight_gets_a_gradient_and_no_target_does(settings):
-    network = build(settings, (5, 12)).train()
-    given = batch(5, 12)
-    for target in given.targets:
-        target.requires_grad_()
-    rebuilt = network(given._replace(targets=tuple(t.detach() for t in given.targets)))
-    network.native_loss(rebuilt, 0).backward()
-    assert all(target.grad is None for target in given.targets)
-    gradients = [parameter.grad for parameter in network.parameters()]
-    assert all(gradient is not None for gradient in gradients)
-    assert np.isfinite([gradient.norm().item() for gradient in gradients]).all()
-
-
-@every_network
-def test_scoring_changes_nothing_and_repeats(settings):
-    network = build(settings, (5, 12)).eval()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    with torch.no_grad():
-        first, second = (network.score_map(network(batch(5, 12))) for _ in range(2))
-    assert torch.equal(first, second)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-@every_network
-def test_images_are_scored_alone_as_in_a_batch(settings):
-    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
-    together = network.score_map(network(given))
-    for i in range(4):
-        image = slice(i, i + 1)
-        alone = Batch(tuple(t[image] for t in given.targets), None, given.category_B[image])
-        torch.testing.assert_close(network.score_map(network(alone))[0], together[i])
+def test_every_network_keeps_the_contract(settings):
+    assert list(breaches_of_network(settings)) == []
 
 
 @every_network
 def test_only_hvq_looks_at_categories(settings):
-    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
+    network, given = build(settings, (5, 12)).eval(), drawn_batch(5, 12)
     swapped = given._replace(category_B=1 - given.category_B)
     same = torch.equal(network.score_map(network(given)), network.score_map(network(swapped)))
     assert same == (not isinstance(settings, Hvq))
@@ -125,7 +62,7 @@ def test_only_hvq_looks_at_categories(settings):
 @pytest.mark.parametrize("kind", [Dinomaly, InpFormer])
 def test_scores_of_directions_do_not_depend_on_length_and_stay_within_two(kind, distance):
     network = build(kind(width=16, depth=4, heads=2, distance=distance), (5, 12))
-    targets = batch(5, 12).targets
+    targets = drawn_batch(5, 12).targets
     rebuilt = tuple(torch.randn_like(target) for target in targets)
     first = network.score_map(Reconstruction(targets, rebuilt))
     second = network.score_map(Reconstruction(targets, tuple(3 * r for r in rebuilt)))
@@ -143,7 +80,9 @@ def test_scores_of_directions_do_not_depend_on_length_and_stay_within_two(kind, 
 @pytest.mark.parametrize("kind", [Dinomaly, InpFormer])
 def test_an_untrained_network_scores_about_one(kind):
     network = build(kind(width=64, depth=4, heads=2), (64, 64)).eval()
-    assert network.score_map(network(batch(64, 64))).mean().item() == pytest.approx(1, abs=0.2)
+    assert network.score_map(network(drawn_batch(64, 64))).mean().item() == pytest.approx(
+        1, abs=0.2
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,21 +109,9 @@ def test_an_untrained_network_scores_about_one(kind):
         (lambda: build(ReverseStudent(scales=(4, 1)), (16, 4)), "once or twice the next"),
         (lambda: build(ReverseStudent(scales=(2, 1)), (6, 4)), 'finer="folded"'),
         (lambda: ReverseStudent().build(FeatureShapes((4,), 4, 1)), "at least 3 patches a side"),
-        (lambda: build(SMALL["hvq"], (4,))(batch(4)._replace(category_B=None)), "category"),
+        (lambda: build(SMALL["hvq"], (4,))(drawn_batch(4)._replace(category_B=None)), "category"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(make, text):
     with pytest.raises(InputError, match=text):
         make()
-
-
-@every_network
-def test_low_precision_is_claimed_where_it_changes_nothing_but_noise(settings):
-    network, given = build(settings, (5, 12)).eval(), batch(5, 12)
-    exact = network.score_map(network(given))
-    with torch.autocast("cpu", torch.bfloat16):
-        rebuilt = network(given)
-    if network.low_precision:
-        assert all(r.dtype == torch.float32 for r in rebuilt.rebuilt)
-        assert (network.score_map(rebuilt) - exact).abs().mean() < 0.01
-        assert rebuilt.penalty.dtype == torch.float32
