@@ -5,27 +5,28 @@ VENV := .venv
 EXTRA ?= $(if $(wildcard $(VENV)/installed-gpu),gpu,cpu)
 INSTALLED := $(VENV)/installed-$(EXTRA)
 RUN := $(VENV)/bin/python
+MEDS := $(RUN) -m meds_bench
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures docs results test test-faults bench compare-paper lock lock-check
+.PHONY: help install figures docs results test test-faults bench compare-paper dist lock lock-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 sweep-%: $(INSTALLED)  ## run a study and draw its report: make sweep-rho [PROFILE=mtd DATA=folder] [ARGS="--noise 0.2"]
-	@$(RUN) -m sweeps $* $(OPTIONS)
+	@$(MEDS) run $* $(OPTIONS)
 
 figure-% table-%: $(INSTALLED)  ## draw a report from stored results: make figure-rho [PROFILE=mtd], or by the paper's number: figure-2 to figure-8, table-1 to table-30
-	@$(RUN) -m reports $@ $(ON) $(ARGS)
+	@$(MEDS) report $@ $(ON) $(ARGS)
 
 figures: $(INSTALLED)  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
-	@$(RUN) -m reports $(ON) $(ARGS)
+	@$(MEDS) report $(ON) $(ARGS)
 
 compare-paper: $(INSTALLED)  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
-	@$(RUN) -m reports.published.compare $(STUDY) $(ON) $(ARGS)
+	@$(MEDS) compare-paper $(STUDY) $(ON) $(ARGS)
 
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)
@@ -52,6 +53,10 @@ test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests 
 
 test-faults: $(INSTALLED)-dev  ## test studies against killed processes, full disks, lost servers and races
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) tests/faults
+
+dist: $(INSTALLED)-dev  ## build the packages for an upload in dist/, and check their description
+	@$(RUN) -m uv build --quiet --clear
+	@$(RUN) -m uv tool run twine check --strict dist/*
 
 install: $(INSTALLED)  ## create the environment: make install [EXTRA=gpu]
 

@@ -5,7 +5,7 @@ import graphlib
 import grimp
 import pytest
 
-PACKAGES = ("harness", "baselines", "sweeps", "reports", "docs")
+PACKAGES = ("harness", "baselines", "sweeps", "reports", "meds_bench", "docs")
 
 
 def test_no_file_imports_itself_through_others():

@@ -15,7 +15,7 @@ from tests.support.prose import (
     texts_of_module,
 )
 
-PACKAGES = ("harness", "baselines", "sweeps", "reports", "docs")
+PACKAGES = ("harness", "baselines", "sweeps", "reports", "meds_bench", "docs")
 PENDING: tuple[str, ...] = ()
 """Files that are being rewritten; the check leaves them out for now."""
 OPTIONS = (
@@ -55,8 +55,9 @@ def test_the_check_reads_docstrings_of_every_kind_in_every_package():
     seen = {(text.file.split("/")[0], text.kind) for text in texts()}
     kinds = ("module", "class", "function", "field")
     assert seen >= {
-        (package, kind) for package in PACKAGES for kind in kinds
+        (package, kind) for package in PACKAGES if package != "meds_bench" for kind in kinds
     }
+    assert {package for package, _ in seen} >= set(PACKAGES)
     assert ("Makefile", "help") in seen
 
 

@@ -14,7 +14,7 @@ from docs.generator.blocks import markdown_table
 from docs.generator.listings import subject
 from harness.runtime.environment import ROOT
 
-OURS = ("harness", "baselines", "sweeps", "reports")
+OURS = ("harness", "baselines", "sweeps", "reports", "meds_bench")
 """Packages of the project whose names the pages and docstrings may mention."""
 PUBLIC = (
     "experiment",

@@ -54,7 +54,7 @@ def test_another_extra_makes_the_environment_anew(checkout, there, asked):
 @pytest.mark.parametrize("extra", ["cpu", "gpu"])
 def test_what_is_installed_is_used_by_the_other_verbs_as_it_is(checkout, extra):
     has(checkout, f"installed-{extra}")
-    assert would(checkout, "sweep-rho").split() == [".venv/bin/python", "-m", "sweeps", "rho"]
+    assert would(checkout, "sweep-rho").strip() == ".venv/bin/python -m meds_bench run rho"
     assert f"'.[{extra},dev]'" in would(checkout, "test")
     has(checkout, f"installed-{extra}-dev")
     assert "pip" not in would(checkout, "test")
