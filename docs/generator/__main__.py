@@ -11,8 +11,8 @@ import tyro
 
 from docs.generator import commands, listings, packages, results
 from docs.generator.blocks import Writer, stale_pages
+from harness.config.versions import ROOT
 from harness.errors import InputError, exit_on_input_error
-from harness.runtime.environment import ROOT
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCKS = {

@@ -13,7 +13,7 @@ import tyro
 
 from docs.generator.blocks import markdown_table
 from harness.__main__ import COMMANDS
-from harness.runtime.environment import ROOT
+from harness.config.versions import ROOT
 from reports.launch.options import Options as ReportOptions
 from sweeps.launch.options import Options as StudyOptions
 

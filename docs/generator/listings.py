@@ -11,12 +11,12 @@ from types import ModuleType
 import sweeps
 from docs.generator.blocks import markdown_table
 from harness.config.discovery import modules_of
+from harness.config.versions import ROOT
 from harness.datasets.discovery import datasets as all_datasets
 from harness.detectors import MeDS
 from harness.errors import InputError, UsageError
 from harness.noise import LIST
 from harness.noise.contamination import PROTOCOLS, Protocol
-from harness.runtime.environment import ROOT
 from sweeps.launch.rounds import rounds_of
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile

@@ -12,7 +12,7 @@ from typing import Any
 
 from docs.generator.blocks import markdown_table
 from docs.generator.listings import subject
-from harness.runtime.environment import ROOT
+from harness.config.versions import ROOT
 
 OURS = ("harness", "baselines", "sweeps", "reports", "meds_bench")
 """Packages of the project whose names the pages and docstrings may mention."""

@@ -15,8 +15,8 @@ import matplotlib as mpl
 import pandas as pd
 
 import reports.rho
+from harness.config.versions import ROOT
 from harness.errors import InputError
-from harness.runtime.environment import ROOT
 from harness.tracking.export import MANIFEST
 from harness.tracking.exported import read_results
 from reports.pages.captions import short_caption

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from harness.config.hints import harness_command
 from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
 from harness.progress import show_progress
-from harness.runtime.hints import harness_command
 from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from harness.config.hints import harness_command
 from harness.config.settings import check_seed
 from harness.errors import UsageError, paragraph
-from harness.runtime.hints import harness_command
 from harness.runtime.places import require_new, require_writable
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from harness.cluster.session import (
 from harness.cluster.stores import checked_tracker
 from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import run_trials
+from harness.config.versions import describe_versions
 from harness.experiment import Experiment, names, prepare
 from harness.experiment.preparation import check_noise, read_dataset
-from harness.runtime.environment import describe_environment
 from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
 from harness.runtime.scratch import remove_leftovers, scratch_folder
@@ -92,7 +92,7 @@ def run_study(
             checkpoints=cache / "checkpoints",
             tracker=tracker,
             parent=parent,
-            environment={**describe_environment(), "workers": str(where.sharing.workers)},
+            environment={**describe_versions(), "workers": str(where.sharing.workers)},
             sharing=where.sharing,
         )
         summary = replace(run_trials(runner), finished_before=len(finished))

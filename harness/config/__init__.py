@@ -1,1 +1,1 @@
-"""Settings as frozen dataclasses: fingerprints, serialisation, and files identified by content."""
+"""Settings as frozen dataclasses: fingerprints, serialisation, files by content, plug-ins, versions and commands."""

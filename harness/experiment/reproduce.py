@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.config.serialization import from_dict
+from harness.config.versions import describe_versions
 from harness.errors import InputError
 from harness.experiment.runner import Experiment, run
 from harness.metrics.names import DATA, SHORTFALL, MetricName, is_added_later
 from harness.runtime.compute import Compute
-from harness.runtime.environment import describe_environment
 from harness.runtime.hardware import describe_hardware
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def verify(before: TrackedRun, *, data: Path, cache: Path, compute: Compute) -> 
     )
     values = stored.merge(again, on=PLACE, how="outer")
     values = values[~(values["stored"].isna() & _are_later(values))]
-    here = {**describe_environment(), **describe_hardware()}
+    here = {**describe_versions(), **describe_hardware()}
     then, now = before.environment, {**here, "workers": "0"}  # training was in one process
     return Reproduction(
         experiment,

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from harness.config.file_ref import file_ref
+from harness.config.versions import describe_versions
 from harness.datasets import images_below
 from harness.detectors import Detector, LeavesOut, NeedsFiles, Scorer
 from harness.errors import InputError, UsageError
@@ -30,7 +31,6 @@ from harness.memory.scores import fill_scores, requests_for
 from harness.ranking.examination import contamination
 from harness.ranking.folder import LEAST, check_listed
 from harness.runtime.compute import Threads
-from harness.runtime.environment import describe_environment
 from harness.runtime.progress_bars import ProgressBars
 
 
@@ -145,7 +145,7 @@ def _about(images: FolderImages, origin: Origin, seed: int, seconds: float) -> d
         "seed": seed,
         "seconds": round(seconds, 1),
         "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": describe_environment(),
+        "versions": describe_versions(),
     }
 
 

@@ -248,8 +248,7 @@ def _check_supply(category: str, noise: Noise, wanted: int, count: int, anomalie
     if count < wanted and noise.rule.shortage == "error":
         raise InputError(
             f"Noise ratio {noise.ratio} under {noise.protocol} needs {wanted} anomalous images of {category!r} but the "
-            f"test split has {anomalies}. Lower the ratio, or use the protocol meds, which then injects "
-            "all of them."
+            f"test split has {anomalies}. Lower the ratio, or use the protocol meds, which then injects all of them."
         )
     if count == anomalies and count and not noise.rule.overlap:
         raise InputError(

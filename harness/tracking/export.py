@@ -24,9 +24,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from harness.config.versions import ROOT, describe_versions
 from harness.errors import InputError
 from harness.metrics.names import is_added_later
-from harness.runtime.environment import ROOT, describe_environment
 from harness.tracking.exported import (
     EXPERIMENTS,
     KIND,
@@ -82,7 +82,7 @@ def export(tracker: Tracker, profile: str, out: Path) -> Path:
         "splits": splits,
         "made with": _made_with(runs),
         "locks": {name: _digest(text) for name, text in locks.items()},
-        "exported with": describe_environment(),
+        "exported with": describe_versions(),
     }
     return _write(out, results, scores_of(stored.values()), runs, records, manifest, locks)
 

@@ -21,10 +21,10 @@ import pandas as pd
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
 
+from harness.config.hints import study_command
 from harness.config.serialization import to_dict
 from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
-from harness.runtime.hints import study_command
 from harness.tracking import study_members
 from harness.tracking.connection import explain_failures
 from harness.tracking.old_draws import uninjected_categories

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from harness.config.hints import study_command
 from harness.errors import InputError, NoResultError, UsageError
 from harness.runtime.environment import prepare_environment
-from harness.runtime.hints import study_command
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from reports.launch.modules import name_of, report_of

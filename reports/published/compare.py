@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from harness.config.hints import study_command
 from harness.errors import InputError
 from harness.metrics.names import MEAN
-from harness.runtime.hints import study_command
 from reports.published.cells import categories_of, layout
 from reports.published.index import TABLES, NumberedTable
 from reports.published.paper import (

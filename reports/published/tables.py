@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from harness.config.hints import study_command
 from harness.errors import NoResultError
 from harness.metrics.names import MEAN
-from harness.runtime.hints import study_command
 from reports.pages.captions import full_caption, short_caption
 from reports.pages.document import Document
 from reports.pages.provenance import Provenance

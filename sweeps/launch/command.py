@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from harness.config.hints import study_command
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
 from harness.runtime.environment import prepare_environment
-from harness.runtime.hints import study_command
 from harness.runtime.places import require_writable
 from harness.runtime.stopping import exit_code
 from harness.tracking import Tracker

@@ -11,8 +11,9 @@ import pandas as pd
 import tyro
 
 from harness.config.discovery import modules_of
+from harness.config.versions import describe_versions
 from harness.errors import UsageError, exit_on_input_error
-from harness.runtime.environment import describe_environment, prepare_environment
+from harness.runtime.environment import prepare_environment
 from tests import bench
 
 
@@ -31,7 +32,7 @@ def main(
     prepare_environment()
     from harness.runtime.hardware import describe_hardware
 
-    made_with = {**describe_environment(), **describe_hardware()}
+    made_with = {**describe_versions(), **describe_hardware()}
     out.mkdir(parents=True, exist_ok=True)
     for name in names or there:
         module = importlib.import_module(f"tests.bench.{name}")

@@ -69,7 +69,7 @@ def measured() -> Iterator[dict[str, Any]]:
 
 def described() -> dict[str, str]:
     """What a bare machine can say about itself."""
-    from harness.runtime.environment import git_revision
+    from harness.config.versions import git_revision
     from harness.runtime.hardware import describe_hardware
 
     versions = {"version.python": platform.python_version(), "git": git_revision()}

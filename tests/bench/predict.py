@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from harness.config.versions import ROOT
 from harness.detectors.laptop import MEMORY, PLAIN
 from harness.features import ImageSet
 from harness.features.encoder import Encoder
@@ -28,7 +29,6 @@ from harness.features.encoding import encode
 from harness.inference.detector import FittedDetector, Threshold
 from harness.inference.saved import save
 from harness.runtime.compute import InProcess
-from harness.runtime.environment import ROOT
 
 SIZES = (300, 3000)
 """Numbers of training images of the memories."""

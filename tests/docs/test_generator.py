@@ -11,8 +11,8 @@ from docs.generator import results
 from docs.generator.__main__ import write_docs
 from docs.generator.blocks import fill, stale_pages
 from docs.generator.commands import PROGRAMS, options
+from harness.config.versions import ROOT
 from harness.errors import InputError
-from harness.runtime.environment import ROOT
 
 PAGE = """# Title
 

@@ -10,7 +10,7 @@ from docs.generator.__main__ import PAGES, WRITERS
 from docs.generator.blocks import stale_pages
 from docs.generator.packages import OURS, exists
 from docs.generator.results import EXPORTS, figures
-from harness.runtime.environment import ROOT
+from harness.config.versions import ROOT
 from tests.support.stored_study import stored
 
 DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md"]

@@ -11,6 +11,7 @@ from harness.cli.check import Check
 from harness.config.discovery import module_in, module_named, module_names
 from harness.config.fingerprint import canonical_repr
 from harness.config.serialization import from_dict, to_dict
+from harness.config.versions import describe_versions
 from harness.datasets.discovery import dataset_named
 from harness.detectors import MemoryDetector
 from harness.detectors.encoders import encoder_named
@@ -18,7 +19,6 @@ from harness.errors import InputError, UsageError
 from harness.features.encoder import Encoder
 from harness.inference.methods import method_named
 from harness.noise import Noise
-from harness.runtime.environment import describe_environment
 from sweeps.launch.studies import check_study, load_study
 from tests.support.plugins import Installed
 
@@ -76,7 +76,7 @@ def test_a_detector_of_a_package_is_a_method_with_keys_and_records(site, small):
     site.install("mine", {"detectors": {"mine": "mine_detector"}}, mine_detector=DETECTOR)
     detector = method_named("mine").detector
     assert from_dict(to_dict(detector)) == detector
-    assert "version.mine" in describe_environment()
+    assert "version.mine" in describe_versions()
     ours = method_named("softpatch").detector
     # A class of the same name with the same settings is another detector.
     assert canonical_repr(detector).startswith("mine_detector.SoftPatch(")

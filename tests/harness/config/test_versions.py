@@ -6,14 +6,14 @@ from importlib import metadata
 
 import pytest
 
-from harness.runtime import environment
-from harness.runtime.environment import git_revision
+from harness.config import versions
+from harness.config.versions import git_revision
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A source tree of one commit; a way to run git in it."""
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(versions, "ROOT", tmp_path)
     (tmp_path / "harness").mkdir()
     (tmp_path / "baselines").mkdir()
     (tmp_path / "harness" / "noise.py").write_text("RATIO = 0\n")
@@ -55,7 +55,7 @@ def test_what_git_ignores_and_data_beside_the_source_do_not_count(checkout):
 
 
 def test_outside_a_checkout_the_revision_is_the_version_of_the_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(versions, "ROOT", tmp_path)
     assert git_revision() == f"v{metadata.version('meds-bench')}"
 
 
@@ -63,5 +63,5 @@ def test_the_revision_of_another_project_around_the_package_does_not_count(check
     installed = checkout / "environment"
     (installed / "harness").mkdir(parents=True)
     (installed / "harness" / "noise.py").write_text("")
-    monkeypatch.setattr(environment, "ROOT", installed)
+    monkeypatch.setattr(versions, "ROOT", installed)
     assert git_revision() == f"v{metadata.version('meds-bench')}"

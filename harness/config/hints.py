@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.runtime.environment import ROOT
+from harness.config.versions import ROOT
 
 
 def study_command(
