@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +21,24 @@ def as_sent(component: Any) -> Any:
     module = sys.modules[type(component).__module__]
     send_by_value(module)
     try:
-        return cloudpickle.loads(cloudpickle.dumps(component))
+        with _kept_classes(module):
+            return cloudpickle.loads(cloudpickle.dumps(component))
     finally:
         cloudpickle.unregister_pickle_by_value(module)
+
+
+@contextmanager
+def _kept_classes(module: ModuleType) -> Iterator[None]:
+    """Give the classes of a module their attributes back after the block.
+
+    In the process that pickled a class, loading it by value replaces the attributes of this very class by copies.
+    """
+    own = [each for each in vars(module).values() if isinstance(each, type)]
+    before = {each: dict(vars(each)) for each in own if each.__module__ == module.__name__}
+    try:
+        yield
+    finally:
+        for each, attributes in before.items():
+            for name, value in attributes.items():
+                if vars(each).get(name) is not value:
+                    setattr(each, name, value)
