@@ -23,7 +23,7 @@ import torch
 from harness.errors import InputError, exit_on_input_error
 
 ON_REQUEST = True
-PARTS = ("gpu_rates", "gpu_distances", "gpu_tests")
+PARTS = ("gpu_rates", "gpu_distances", "gpu_training", "gpu_tests")
 """Modules of `tests.bench.support` with rates, in the order of measurement."""
 SECONDS = 420
 """Time after which no further rate is begun, so that the whole takes at most eight minutes."""
