@@ -1,4 +1,4 @@
-"""Components that are sent to workers by value, because the workers cannot import their module."""
+"""Components as Ray sends them to workers, and by value to workers that cannot import their module."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ def send_by_value(module: ModuleType) -> None:
 
 
 def as_sent(component: Any) -> Any:
+    """Return a component as a worker receives it that can import its module."""
+    return cloudpickle.loads(cloudpickle.dumps(component))
+
+
+def as_sent_by_value(component: Any) -> Any:
     """Return a component as a worker receives it if its module is sent by value."""
     module = sys.modules[type(component).__module__]
     send_by_value(module)
     try:
         with _kept_classes(module):
-            return cloudpickle.loads(cloudpickle.dumps(component))
+            return as_sent(component)
     finally:
         cloudpickle.unregister_pickle_by_value(module)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from harness.cluster.by_value import as_sent
+from harness.cluster.by_value import as_sent, as_sent_by_value
 from harness.config.fingerprint import canonical_repr
 from harness.config.serialization import from_dict, to_dict
 
@@ -39,11 +38,11 @@ def _is_hashed(component: Any) -> bool:
 
 
 def _is_pickled(component: Any) -> bool:
-    return bool(pickle.loads(pickle.dumps(component)) == component)
+    return bool(as_sent(component) == component)
 
 
 def _is_sent(component: Any) -> bool:
-    return canonical_repr(as_sent(component)) == canonical_repr(component)
+    return canonical_repr(as_sent_by_value(component)) == canonical_repr(component)
 
 
 def _is_recorded(component: Any) -> bool:

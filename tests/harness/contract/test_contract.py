@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from baselines.patchcore import PatchCore
-from harness.cluster.by_value import as_sent
+from harness.cluster.by_value import as_sent_by_value
 from harness.contract import breaches_of_detector, breaches_of_network, draw_worlds
 from harness.contract.study import breaches_of_protocol, breaches_of_report, breaches_of_study
 from harness.contract.worlds import TABLE, ListedImages
@@ -55,7 +55,7 @@ def test_the_false_world_has_the_same_images_and_splits_under_other_labels_and_n
 def test_a_class_stays_as_it_was_when_its_component_is_sent_by_value():
     """A field without a default is known by the identity of `dataclasses.MISSING`, of which a pickle has a copy."""
     before = dict(vars(PatchCore))
-    as_sent(PatchCore(coreset_ratio=0.5))
+    as_sent_by_value(PatchCore(coreset_ratio=0.5))
     assert all(vars(PatchCore)[name] is value for name, value in before.items())
 
 

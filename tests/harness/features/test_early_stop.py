@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.features import encoding
+from harness.features import encoding, tensors
 from harness.features.backbone import load_model
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware
@@ -19,13 +19,13 @@ def test_an_encoder_stops_after_the_last_needed_layer_with_the_same_bits(
 ):
     """Stages 3 and 4 of the packaged network end with blocks.4 and blocks.6."""
     encoder = Encoder(image_size=64, memory=LocallyAware(modules=modules, dimensions=32))
-    assert encoding._last_stage(encoder) == stage
+    assert tensors._last_stage(encoder) == stage
     last = load_model(encoder).get_submodule("blocks.6")
     calls = []
     handle = last.register_forward_hook(lambda *_: calls.append(1))
     early = encoding.encode(encoder, [photograph])
     assert len(calls) == (stage == 4)
-    monkeypatch.setattr(encoding, "_last_stage", lambda encoder: None)
+    monkeypatch.setattr(tensors, "_last_stage", lambda encoder: None)
     whole = encoding.encode(encoder, [photograph])
     handle.remove()
     assert len(calls) == 1 + (stage == 4)

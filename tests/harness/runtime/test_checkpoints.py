@@ -121,7 +121,9 @@ def test_no_module_unpickles_a_file():
     """No module imports pickle, and torch reads weights only."""
     root = Path(__file__).parents[3]
     sources = [
-        f for p in ("harness", "baselines", "sweeps", "reports") for f in root.glob(f"{p}/**/*.py")
+        f
+        for p in ("harness", "baselines", "sweeps", "reports", "meds_bench")
+        for f in root.glob(f"{p}/**/*.py")
     ]
     for file in sources:
         text = file.read_text()

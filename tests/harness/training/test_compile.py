@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from harness.contract.network import build, drawn_batch
 from harness.training.compile import CompiledForward, compiled
-from tests.harness.networks.test_networks import SMALL, batch, build
+from tests.harness.networks.test_networks import SMALL
 
 SHALLOW = {
     name: replace(settings, depth=2) if hasattr(settings, "depth") else settings
@@ -20,7 +21,7 @@ for name in ("hvq", "uniad"):  # whose dropout compiled attention draws in anoth
 def gradients(network, forward):
     torch.manual_seed(1)
     network.zero_grad()
-    loss = network.native_loss(forward(batch(16, 16)), 5)
+    loss = network.native_loss(forward(drawn_batch(16, 16)), 5)
     loss.backward()
     return loss.item(), [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
@@ -51,7 +52,7 @@ def test_every_shape_is_compiled_for_itself():
     forward = CompiledForward(network, backend=backend)
     sizes = range(2, 14)
     for size in (*sizes, *sizes):
-        forward(batch(16, 16, images=size))
+        forward(drawn_batch(16, 16, images=size))
     assert len(shapes) == len(sizes)
     assert all(isinstance(size, int) for shape in shapes for size in shape)
 
@@ -64,8 +65,8 @@ def test_what_cannot_be_compiled_is_run_as_it_is_with_one_line_in_the_log(caplog
     forward = CompiledForward(network, backend=broken)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            ours = forward(batch(16, 16))
-    for rebuilt, expected in zip(ours.rebuilt, network(batch(16, 16)).rebuilt, strict=True):
+            ours = forward(drawn_batch(16, 16))
+    for rebuilt, expected in zip(ours.rebuilt, network(drawn_batch(16, 16)).rebuilt, strict=True):
         torch.testing.assert_close(rebuilt, expected)
     (line,) = caplog.messages
     assert "without torch.compile" in line
