@@ -37,4 +37,4 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 if __name__ == "__main__":
     with stop_on_signals(), exit_on_input_error():
-        sys.exit(tyro.extras.subcommand_cli_from_dict(COMMANDS).run())
+        sys.exit(tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m harness").run())

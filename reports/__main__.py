@@ -27,4 +27,4 @@ def main(options: Options) -> int:
 
 if __name__ == "__main__":
     with stop_on_signals(), exit_on_input_error():
-        sys.exit(main(tyro.cli(Options)))
+        sys.exit(main(tyro.cli(Options, prog="python -m reports")))

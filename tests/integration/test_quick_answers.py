@@ -31,3 +31,6 @@ def test_a_quick_answer_imports_nothing_heavy(module, arguments, code):
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert "tyro" in imported
     assert not imported & HEAVY
+    assert "__main__.py" not in answer.stdout + "".join(
+        line for line in answer.stderr.splitlines() if line not in lines
+    )
