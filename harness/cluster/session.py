@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -78,19 +79,29 @@ def _parent() -> Path:
 def _stop(folder: str) -> None:
     """Stop the private cluster of this process, and wait for its processes, which write into the folder to the last.
 
-    Ray does not wait for its agents, which can outlive the command by a minute.
+    Ray does not wait for its agents, which can outlive the command by a minute. It waits without limit for an answer of
+    its server, which may never come. The processes of the cluster are therefore killed if they do not stop in time.
     """
     started: list[psutil.Process] = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):  # a process that has ended meanwhile
             if folder in " ".join(child.cmdline()):
                 started += [child, *child.children(recursive=True)]
-    ray.shutdown()
+    overdue = threading.Timer(SHUTDOWN, _kill, [started])
+    overdue.start()
+    try:
+        ray.shutdown()
+    finally:
+        overdue.cancel()
     _, alive = psutil.wait_procs(started, timeout=END)
-    for process in alive:
-        with suppress(psutil.Error):
-            process.kill()
+    _kill(alive)
     psutil.wait_procs(alive, timeout=END)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):  # a process that has ended meanwhile
+            process.kill()
 
 
 def _connect(address: str) -> None:
@@ -155,6 +166,8 @@ TEMPORARY = "/tmp"
 """Folder for the files of a private cluster. Sockets in it need short paths, and TMPDIR is often long."""
 FOLDER = "meds-ray-"
 """Start of the name of such a folder. Only this user can enter it, and it is removed with the cluster."""
+SHUTDOWN = 30
+"""Seconds within which Ray must stop a private cluster."""
 END = 5
 """Seconds within which the processes of a private cluster may end by themselves."""
 PATIENCE = 10
