@@ -24,6 +24,10 @@ from harness.errors import InputError, UsageError
 
 GROUP = "meds_bench."
 """Start of the names of our groups of entry points; the kind follows."""
+OURS = ("harness", "baselines")
+"""Packages that define components of ours."""
+STUDY_FILE = ".py"
+"""End of the path of a study's file, by which the path differs from the name of a study."""
 KINDS = ("datasets", "encoders", "networks", "detectors", "protocols", "studies", "reports")
 """Kinds of components that a plug-in may bring."""
 
@@ -145,6 +149,15 @@ def module_named(kind: str, package: ModuleType, name: str) -> ModuleType:
         if plugin.name == name:
             return load(plugin)
     raise LookupError(name)
+
+
+def study_name(study: str) -> str:
+    """Return the name under which results of a study are stored: its name, or that of its file.
+
+    >>> study_name("rho"), study_name("studies/my_study.py")
+    ('rho', 'my_study')
+    """
+    return Path(study).stem if study.endswith(STUDY_FILE) else study
 
 
 def module_in(file: Path) -> ModuleType:

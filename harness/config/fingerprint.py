@@ -12,10 +12,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from harness.config.discovery import OURS
 from harness.config.moved import recorded_name
 
-OURS = ("harness", "baselines")
-"""Packages that define components of ours."""
 ADDED = "added"
 """Key in a field's metadata that marks the field as added later."""
 

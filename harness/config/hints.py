@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.config.discovery import STUDY_FILE
 from harness.config.versions import ROOT
 
 
@@ -16,7 +17,7 @@ def study_command(
         data: Folder of the dataset, if it is needed.
         options: Further options.
     """
-    if _has_makefile() and not study.endswith(".py"):
+    if _has_makefile() and not study.endswith(STUDY_FILE):
         words = [f"make sweep-{study}"]
         words += [f"PROFILE={profile}"] if profile else []
         words += [f"DATA={data}"] if data else []

@@ -10,12 +10,10 @@ import dataclasses
 import importlib
 from typing import Any
 
-from harness.config.discovery import plugins
+from harness.config.discovery import OURS, plugins
 from harness.config.moved import MOVED
 from harness.errors import InputError
 
-PACKAGES = ("harness", "baselines")
-"""Packages of ours from which a record may name a class; a record may also name one of a plug-in."""
 CLASS = "class"
 """Key of the class name in a record."""
 
@@ -61,7 +59,7 @@ def _component(name: str) -> Any:
     module, _, kind = MOVED.get(name, name).rpartition(".")
     found = None
     package = module.partition(".")[0]
-    if package in PACKAGES or package in {each.module.partition(".")[0] for each in plugins()}:
+    if package in OURS or package in {each.module.partition(".")[0] for each in plugins()}:
         try:
             found = getattr(importlib.import_module(module), kind, None)
         except ModuleNotFoundError:

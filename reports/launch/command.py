@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from harness.config.discovery import STUDY_FILE, study_name
 from harness.config.hints import study_command
 from harness.errors import InputError, NoResultError, UsageError
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
-from reports.launch.modules import name_of, report_of
+from reports.launch.modules import report_of
 from reports.launch.options import Options
 from reports.pages.document import make
 from reports.pages.files import write
@@ -19,7 +20,7 @@ from reports.published.index import FIGURES, TABLES
 from reports.published.tables import Results
 from reports.published.tables import make as make_numbered
 from reports.tables.measured import measured
-from reports.tables.studies import SUFFIX, own_profile, studies
+from reports.tables.studies import own_profile, studies
 
 NUMBERED = (*FIGURES, *TABLES)
 """Names of the reports by the paper's numbers."""
@@ -39,7 +40,7 @@ def run_command(options: Options) -> int:
     name = options.report
     if name not in NUMBERED:
         name = name.removeprefix("figure-").removeprefix("table-")
-    is_file = name.endswith(SUFFIX) and Path(name).is_file()
+    is_file = name.endswith(STUDY_FILE) and Path(name).is_file()
     if not is_file and name not in (*studies(), *NUMBERED):
         raise UsageError(
             f"There is no report {options.report!r}. Reports by study: {', '.join(studies())}. Reports by the paper's "
@@ -108,7 +109,7 @@ class Drawing:
             module = report_of(name)
             is_actual = self.options.noise_axis == "actual"
             document = make(module, self._tracker(name), profile, actual_noise=is_actual)
-        path = self.options.runs / name_of(name) / profile
+        path = self.options.runs / study_name(name) / profile
         page, *others = write(document, path)
         also = f" (also {', '.join(others)})" if others else ", lists failed runs only"
         return f"{path}{page}{also}, {len(document.provenance.runs)} runs"
@@ -124,4 +125,4 @@ class Drawing:
         return Results(study, profile, rows, runs_behind(tracker, profile))
 
     def _tracker(self, study: str) -> Tracker:
-        return Tracker(default_uri(self.options.runs), name_of(study))
+        return Tracker(default_uri(self.options.runs), study_name(study))

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import reports
-from harness.config.discovery import module_in, module_named
+from harness.config.discovery import STUDY_FILE, module_in, module_named, study_name
 from reports.plots import methods
-from reports.tables.studies import SUFFIX, studies
+from reports.tables.studies import studies
 
 NEEDED = ("TITLE", "CAPTION", "draw", "table")
 """Parts that every report has."""
@@ -24,19 +24,14 @@ def report_of(study: str) -> ModuleType:
         InputError: the module of a plug-in or a file of the user cannot be imported.
         LookupError: there is no such study.
     """
-    if study.endswith(SUFFIX):
-        return _completed(module_in(Path(study)), name_of(study))
+    if study.endswith(STUDY_FILE):
+        return _completed(module_in(Path(study)), study_name(study))
     try:
         return _completed(module_named("reports", reports, study), study)
     except LookupError:
         if study not in studies():
             raise
         return _completed(ModuleType(study), study)
-
-
-def name_of(study: str) -> str:
-    """Return the name under which the results of a study are stored: its name, or that of its file."""
-    return Path(study).stem if study.endswith(SUFFIX) else study
 
 
 def _completed(module: ModuleType, name: str) -> ModuleType:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import reports
 from harness.config.discovery import module_named, module_names, plugins_of
 
-SUFFIX = ".py"
-"""End of the path of a study's file, by which the path differs from a name."""
-
 
 def studies() -> list[str]:
     """Return the names of all studies that have a report, those of plug-ins last.

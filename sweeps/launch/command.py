@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from harness.config.discovery import STUDY_FILE, study_name
 from harness.config.hints import study_command
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
@@ -21,7 +22,7 @@ from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
 from sweeps.launch.options import Options
 from sweeps.launch.rounds import rounds_of, run_rounds, values_of
-from sweeps.launch.studies import SUFFIX, load_study, name_of
+from sweeps.launch.studies import load_study
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile
 
@@ -45,7 +46,11 @@ def run_command(options: Options) -> int:
     prepare_environment(where.address)
     if options.dry_run:
         dry_run(
-            name_of(options.study), options.described(profile.name), first, data=data, where=where
+            study_name(options.study),
+            options.described(profile.name),
+            first,
+            data=data,
+            where=where,
         )
         if hasattr(study, "rounds"):
             print(
@@ -88,10 +93,10 @@ def _run(
     from harness.cluster.by_value import send_by_value
     from harness.cluster.study import run_study
 
-    if options.study.endswith(SUFFIX):
+    if options.study.endswith(STUDY_FILE):
         send_by_value(study)  # workers cannot import the file
     return run_study(
-        name_of(options.study),
+        study_name(options.study),
         profile,
         experiments,
         data=data,
@@ -105,7 +110,7 @@ def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float
     """Return the results by key that decide about the next round."""
     if not hasattr(study, "objective"):
         return {}
-    tracker = Tracker(default_uri(options.where.runs_dir), name_of(options.study))
+    tracker = Tracker(default_uri(options.where.runs_dir), study_name(options.study))
     return values_of(tracker, profile, *study.objective(options.labelled_categories))
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import ModuleType
 
 import sweeps
-from harness.config.discovery import module_in, module_named, module_names
+from harness.config.discovery import (
+    STUDY_FILE,
+    module_in,
+    module_named,
+    module_names,
+    study_name,
+)
 from harness.errors import InputError, UsageError
-
-SUFFIX = ".py"
-"""End of the path of a study's file, by which the path differs from a name."""
 
 
 def check_study(study: str) -> None:
@@ -20,8 +23,8 @@ def check_study(study: str) -> None:
         UsageError: there is no such study or file, or the file has the name of another study.
     """
     names = module_names("studies", sweeps)
-    if study.endswith(SUFFIX):
-        if name_of(study) in names:
+    if study.endswith(STUDY_FILE):
+        if study_name(study) in names:
             raise UsageError(
                 f"The file {study} has the name of another study, and results are stored by name. Rename the file. "
                 f"Studies: {', '.join(names)}."
@@ -34,22 +37,13 @@ def check_study(study: str) -> None:
         )
 
 
-def name_of(study: str) -> str:
-    """Return the name under which results of a study are stored.
-
-    >>> name_of("rho"), name_of("studies/my_study.py")
-    ('rho', 'my_study')
-    """
-    return Path(study).stem if study.endswith(SUFFIX) else study
-
-
 def load_study(study: str) -> ModuleType:
     """Import a study that `check_study` accepts.
 
     Raises:
         InputError: the module of a plug-in or a file of the user cannot be imported, or defines no study.
     """
-    is_file = study.endswith(SUFFIX)
+    is_file = study.endswith(STUDY_FILE)
     module = module_in(Path(study)) if is_file else module_named("studies", sweeps, study)
     if not (hasattr(module, "experiments") or hasattr(module, "rounds")):
         raise InputError(

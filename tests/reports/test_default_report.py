@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.config.discovery import study_name
 from harness.detectors import MemoryDetector
 from harness.memory import MemoryEnsemble
-from reports.launch.modules import name_of, report_of
+from reports.launch.modules import report_of
 from reports.plots import methods
 from reports.tables.labels import METRICS
 from sweeps.profiles import PROFILES
@@ -45,7 +46,7 @@ def test_a_file_has_the_parts_that_it_defines_and_defaults_for_the_others(tmp_pa
     file.write_text("TITLE = 'Mine'\nPROFILE = 'smoke'\n")
     report = report_of(str(file))
     assert (report.TITLE, report.PROFILE, report.draw) == ("Mine", "smoke", methods.draw)
-    assert name_of(str(file)) == "partly_drawn"
+    assert study_name(str(file)) == "partly_drawn"
     assert report_of("rho").__name__ == "reports.rho"
     with pytest.raises(LookupError):
         report_of("nothing")
