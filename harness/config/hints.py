@@ -1,4 +1,4 @@
-"""Commands in messages, as a user types them: with `make` in a checkout, with `meds-bench` after `pip install`."""
+"""Commands in messages as a user types them: with `make` in a checkout, with `meds-bench` after `pip install`."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class DeviceImages:
 
     @property
     def size(self) -> int:
-        """Size on the device in bytes."""
+        """Number of bytes that the images take on the device."""
         return self.features_JPC.nbytes + (0 if self.bias_JP is None else self.bias_JP.nbytes)
 
 

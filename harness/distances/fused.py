@@ -25,7 +25,7 @@ from harness.distances.blocks import Affinities, DeviceImages
 
 @dataclass(frozen=True)
 class Tile:
-    """Shape of a tile, and how a multiprocessor works on it; the results have the same bits for every tile."""
+    """Shape of a tile, and settings for its computation; the results have the same bits for every tile."""
 
     rows: int
     columns: int
@@ -86,12 +86,12 @@ def _launch(
     tile: Tile,
     **settings: bool,
 ) -> None:
-    """Raise ordered integers to the affinities, with one program for every tile of the product."""
+    """Launch one program per tile of the product; each raises the stored maxima to those of its tile."""
     images, patches, channels = first.features_JPC.shape
     others, other_patches, _ = second.features_JPC.shape
     tiles = triton.cdiv(images * patches, tile.rows)
     tiles *= triton.cdiv(others * other_patches, tile.columns)
-    # Triton launches on the current GPU, which may be another than that of the images.
+    # Triton launches kernels on the current GPU, which may not be the GPU that holds the images.
     with torch.cuda.device_of(first.features_JPC):
         _tile_maxima[(tiles,)](
             first.features_JPC.contiguous(),
@@ -156,7 +156,7 @@ def _products(
     return sums_RS
 
 
-# Numbers of images and patches vary; a kernel of their own for the number 1 would only cost time to compile.
+# Triton would compile another kernel for each argument that equals 1, which costs time and saves none.
 @triton.jit(do_not_specialize=["images", "others", "patches", "other_patches"])
 def _tile_maxima(
     first: tl.tensor,

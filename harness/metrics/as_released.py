@@ -34,8 +34,8 @@ def strips(
 ) -> np.ndarray:
     """Return what `np.searchsorted(edges_S, values_HW, side)` returns, several times as fast for even edges.
 
-    For even edges, the position of a value follows from the value, up to one strip. Three comparisons find the strip.
-    Rounding makes the edges of nearly constant maps uneven; they are searched.
+    If the edges are evenly spaced, one multiplication gives a value's strip to within one strip. Three comparisons then
+    find the strip. The edges of nearly constant maps are uneven, due to rounding, and are searched.
     """
     count = len(edges_S)
     step = float(edges_S[-1] - edges_S[0]) / max(1, count - 1)

@@ -15,11 +15,11 @@ MMAP_THRESHOLD = -3
 TRIM_THRESHOLD = -1
 """Numbers of these two settings in the C library's `mallopt`."""
 LARGEST_KEPT = 32 * 2**20
-"""Bytes from which a block always goes back to the system; the largest value that the C library accepts."""
+"""Size in bytes from which freed blocks always go back to the system; the C library accepts no larger value."""
 KEPT = 128 * 2**20
 """Maximum number of freed bytes that a process keeps at the end of its heap."""
 OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
-"""Variables with which a user sets the same; they have priority."""
+"""Environment variables with which a user sets the same limits; they have priority."""
 
 
 @functools.cache

@@ -161,7 +161,7 @@ class StableAdamW(torch.optim.Optimizer):
         parameter.addcdiv_(state["mean"], denominator, value=-size)
 
     def _update_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Do what `_update` does for all parameters in few kernels, without waiting for the GPU."""
+        """Update all parameters as `_update` does, in few kernels, without waiting for the GPU."""
         if not parameters:
             return
         states = [self._state_of(parameter) for parameter in parameters]

@@ -89,7 +89,7 @@ def _own_command(name: str, profile: str) -> str | None:
 
 
 class Drawing:
-    """Draws reports and caches results that several of them share."""
+    """Drawing of reports, which loads results that several reports share only once."""
 
     def __init__(self, options: Options) -> None:
         self.options = options

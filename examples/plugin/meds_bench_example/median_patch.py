@@ -1,4 +1,4 @@
-"""Distance to the median patch of a category, which few contaminated images hardly move.
+"""Distance to the median patch of a category; a few contaminated images hardly change this median.
 
 Legend: N images, P patches, C channels, K categories.
 """
@@ -19,7 +19,7 @@ from harness.training import TrainingResult
 
 @dataclass(frozen=True, kw_only=True)
 class MedianPatch:
-    """Detector that keeps one vector per category."""
+    """Detector that stores the median patch of each category: one vector of C channels."""
 
     name = "median_patch"
     title = "median patch"

@@ -1,4 +1,4 @@
-"""Plug-ins: what installed packages name is found like a file of ours, and a broken one is named."""
+"""Plug-ins: modules of installed packages are found as our own files are; an error names the package."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Images outside the store are scored as the stored ones; for detectors see `harness.contract.detector`."""
+"""Images in memory get the scores of images in the store; `harness.contract.detector` checks detectors."""
 
 import numpy as np
 import pytest
