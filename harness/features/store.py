@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.distances.stored import Images, StoredImages
 from harness.features.encoder import Encoder
 from harness.features.encoding import Encoded, encode, encoder_digest
 from harness.images import ImageSource
@@ -42,6 +43,10 @@ class CategoryFeatures:
     def read_memory(self, rows_n: np.ndarray) -> np.ndarray:
         """Read memory features of some images without mapping the file, so that discarded features free memory."""
         return read_rows(self.folder / "memory.npy", rows_n)
+
+    def memory_of(self, rows_n: np.ndarray) -> Images:
+        """Return the memory features of some images, which are read from the file when they are compared."""
+        return StoredImages(self.folder / "memory.npy", rows_n)
 
     @property
     def targets(self) -> tuple[np.ndarray, ...]:
@@ -81,6 +86,10 @@ class HeldFeatures(CategoryFeatures):
     def read_memory(self, rows_n: np.ndarray) -> np.ndarray:
         """Return the memory features of some images."""
         return self.encoded.memory_NPC[rows_n]
+
+    def memory_of(self, rows_n: np.ndarray) -> Images:
+        """Return the memory features of some images."""
+        return self.read_memory(rows_n)
 
     @property
     def targets(self) -> tuple[np.ndarray, ...]:

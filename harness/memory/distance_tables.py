@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.distances import Precision, StoredImages, block_distances, release_images
+from harness.distances import Precision, block_distances, release_images
 from harness.distances.kernels import Distance
-from harness.features import CategoryFeatures, HeldFeatures
+from harness.features import CategoryFeatures
 from harness.runtime.cache import EntryWriter, fill_missing, is_complete, open_array
 from harness.runtime.compute import Compute, InProcess
 
@@ -150,17 +150,10 @@ def _blocks(request: TableRequest) -> Iterator[_Block]:
             yield make(others[i : i + BLOCK], j, rows_J, None)
 
 
-def stored_memory(features: CategoryFeatures, rows_J: np.ndarray) -> StoredImages | np.ndarray:
-    """Return the memory features of some images, which are read when they are compared if the store has them."""
-    if isinstance(features, HeldFeatures):
-        return features.read_memory(rows_J)
-    return StoredImages(features.folder / "memory.npy", rows_J)
-
-
 def _block_distances(block: _Block) -> tuple[np.ndarray, np.ndarray]:
     features = block.request.features
-    first_IPC = stored_memory(features, block.rows_I)
-    second_JPC = first_IPC if block.is_half else stored_memory(features, block.rows_J)
+    first_IPC = features.memory_of(block.rows_I)
+    second_JPC = first_IPC if block.is_half else features.memory_of(block.rows_J)
     return block_distances(
         first_IPC,
         second_JPC,

@@ -21,7 +21,7 @@ import numpy as np
 from harness.config.fingerprint import canonical_repr
 from harness.distances import block_distances, release_images
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
-from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables, stored_memory
+from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables
 from harness.memory.ensemble import MemoryEnsemble, QueryDistances
 from harness.runtime.cache import EntryWriter, fill_missing, open_array
 from harness.runtime.compute import Compute, InProcess, single_threaded
@@ -220,7 +220,7 @@ def _compared(queries_nPC: np.ndarray, request: ScoreRequest, columns_M: np.ndar
         block = slice(start, start + BANK_BLOCK)
         distances_nPM[:, :, block], _ = block_distances(
             queries_nPC,
-            stored_memory(request.features, columns_M[block]),
+            request.features.memory_of(columns_M[block]),
             distance=request.memory.distance,
             precision=request.memory.precision,
         )
