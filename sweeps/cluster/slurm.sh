@@ -22,6 +22,8 @@ study=${1:?study, e.g. rho} profile=${2:?profile, e.g. mtd} data=${3:?folder of 
 bin=$PWD/.venv/bin
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # since Slurm 22.05, srun gives a step one core otherwise
+resources=(--num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="${SLURM_GPUS_ON_NODE:-0}")
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}  # this script runs on the head
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):6379
@@ -44,11 +46,11 @@ wait_for() {  # waits for $1 machines, because a study counts the worker slots o
 }
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
-  "$bin/ray" start --head --port=6379 --num-cpus="$SLURM_CPUS_PER_TASK" --block &
+  "$bin/ray" start --head --port=6379 "${resources[@]}" --block &
 wait_for 1
 if ((${#nodes[@]} > 1)); then
   srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --exclude="$head" \
-    "$bin/ray" start --address="$address" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
+    "$bin/ray" start --address="$address" "${resources[@]}" --block &
   wait_for "${#nodes[@]}"
 fi
 

@@ -106,7 +106,7 @@ PRETEND = {
     "sleep": "exit",
     ".venv/bin/ray": """
 [[ $2 == --head ]] || until (($(wc -l < asked) > 6)); do /bin/sleep 0.01; done
-echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN $*" >> started
+echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN $SRUN_CPUS_PER_TASK $*" >> started
 exec /bin/sleep 600""",
     ".venv/bin/python": """
 if [[ $1 == -c ]]; then
@@ -139,7 +139,11 @@ def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"#!/bin/bash\n{body}\n")
         file.chmod(0o755)
-    slurm = {"SLURM_JOB_NODELIST": "x", "SLURM_CPUS_PER_TASK": "1"}
+    slurm = {
+        "SLURM_JOB_NODELIST": "x",
+        "SLURM_CPUS_PER_TASK": "3",
+        "SLURM_GPUS_ON_NODE": "2",
+    }
     environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["bash", FOLDER / "slurm.sh", "rho", "mtd", "/shared/data"]
     # A shell cannot trap what was ignored when it began, as Ctrl-C is in what a script starts in the background.
@@ -159,6 +163,9 @@ def test_the_slurm_script_waits_for_all_nodes_and_hands_the_signal_to_the_driver
     started = [line.split() for line in (tmp_path / "started").read_text().splitlines()]
     assert {tuple(words[:2]) for words in started} == {("token", started[0][1])}
     assert re.fullmatch("[0-9a-f]{64}", started[0][1])
+    for words in started:  # a step has the cores of its node, and Ray offers what Slurm gave
+        assert words[2] == "3"
+        assert {"--num-cpus=3", "--num-gpus=2", "--block"} <= set(words)
 
 
 def test_the_image_copies_what_is_there_and_installs_from_the_lock():
