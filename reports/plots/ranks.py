@@ -1,0 +1,1 @@
+"""Critical-difference diagram: mean ranks of methods, with a bar over each group that does not differ beyond chance."""

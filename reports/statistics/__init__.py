@@ -1,0 +1,1 @@
+"""Statistics of results: intervals that name their sources of chance, comparisons, ranks, robustness and changes."""

@@ -1,0 +1,141 @@
+"""Intervals that name the sources of chance that they cover: training seeds, noise seeds, categories, test images.
+
+The variance of a mean is a sum of components. Each component has degrees of freedom, and the sum has those of
+Welch and Satterthwaite (Satterthwaite, Biometrics Bulletin 2, 1946). The interval is value ± t x standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from scipy import special
+
+LEVEL = 0.95
+"""Confidence level of all intervals."""
+TRAINING, NOISE, PAIRS, CATEGORIES, IMAGES = (
+    "training seeds",
+    "noise seeds",
+    "pairs of noise seed and training seed",
+    "categories",
+    "test images",
+)
+"""Sources of chance, by name."""
+
+Role = Literal["drawn", "fixed", "unknown"]
+
+
+class Component(NamedTuple):
+    """Part of the variance of a mean."""
+
+    variance: float
+    """Estimated variance, at least 0, in squared units of the value."""
+    df: float
+    """Degrees of freedom of the estimate."""
+
+
+class Source(NamedTuple):
+    """Source of chance and its role in an interval."""
+
+    name: str
+    """Name of the units, such as `TRAINING`."""
+    count: int
+    """Number of units; 0 if the results do not have them, such as scores of test images."""
+    role: Role
+    """Role: drawn from a population, fixed as they are, or of unknown effect because there are fewer than two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Value with its interval; all bounds are NaN if no source of chance could be measured."""
+
+    value: float
+    low: float
+    high: float
+    error: float
+    """Standard error, in units of the value."""
+    df: float
+    """Degrees of freedom of the standard error."""
+    p: float
+    """Two-sided probability of a value at least as far from 0 by chance; 1 where value and error are both 0."""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """True if at least one source of chance could be measured."""
+        return not math.isnan(self.error)
+
+    @property
+    def unit(self) -> str:
+        """Sentence for a caption: what the interval covers, what is fixed, and what cannot be known."""
+        return describe(self.sources)
+
+
+def interval_of(
+    value: float, components: Sequence[Component], sources: Sequence[Source] = ()
+) -> Interval:
+    """Compute the interval of a value from the components of its variance.
+
+    >>> wide = interval_of(0.8, [Component(0.01, 2)])
+    >>> round(wide.high - 0.8, 3)  # 4.303 standard errors of 0.1
+    0.43
+    """
+    if not components:
+        nan = math.nan
+        return Interval(
+            value=value, low=nan, high=nan, error=nan, df=nan, p=nan, sources=tuple(sources)
+        )
+    total = pooled(components)
+    error = math.sqrt(total.variance)
+    reach = float(special.stdtrit(total.df, (1 + LEVEL) / 2)) * error
+    return Interval(
+        value=value,
+        low=value - reach,
+        high=value + reach,
+        error=error,
+        df=total.df,
+        p=_probability(value, error, total.df),
+        sources=tuple(sources),
+    )
+
+
+def pooled(components: Sequence[Component]) -> Component:
+    """Return the sum of components, with the degrees of freedom of Welch and Satterthwaite."""
+    variance = sum(part.variance for part in components)
+    if variance == 0:
+        return Component(0.0, min(part.df for part in components))
+    weight = sum((part.variance / variance) ** 2 / part.df for part in components)
+    return Component(variance, 1 / weight)
+
+
+def _probability(value: float, error: float, df: float) -> float:
+    if error == 0:
+        return 1.0 if value == 0 else 0.0
+    return 2 * float(special.stdtr(df, -abs(value) / error))
+
+
+def describe(sources: Sequence[Source]) -> str:
+    """Return the sentence of a caption for sources of chance.
+
+    >>> describe([Source(TRAINING, 3, "drawn"), Source(CATEGORIES, 2, "fixed"), Source(NOISE, 1, "unknown")])
+    '95 % interval over 3 training seeds; fixed: 2 categories; unknown: the effect of other noise seeds'
+    >>> describe([Source(TRAINING, 1, "unknown")])
+    'no interval; unknown: the effect of other training seeds'
+    """
+    by_role: dict[Role, list[Source]] = {"drawn": [], "fixed": [], "unknown": []}
+    for source in sources:
+        by_role[source.role].append(source)
+    drawn = " and ".join(_counted(source) for source in by_role["drawn"])
+    parts = [f"{LEVEL * 100:.0f} % interval over {drawn}" if drawn else "no interval"]
+    if by_role["fixed"]:
+        parts.append(f"fixed: {', '.join(_counted(source) for source in by_role['fixed'])}")
+    if by_role["unknown"]:
+        others = ", ".join(source.name for source in by_role["unknown"])
+        parts.append(f"unknown: the effect of other {others}")
+    return "; ".join(parts)
+
+
+def _counted(source: Source) -> str:
+    return f"{source.count:,} {source.name if source.count > 1 else source.name.removesuffix('s')}"
