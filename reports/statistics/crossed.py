@@ -1,60 +1,62 @@
-"""Variance of a mean over crossed random factors, such as training seeds x noise seeds x categories.
+"""Variance of a mean over seeds, or over crossed seeds and categories, from mean squares of the analysis of variance.
 
-Each factor is a sample of a population, and every combination of their levels was measured once. Mean squares of the
-analysis of variance give unbiased estimates (Searle, Casella and McCulloch, Variance Components, 1992, ch. 4). Nested
-factors are a special case: the main effect of the inner factor is then zero.
+Seeds and categories are samples of populations. The model of a value is seed + category + remainder, all random
+(Searle, Casella and McCulloch, Variance Components, 1992, ch. 4). Trainings per category are nested in it: the effect
+of the seed alone is then zero, and the remainder has it.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-
 import numpy as np
+from scipy import special
 
-from reports.statistics.intervals import Component
+from reports.statistics.intervals import Component, pooled
+
+EVIDENCE = 0.35
+"""Level of the F test below which an effect counts as present; without evidence it is pooled with the remainder.
+
+Levels of .25 to .5 are usual (Bancroft, Biometrics 20, 1964). Of those, .35 kept the coverage of intervals closest to
+95 % in simulations of 2 to 10 seeds and 3 to 15 categories (`make bench ARGS=coverage`).
+"""
 
 
 def variance_of_mean(values: np.ndarray) -> Component:
-    """Estimate the variance of the mean of values whose axes are random factors, each with at least two levels.
+    """Estimate the variance of the mean of values with one axis, or with the axes seeds and categories.
 
-    With one factor this is the variance of the values divided by their number. With several factors, mean squares of
-    main effects are added, those of pairs subtracted, and so on. The estimate is never below the largest mean square
-    of a main effect alone, because noise could make the sum too small or negative.
+    Every axis has at least two levels.
 
     >>> variance_of_mean(np.array([1.0, 2.0, 3.0]))
     Component(variance=0.3333333333333333, df=2)
     """
-    squares = _mean_squares(np.asarray(values, dtype=float))
-    main = max(
-        (Component(square / values.size, df) for axes, (square, df) in squares.items() if len(axes) == 1),
-        key=lambda part: part.variance,
-    )
     if values.ndim == 1:
-        return main
-    signed = [((-1) ** (len(axes) + 1) * square, df) for axes, (square, df) in squares.items()]
-    total = math.fsum(square for square, _ in signed)
-    if total / values.size <= main.variance:
-        return main
-    weight = math.fsum((square / total) ** 2 / df for square, df in signed)
-    return Component(total / values.size, 1 / weight)
+        return Component(float(values.var(ddof=1)) / values.size, values.size - 1)
+    rows, columns, rest = _mean_squares(values)
+    effects = [part for part in (rows, columns) if _is_present(part, rest)]
+    if not effects:
+        return Component(float(values.var(ddof=1)) / values.size, values.size - 1)
+    total = pooled(effects)
+    # Both mean squares contain the remainder once, and the mean over both factors contains it once only.
+    overlap = rest.variance * (len(effects) - 1)
+    return Component(max(total.variance - overlap, rest.variance) / values.size, total.df)
 
 
-def _mean_squares(values: np.ndarray) -> dict[tuple[int, ...], tuple[float, int]]:
-    """Return mean square and degrees of freedom of each main effect and interaction, by axes."""
-    axes = range(values.ndim)
-    subsets = [chosen for size in range(values.ndim + 1) for chosen in itertools.combinations(axes, size)]
-    means = {
-        chosen: values.mean(axis=tuple(axis for axis in axes if axis not in chosen), keepdims=True)
-        for chosen in subsets
-    }
-    found = {}
-    for chosen in subsets[1:]:
-        effect = sum(
-            (-1) ** (len(chosen) - len(inner)) * means[inner]
-            for inner in subsets
-            if set(inner) <= set(chosen)
-        )
-        df = math.prod(values.shape[axis] - 1 for axis in chosen)
-        found[chosen] = (float((effect**2).mean()) * values.size / df, df)
-    return found
+def _mean_squares(values: np.ndarray) -> tuple[Component, Component, Component]:
+    """Return the mean squares of rows, columns and remainder with their degrees of freedom."""
+    count, other = values.shape
+    of_rows = values.mean(axis=1, keepdims=True) - values.mean()
+    of_columns = values.mean(axis=0, keepdims=True) - values.mean()
+    rest = values - values.mean() - of_rows - of_columns
+    df = (count - 1) * (other - 1)
+    return (
+        Component(float((of_rows**2).sum()) * other / (count - 1), count - 1),
+        Component(float((of_columns**2).sum()) * count / (other - 1), other - 1),
+        Component(float((rest**2).sum()) / df, df),
+    )
+
+
+def _is_present(effect: Component, rest: Component) -> bool:
+    """Return whether an effect is larger than the remainder would make it in `EVIDENCE` of all cases."""
+    if rest.variance == 0:
+        return effect.variance > 0
+    ratio = effect.variance / rest.variance
+    return bool(special.fdtrc(effect.df, rest.df, ratio) < EVIDENCE)

@@ -1,20 +1,22 @@
 """Chance of the test images: how far a metric of one run would move with other images of the same kinds.
 
-Each run has a vector of deviations. The sum of squares of this vector is the variance of the metric, and the product of
-two vectors is the covariance of two runs on the same images. Sums and differences of runs are sums and differences of
-vectors, so every comparison is paired by image. Images are drawn within their category, normal and defective ones
-apart.
+Each run has a vector of deviations. The sum of squares of a vector is the variance of the metric of its run. The
+product of two vectors is the covariance of two runs on the same images. Sums and differences of runs are sums and
+differences of vectors, so every comparison is paired by image. Images are drawn within their category, normal and
+defective ones apart.
 
 Image AUROC has exact deviations, the structural components of DeLong et al. (Biometrics 44, 1988). Other image metrics
 have bootstrap deviations: the same draws of images for all runs that tested the same images.
 
-Legend: N images, P positives, M negatives, B draws.
+Legend: N images, P positives, M negatives, B draws, S runs, V deviations.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,20 +27,30 @@ from harness.metrics.names import ALL, IMAGE_AUROC, UNSEEN
 
 DRAWS = 400
 """Number of bootstrap draws; the relative error of a standard error is about 1 / sqrt(2 x 400) = 3.5 %."""
-GROUP = ["category", "group"]
-"""Index levels that name a group of images; a group of n images has n - 1 degrees of freedom."""
 
 
 @dataclass(frozen=True)
 class Deviations:
-    """Chance of the test images in an image metric of one run."""
+    """Chance of the test images of one category in one metric of S runs."""
 
-    values: dict[str, float]
-    """Metric of the stored scores by category."""
-    vector: pd.Series
-    """Deviations, with the index levels category, group and image."""
-    df: pd.Series
-    """Degrees of freedom of the variance, with the index levels category and group."""
+    values_SV: np.ndarray
+    """Deviations; a row is a run."""
+    names_V: tuple[str, ...]
+    """Names of the images, or of the draws; equal names are the same image or draw."""
+    groups_V: np.ndarray
+    """Group of each name: normal or defective images, or bootstrap draws."""
+    df: Mapping[str, float]
+    """Degrees of freedom by group; a group of n images has n - 1."""
+
+    def variances(self) -> dict[str, float]:
+        """Return the variance of the mean over runs by group (see `covariance_across`)."""
+        return {
+            group: covariance_across(self.values_SV[:, self.groups_V == group]) for group in self.df
+        }
+
+    def rows(self, chosen: Sequence[int]) -> Deviations:
+        """Return the deviations of these runs, in this order."""
+        return replace(self, values_SV=self.values_SV[list(chosen)])
 
 
 class ImageScores:
@@ -50,10 +62,14 @@ class ImageScores:
 
     def __init__(self, scores: pd.DataFrame) -> None:
         self._of_run = {str(run): rows for run, rows in scores.groupby("run_id", sort=False)}
-        self._known: dict[tuple[str, str, str], Deviations | None] = {}
+        self._known: dict[tuple[str, str, str], dict[str, tuple[float, Deviations]]] = {}
 
-    def deviations(self, run_id: str, metric: str, readout: str) -> Deviations | None:
-        """Return the deviations of a run; None if its scores are not stored, or do not define the metric.
+    def deviations(
+        self, run_id: str, metric: str, readout: str
+    ) -> dict[str, tuple[float, Deviations]]:
+        """Return the metric of the stored scores and its deviations by category, for categories that have them.
+
+        A category has none if scores are not stored, or if fewer than two images of a kind are tested.
 
         Args:
             run_id: Id of the run.
@@ -65,56 +81,82 @@ class ImageScores:
             self._known[name] = self._compute(*name)
         return self._known[name]
 
-    def _compute(self, run_id: str, metric: str, readout: str) -> Deviations | None:
+    def _compute(
+        self, run_id: str, metric: str, readout: str
+    ) -> dict[str, tuple[float, Deviations]]:
         rows = self._of_run.get(run_id)
         if rows is None or metric not in IMAGE_METRICS or readout not in (ALL, UNSEEN):
-            return None
+            return {}
         if readout == UNSEEN:
             if "seen" not in rows or rows["seen"].isna().any():
-                return None
+                return {}
             rows = rows[~(rows["seen"].astype(bool) & rows["anomalous"].astype(bool))]
-        parts = [
-            _of_category(str(category), own, metric)
+        found = {
+            str(category): _of_category(own, metric)
             for category, own in rows.sort_values("image").groupby("category")
-        ]
-        found = [part for part in parts if part is not None]
-        if not found or len(found) < len(parts):
-            return None
-        return Deviations(
-            values={category: value for part in found for category, value in part.values.items()},
-            vector=pd.concat([part.vector for part in found]),
-            df=pd.concat([part.df for part in found]),
-        )
+        }
+        return {category: each for category, each in found.items() if each is not None}
 
 
-def _of_category(category: str, rows: pd.DataFrame, metric: str) -> Deviations | None:
-    """Return the deviations of one category; None with fewer than two images of a kind."""
+def _of_category(rows: pd.DataFrame, metric: str) -> tuple[float, Deviations] | None:
+    """Return metric and deviations of one category; None with fewer than two images of a kind."""
     labels_N = rows["anomalous"].to_numpy(dtype=bool)
     scores_N = rows["score"].to_numpy(dtype=float)
-    fewest = min(labels_N.sum(), (~labels_N).sum())
-    if fewest < 2:
+    counts = {"defective": int(labels_N.sum()), "normal": int((~labels_N).sum())}
+    if min(counts.values()) < 2:
         return None
+    value = IMAGE_METRICS[metric](image_sweep(labels_N, scores_N))
     if metric == IMAGE_AUROC:
         groups = np.where(labels_N, "defective", "normal")
-        names = rows["image"].to_numpy(dtype=object)
-        vector = auroc_deviations(labels_N, scores_N)
-        df = {name: int((groups == name).sum()) - 1 for name in ("defective", "normal")}
+        names = tuple(rows["image"])
+        values = auroc_deviations(labels_N, scores_N)
+        df: dict[str, float] = {name: count - 1 for name, count in counts.items()}
     else:
         # Draws of other images must not be paired with these, so their names contain the images.
-        kind = hashlib.sha256("\n".join(rows["image"]).encode() + labels_N.tobytes()).hexdigest()
+        tested = hashlib.sha256("\n".join(rows["image"]).encode() + labels_N.tobytes())
         groups = np.full(DRAWS, "draws")
-        names = np.array([f"{kind[:12]}/{b}" for b in range(DRAWS)], dtype=object)
-        vector = bootstrap_deviations(labels_N, scores_N, metric, draws(labels_N, DRAWS))
-        df = {"draws": int(fewest) - 1}
-    levels = [np.full(len(groups), category, dtype=object), groups.astype(object), names]
-    index = pd.MultiIndex.from_arrays(levels, names=[*GROUP, "image"])
-    of_groups = pd.MultiIndex.from_product([[category], df], names=GROUP)
-    value = IMAGE_METRICS[metric](image_sweep(labels_N, scores_N))
-    return Deviations(
-        values={category: value},
-        vector=pd.Series(vector, index=index),
-        df=pd.Series(list(df.values()), index=of_groups, dtype=float),
-    )
+        names = tuple(f"{tested.hexdigest()[:12]}/{b}" for b in range(DRAWS))
+        values = bootstrap_deviations(labels_N, scores_N, metric, draws(labels_N, DRAWS))
+        df = {"draws": min(counts.values()) - 1}
+    return value, Deviations(values[None], names, groups, df)
+
+
+def stacked(found: Sequence[Deviations]) -> Deviations:
+    """Return the deviations of several runs in one, each run in its own rows; names that a run lacks are 0."""
+    return weighted([1.0] * len(found), found, stack=True)
+
+
+def weighted(
+    weights: Sequence[float], found: Sequence[Deviations], *, stack: bool = False
+) -> Deviations:
+    """Return the weighted sum of deviations of the same runs, paired by name.
+
+    Args:
+        weights: Weight of each term.
+        found: Terms; they have the same number of runs.
+        stack: True to put the terms below each other in place of their sum.
+    """
+    first = found[0]
+    join = np.concatenate if stack else sum
+    if all(each.names_V == first.names_V for each in found):
+        parts = [weight * each.values_SV for weight, each in zip(weights, found, strict=True)]
+        return replace(first, values_SV=np.asarray(join(parts)))
+    place = {
+        name: group
+        for each in found
+        for name, group in zip(each.names_V, each.groups_V, strict=True)
+    }
+    column = {name: i for i, name in enumerate(place)}
+    parts = []
+    for weight, each in zip(weights, found, strict=True):
+        part = np.zeros((len(each.values_SV), len(place)))
+        part[:, [column[name] for name in each.names_V]] = weight * each.values_SV
+        parts.append(part)
+    # Images that only one term has make groups of different sizes; the smaller one counts.
+    df = {
+        group: min(each.df.get(group, math.inf) for each in found) for group in set(place.values())
+    }
+    return Deviations(np.asarray(join(parts)), tuple(place), np.array(list(place.values())), df)
 
 
 def auroc_deviations(labels_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
@@ -123,7 +165,7 @@ def auroc_deviations(labels_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
     The sum of their squares is the variance of DeLong, Eq. 5, with n - 1 in the denominators.
 
     >>> auroc_deviations(np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 2.0, 4.0]))
-    array([-0.35355339,  0.35355339, -0.35355339,  0.35355339])
+    array([ 0.1767767, -0.1767767, -0.1767767,  0.1767767])
     """
     labels_N = np.asarray(labels_N, dtype=bool)
     deviations_N = np.empty(len(scores_N))

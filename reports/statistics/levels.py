@@ -6,10 +6,18 @@ import pandas as pd
 
 from harness.metrics.names import MEAN
 from reports.statistics.images import ImageScores
-from reports.statistics.samples import Categories
+from reports.statistics.samples import Categories, samples
 
 KEYS = ["dataset", "readout", "metric", "noise"]
-"""Columns in which compared rows agree."""
+"""Columns in which compared rows agree; a column that results lack is left out."""
+NEEDED = ["category", "value", "noise.seed", "seed", "run_id", "detector"]
+"""Further columns that statistics read."""
+NUMBERS = ["value", "low", "high", "error", "df"]
+
+
+def narrow(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return results without the dozens of columns of settings, whose selection takes most of the time."""
+    return rows[[name for name in dict.fromkeys([*KEYS, by, *NEEDED]) if name in rows]]
 
 
 def levels(
@@ -32,4 +40,22 @@ def levels(
     Returns:
         Columns of `KEYS`, `by`, value, low, high (clipped to 0..1), error, df, seeds, unit, runs.
     """
-    raise NotImplementedError
+    kinds = [name for name in KEYS if name in rows]
+    rows = narrow(rows, by)
+    table = []
+    for key, group in rows.groupby(kinds, sort=False, observed=True):
+        of_group = dict(zip(kinds, key, strict=True))
+        runs = group.groupby(group[by].astype(str), sort=False)["run_id"].unique()
+        for name, sample in samples(group, images, category=category, by=by).items():
+            if sample.values_SC.size:
+                found = sample.interval(categories)
+                numbers = {
+                    "value": found.value,
+                    "low": max(found.low, 0.0) if found.is_known else found.low,
+                    "high": min(found.high, 1.0) if found.is_known else found.high,
+                    "error": found.error,
+                    "df": found.df,
+                }
+                counts = {"seeds": len(sample.units), "unit": found.unit}
+                table.append(of_group | {by: name} | numbers | counts | {"runs": tuple(runs[name])})
+    return pd.DataFrame(table, columns=[*kinds, by, *NUMBERS, "seeds", "unit", "runs"])
