@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.metrics.names import ALL, EMPTY_ENSEMBLES, PASSES, SHORTFALL, UNMASKED
+from reports.statistics.samples import SEEDLESS
 from reports.tables.categories import incomplete_means
-from reports.tables.comparison import SEEDLESS
 from reports.tables.labels import tidy
 
 SHORTFALLS = {

@@ -15,6 +15,8 @@ STD = "std"
 GAP = "I-AUROC-gap"
 """Metric that AD2 prints as the difference between two other numbers."""
 AXES = ["category", "noise", "metric", "method"]
+KEPT = ("metric", "readout", "noise.seed", "seed", "run_id")
+"""Columns of results that the rows of the standard deviation keep."""
 SUMMARIES = (MEAN, STD)
 SPELLED = 'printed "100."'
 """Note that a table omits, because the table already shows the number as printed."""

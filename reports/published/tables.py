@@ -21,7 +21,16 @@ from reports.pages.captions import full_caption, short_caption
 from reports.pages.document import Document
 from reports.pages.provenance import Provenance
 from reports.pages.table import Table
-from reports.published.cells import AXES, STD, axes, categories_of, footnotes, layout, on_other_data
+from reports.published.cells import (
+    AXES,
+    KEPT,
+    STD,
+    axes,
+    categories_of,
+    footnotes,
+    layout,
+    on_other_data,
+)
 from reports.published.index import Form, NumberedTable
 from reports.published.paper import named, other_evaluator, other_lists
 from reports.tables.cells import NONE, NumberCell, PairedCell, Runs
@@ -195,7 +204,8 @@ def _deviations(rows: pd.DataFrame) -> pd.DataFrame:
     """
     own = rows[rows["category"] != MEAN]
     groups = own.groupby(["method", "unit", "detector"], sort=False, as_index=False)
-    return groups.agg(value=("value", "std")).dropna().assign(category=STD)
+    first = {name: (name, "first") for name in KEPT}
+    return groups.agg(value=("value", "std"), **first).dropna().assign(category=STD)
 
 
 def _arranged(shown: pd.DataFrame, form: Form, numbers: Mapping[tuple, NumberCell]) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup, escape
 
-TIE = "≈"
+TIE, APART, UNTESTED = "≈", "≠", "?"
+"""Marks of a number beside the best one: within chance, beyond chance beside a farther tie, not tested."""
 NONE = "–"
 """Placeholder for a missing number."""
 SYMBOLS = {
@@ -18,6 +19,7 @@ SYMBOLS = {
     "↓": r"$\downarrow$",
     NONE: "--",
     TIE: r"$\approx$",
+    APART: r"$\neq$",
     "∞": r"$\infty$",
     "ρ": r"$\rho$",
     "\\": r"\textbackslash{}",
@@ -48,11 +50,11 @@ class NumberCell:
     text: str
     best: bool = False
     best_baseline: bool = False
-    tie: bool = False
-    """True if the paired units show no difference from the best number."""
+    mark: str = ""
+    """Mark after the number: `TIE`, `APART`, `UNTESTED` or none."""
 
     def __str__(self) -> str:
-        return f"{self.text} {TIE}" if self.tie else self.text
+        return f"{self.text} {self.mark}" if self.mark else self.text
 
     @property
     def pieces(self) -> list[Span]:

@@ -1,30 +1,30 @@
-"""Comparison of methods: mean and spread over seeds, the best method, and the methods tied with the best.
+"""Comparison of methods: mean and spread over seeds, the best method, and the methods that may be as good.
 
-A paired bootstrap decides whether a difference is a tie. Its resampling units are whole trainings and whole categories.
-Seeds and categories are drawn with replacement, and both methods get the same draws. Each draw yields the difference
-between the two means over the drawn units. Test images are not resampled, for two reasons. They are the benchmark and
-the same for every method, and pixel metrics are not sums over images.
-
-Legend: S seeds, C categories, D draws.
+`reports.statistics.best` decides which differences are within chance. Tables know seeds and categories; scores of test
+images, which most metrics do not have, are not among the results of a table.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from harness.metrics.names import ALL, MEAN, UNSEEN
-from reports.tables.cells import TIE, NumberCell, Runs
+from reports.statistics.best import FEWEST, Verdict, against_best
+from reports.statistics.intervals import LEVEL
+from reports.statistics.samples import Sample, samples
+from reports.tables.cells import APART, TIE, UNTESTED, NumberCell, Runs
 from reports.tables.labels import METRICS, PAPER_METRICS
 
-DRAWS, LEVEL = 10_000, 0.95
 OWN = ("MeDS", "MemoryDetector")
 """Detectors that are MeDS or a stage of MeDS; all others are baselines."""
-SEEDLESS = "MemoryDetector"
-"""Detector that does not depend on the training seed, so its single value serves for every seed."""
+EMPTY = Sample(units=(), categories=(), values_SC=np.empty((0, 0)))
+MANY = 6
+"""Number of seeds from which equal signs of all differences are unlikely to be chance."""
+MARK: dict[Verdict, str] = {"tie": TIE, "apart": APART, "untested": UNTESTED}
+"""Mark of a number by the verdict of its comparison with the best."""
 MEDS = "MeDS"
 """Detector that is MeDS."""
 NETWORK = "PlainNetwork"
@@ -39,49 +39,21 @@ MARKS = (
     "Bold: the best method at a noise ratio and read-out. Underlined: the best of several baselines, i.e. of methods "
     "that are neither MeDS nor a stage of MeDS."
 )
-ONE_SEED = "With one seed there is no spread, and seeds cannot establish a tie."
+ONE_SEED = (
+    "With one seed there is no spread. No test can then show what another training, another contamination or, without "
+    "scores of single images, other test images would change."
+)
 TIES = (
-    f"{TIE}: a tie with the best, because the {LEVEL:.0%} interval of the difference contains zero (paired bootstrap, "
-    f"{DRAWS:,} draws). The resampling units are {{units}}, drawn with replacement, with the same draws for both "
-    "methods. Test images are not resampled."
+    f"{TIE}: as good as the best within chance, by a paired t test at the level {1 - LEVEL:.0%} with Holm's correction "
+    f"for the number of methods. {APART}: beyond chance, although a method farther from the best is a tie, because the "
+    f"differences of that one vary more. {UNTESTED}: not tested, because it shares too few seeds with the best. "
 )
-FEW = (
-    "Methods with one seed are not tested for ties, except the memory ensemble, which does not depend on the seed. Few "
-    "seeds are weak evidence: the signs of {seeds} differences agree by chance one time in {odds}."
+OVER_SEEDS = "The tests draw {count} {name}. Categories and test images are fixed. "
+OVER_CATEGORIES = (
+    "With one seed, the tests draw {count} categories with their test images, as if others could come. They cannot "
+    "show what another training or another contamination would change. "
 )
-
-
-def interval(differences_SC: np.ndarray) -> tuple[float, float]:
-    """Compute the percentile interval of the mean paired difference over resampled seeds and categories.
-
-    Seeds and categories are drawn with replacement.
-
-    >>> interval(np.array([[1.0], [3.0]]))  # means 1, 2, 3 with probability 1/4, 1/2, 1/4
-    (1.0, 3.0)
-    """
-    seeds, categories = differences_SC.shape
-    means_D = ((_weights(seeds, 0) @ differences_SC) * _weights(categories, 1)).sum(axis=1)
-    low, high = np.quantile(means_D, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-@functools.lru_cache(maxsize=32)
-def _weights(units: int, stream: int) -> np.ndarray:
-    """Return the share [D, units] of every unit in every draw; equal arguments give the same draws."""
-    rng = np.random.default_rng([stream, units])
-    return rng.multinomial(units, np.full(units, 1 / units), size=DRAWS) / units
-
-
-def is_tie(one_SC: pd.DataFrame, other_SC: pd.DataFrame) -> bool:
-    """Return True if the units that two methods share show no difference; False if they share fewer than two values.
-
-    Both frames have seeds as index and categories as columns.
-    """
-    differences_SC = (one_SC - other_SC).dropna(axis=1, how="all").dropna()
-    if differences_SC.size < 2:
-        return False
-    low, high = interval(differences_SC.to_numpy())
-    return low <= 0 <= high
+FEW = "Few seeds are weak evidence: {count} differences have the same sign by chance one time in {odds}."
 
 
 def summarise(named: pd.DataFrame, by: str = "method") -> pd.DataFrame:
@@ -142,22 +114,29 @@ def compared(rows: pd.DataFrame, style: Style = Style()) -> dict[str, NumberCell
     chosen = rows[rows["category"] == style.category]
     of_seeds = chosen.groupby(["method", "unit"], sort=False)["value"].mean()
     over_seeds = of_seeds.groupby("method", sort=False).agg(["mean", "std"])
-    units, means = _units(rows, style), over_seeds["mean"]
+    means = over_seeds["mean"]
     worth = -means if style.lower else means
     no_baselines = (*OWN, NETWORK) if style.pairs else OWN
     baselines = worth[~worth.index.isin(rows.loc[rows["detector"].isin(no_baselines), "method"])]
+    compared_with = against_best(
+        _samples(rows, style),
+        means=means.to_dict(),
+        lower=style.lower,
+        family=_base if style.pairs else lambda name: "",
+    )
+    verdicts = {name: found.verdict for name, found in compared_with.items()}
+    is_tested = any(verdict in ("tie", "apart", "behind") for verdict in verdicts.values())
     numbers = {}
     for method, (mean, std) in over_seeds.iterrows():
         name = str(method)
         rivals = worth[worth.index.map(_base) == _base(name)] if style.pairs else worth
-        best = rivals.idxmax()
         spread = "" if pd.isna(std) else f" ± {style.factor * std:.{style.digits}f}"
         numbers[name] = NumberCell(
             f"{style.factor * mean:.{style.digits}f}{spread}",
-            best=len(rivals) > 1 and worth[name] == worth[best],
+            best=len(rivals) > 1 and worth[name] == rivals.max(),
             best_baseline=len(baselines) > 1
             and name in baselines.index[baselines == baselines.max()],
-            tie=name != best and {name, best} <= set(units) and is_tie(units[best], units[name]),
+            mark=MARK.get(verdicts.get(name, "untested"), "") if is_tested else "",
         )
     return numbers
 
@@ -166,22 +145,11 @@ def _base(method: str) -> str:
     return method.removesuffix(WITH_MEDS)
 
 
-def _units(rows: pd.DataFrame, style: Style) -> dict[str, pd.DataFrame]:
-    """Return values [S, C] by method: one category, or all categories where their mean is compared."""
-    wanted = rows["category"] == style.category
-    own = rows[~wanted] if style.category == MEAN else rows[wanted]
-    if len(own[["unit", "category"]].drop_duplicates()) < 2:
-        return {}
-    seeds = pd.Index(own["unit"].unique())
-    seedless = set(own.loc[own["detector"] == SEEDLESS, "method"])
-    values = own.pivot_table(index=["method", "unit"], columns="category", values="value")
-    units = {}
-    for method, values_SC in values.groupby(level="method"):
-        values_SC = values_SC.droplevel("method")
-        if method in seedless and len(values_SC) == 1:
-            values_SC = values_SC.reindex(seeds).ffill().bfill()
-        units[str(method)] = values_SC
-    return units
+def _samples(rows: pd.DataFrame, style: Style) -> dict[str, Sample]:
+    """Return the samples of all methods that have a mean; a method without single categories has no value."""
+    found = samples(rows, category=style.category)
+    names = rows.loc[rows["category"] == style.category, "method"].unique()
+    return {str(name): found.get(str(name), EMPTY) for name in names}
 
 
 def how_compared(results: pd.DataFrame, marks: str = MARKS) -> str:
@@ -189,11 +157,14 @@ def how_compared(results: pd.DataFrame, marks: str = MARKS) -> str:
     seeds = len(results[["noise.seed", "seed"]].drop_duplicates())
     measured = results["metric"].isin(PAPER_METRICS) & (results["category"] != MEAN)
     categories = results.loc[measured, "category"].nunique()
-    spread = f"Mean ± standard deviation over up to {seeds} seeds." if seeds > 1 else ONE_SEED
-    drawn = [name for name, count in (("seeds", seeds), ("categories", categories)) if count > 1]
-    parts = [marks, spread]
-    if drawn:
-        parts.append(TIES.format(units=" and ".join(drawn)))
-    if drawn == ["seeds"]:
-        parts.append(FEW.format(seeds=seeds, odds=2 ** (seeds - 1)))
-    return " ".join(parts)
+    if seeds == 1:
+        parts = [marks, ONE_SEED]
+        if categories >= FEWEST:
+            parts = [marks, TIES + OVER_CATEGORIES.format(count=categories)]
+        return " ".join(parts).strip()
+    noises = results["noise.seed"].nunique()
+    name, count = ("training seeds", seeds) if noises == 1 else ("noise seeds", noises)
+    drawn = OVER_SEEDS.format(count=f"up to {count}", name=name)
+    spread = f"Mean ± standard deviation over up to {seeds} seeds."
+    few = FEW.format(count=count, odds=2 ** (count - 1)) if count < MANY else ""
+    return f"{marks} {spread} {TIES}{drawn}{few}".strip()

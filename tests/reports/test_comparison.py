@@ -1,59 +1,22 @@
-"""Comparisons: the interval against scipy and against every possible draw, marks by hand, one look in all formats."""
-
-import itertools
+"""Comparisons: marks by hand, what captions explain, one look in all formats."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap
 
-from reports.tables.cells import NumberCell, Runs, to_html, to_latex, to_markdown
-from reports.tables.comparison import how_compared, interval, is_tie, summarise
+from reports.tables.cells import (
+    APART,
+    TIE,
+    UNTESTED,
+    NumberCell,
+    Runs,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+from reports.tables.comparison import how_compared, summarise
 
 METRICS = ("image_auroc", "image_ap", "pixel_aupro", "pixel_ap")
-
-
-def test_the_interval_over_seeds_is_scipys():
-    differences = np.random.default_rng(1).normal(0.4, 1.0, size=40)
-    theirs = bootstrap(
-        (differences,),
-        np.mean,
-        method="percentile",
-        n_resamples=20_000,
-        rng=np.random.default_rng(2),
-    ).confidence_interval
-    assert interval(differences[:, None]) == pytest.approx(theirs, abs=0.02)
-    assert interval(differences[None]) == pytest.approx(theirs, abs=0.02)
-
-
-def test_the_interval_over_seeds_and_categories_is_that_of_all_draws():
-    """Every one of the 4^4 x 3^3 possible draws has the same probability."""
-    values_SC = np.random.default_rng(3).normal(size=(4, 3)) + np.array([0.0, 1.0, 4.0])
-    rows = list(itertools.product(range(4), repeat=4))
-    columns = list(itertools.product(range(3), repeat=3))
-    means = [values_SC[np.ix_(row, column)].mean() for row in rows for column in columns]
-    exact = np.quantile(means, [0.025, 0.975])
-    assert interval(values_SC) == pytest.approx(exact, abs=0.05)
-
-
-def frame(values):
-    return pd.DataFrame(values, index=[str(seed) for seed in range(len(values))])
-
-
-def test_a_difference_that_every_seed_has_is_no_tie_and_one_that_changes_sign_is():
-    assert not is_tie(frame([[0.9], [0.7], [0.8]]), frame([[0.8], [0.6], [0.7]]))
-    assert is_tie(frame([[0.9], [0.7], [0.8]]), frame([[0.8], [0.8], [0.7]]))
-
-
-def test_pairing_tells_apart_what_differs_less_than_seeds_do():
-    one = frame(np.linspace(0.5, 0.9, 12)[:, None])
-    assert not is_tie(one, one - 0.001)
-    assert is_tie(one, one[::-1].set_axis(one.index) - 0.001)
-
-
-def test_nothing_is_claimed_from_one_seed_of_one_category():
-    assert not is_tie(frame([[0.8]]), frame([[0.8]]))
-    assert not is_tie(frame([[0.8], [0.7]]), frame([[0.8]]))
 
 
 def rows(detector, method, values_SC, *, noise=0.2, readout="all"):
@@ -91,8 +54,8 @@ def test_the_best_the_best_baseline_and_ties_are_marked(named):
     assert list(table["image AUROC, %"]) == [
         NumberCell("82.0 ± 2.0", best=True),
         NumberCell("71.0 ± 1.0"),
-        NumberCell("81.0 ± 1.0", best_baseline=True, tie=True),
-        NumberCell("81.0", tie=True),
+        NumberCell("81.0 ± 1.0", best_baseline=True, mark=TIE),
+        NumberCell("81.0", mark=TIE),
     ]
     assert table["runs"].iloc[0] == Runs(("MeDS-0", "MeDS-1", "MeDS-2"))
 
@@ -107,13 +70,39 @@ def test_only_what_has_the_same_noise_and_readout_is_compared(named):
 def test_the_caption_says_what_was_drawn_and_what_cannot_be_claimed(named):
     text = how_compared(named)
     assert "over up to 3 seeds" in text
-    assert "The resampling units are seeds, drawn with replacement" in text
+    assert "The tests draw up to 3 training seeds. Categories and test images are fixed." in text
     assert "by chance one time in 4" in text
     alone = how_compared(named[named["seed"] == 0])
-    assert "no spread, and seeds cannot establish a tie" in alone
-    assert "bootstrap" not in alone
-    two = pd.DataFrame(rows("MeDS", "MeDS", [[0.8, 0.9]]))
-    assert "The resampling units are categories, drawn" in how_compared(two)
+    assert "With one seed there is no spread. No test can then show" in alone
+    assert TIE not in alone
+    many = pd.DataFrame(rows("MeDS", "MeDS", [[0.8, 0.9, 0.7, 0.8, 0.9]]))
+    assert "the tests draw 5 categories with their test images" in how_compared(many)
+
+
+def test_a_method_that_shares_one_seed_with_the_best_is_marked_as_not_tested(named):
+    other = pd.DataFrame(rows("InReaCh", "InReaCh", [[0.6]]))
+    table = summarise(pd.concat([named, other]))
+    found = table.query("method == 'InReaCh'")["image AUROC, %"].item()
+    assert found == NumberCell("60.0", mark=UNTESTED)
+
+
+def test_a_nearer_method_beyond_chance_is_marked_if_a_farther_one_is_a_tie():
+    """The nearer method is behind by 1.0 with each seed, the farther one by 2.0 on average, but not with each."""
+    found = [
+        *rows("MeDS", "MeDS", [[0.80], [0.82], [0.84]]),
+        *rows("PatchCore", "near", [[0.790], [0.809], [0.831]]),
+        *rows("SoftPatch", "far", [[0.70], [0.85], [0.85]]),
+    ]
+    table = summarise(pd.DataFrame(found)).set_index("method")["image AUROC, %"]
+    assert [cell.mark for cell in table] == ["", APART, TIE]
+
+
+def test_one_seed_marks_no_tie_unless_there_are_enough_categories():
+    few = [*rows("MeDS", "MeDS", [[0.8, 0.9]]), *rows("PatchCore", "PatchCore", [[0.8, 0.8]])]
+    assert {cell.mark for cell in summarise(pd.DataFrame(few))["image AUROC, %"]} == {""}
+    one, other = [0.8, 0.9, 0.7, 0.8, 0.9], [0.8, 0.8, 0.8, 0.7, 0.9]
+    many = [*rows("MeDS", "MeDS", [one]), *rows("PatchCore", "PatchCore", [other])]
+    assert [cell.mark for cell in summarise(pd.DataFrame(many))["image AUROC, %"]] == ["", TIE]
 
 
 def test_a_mark_is_the_same_in_every_format():
@@ -121,7 +110,7 @@ def test_a_mark_is_the_same_in_every_format():
         {
             "a_b": [
                 NumberCell("82.0 ± 2.0", best=True, best_baseline=True),
-                NumberCell("81.0", tie=True),
+                NumberCell("81.0", mark=TIE),
             ]
         }
     )
@@ -133,6 +122,7 @@ def test_a_mark_is_the_same_in_every_format():
     assert r"\caption{50 \% of x\_1}" in latex
     assert r"a\_b \\" in latex
     assert [to_html(cell) for cell in cells["a_b"]] == ["<b><u>82.0 ± 2.0</u></b>", "81.0 ≈"]
+    assert r"81.0 $\neq$" in to_latex(pd.DataFrame({"a": [NumberCell("81.0", mark=APART)]}), "")
 
 
 def test_tables_escape_what_their_format_would_read():
