@@ -11,7 +11,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures docs results test test-faults bench compare-paper dist lock lock-check
+.PHONY: help install figures docs results test test-faults bench compare compare-paper dist lock lock-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,9 @@ figure-% table-%: $(INSTALLED)  ## draw a report from stored results: make figur
 
 figures: $(INSTALLED)  ## draw every study and numbered table that has results: make figures [PROFILE=mtd]
 	@$(MEDS) report $(ON) $(ARGS)
+
+compare: $(INSTALLED)  ## print what changed between two results beyond chance: make compare A=export-before B=export-after, or A=rho/laptop B=old-runs/rho/laptop
+	@$(MEDS) compare $(A) $(B) $(ARGS)
 
 compare-paper: $(INSTALLED)  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
 	@$(MEDS) compare-paper $(STUDY) $(ON) $(ARGS)

@@ -13,13 +13,18 @@ import reports.__main__ as figures
 import sweeps.__main__ as studies
 from harness.errors import exit_on_input_error
 from harness.runtime.stopping import stop_on_signals
-from reports.launch import compare
+from reports.launch import changes, compare
 
 DESCRIPTION = (
     "Measure how well anomaly detectors hold up when their training images are contaminated."
 )
 """Description of the program in its help."""
-PROGRAMS: dict[str, Any] = {"run": studies, "report": figures, "compare-paper": compare}
+PROGRAMS: dict[str, Any] = {
+    "run": studies,
+    "report": figures,
+    "compare": changes,
+    "compare-paper": compare,
+}
 """Modules with options and a function `main`, by verb; the other verbs are those of `python -m harness`."""
 COMMANDS: dict[str, Callable[..., Any]] = {
     **{verb: module.Options for verb, module in PROGRAMS.items()},

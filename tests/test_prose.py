@@ -22,6 +22,7 @@ OPTIONS = (
     *(file.relative_to(ROOT).as_posix() for file in sorted((ROOT / "harness/cli").glob("*.py"))),
     "harness/cluster/options.py",
     "harness/cluster/resources.py",
+    "reports/launch/changes.py",
     "reports/launch/compare.py",
     "reports/launch/options.py",
     "sweeps/launch/options.py",

@@ -14,6 +14,7 @@ import tyro
 from docs.generator.blocks import markdown_table
 from harness.__main__ import COMMANDS
 from harness.config.versions import ROOT
+from reports.launch.changes import Options as ComparisonOptions
 from reports.launch.options import Options as ReportOptions
 from sweeps.launch.options import Options as StudyOptions
 
@@ -23,6 +24,7 @@ TARGET = re.compile(r"^(?P<targets>[a-z% -]+):.*?## (?P<text>.+)$", re.MULTILINE
 PROGRAMS: dict[str, Callable[..., Any]] = {
     "sweeps": StudyOptions,
     "reports": ReportOptions,
+    "meds_bench compare": ComparisonOptions,
     **{f"harness {name}": command for name, command in COMMANDS.items()},
 }
 """Option classes by the words after `python -m`."""

@@ -75,7 +75,17 @@ def test_an_installed_package_runs_a_study_in_an_empty_folder(installed, tmp_pat
 def test_the_program_has_every_verb_and_completes_them(installed, tmp_path):
     said = installed.run("meds-bench", "--help", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
-    verbs = ("run", "report", "compare-paper", "check", "contract", "rank", "fit", "predict")
+    verbs = (
+        "run",
+        "report",
+        "compare",
+        "compare-paper",
+        "check",
+        "contract",
+        "rank",
+        "fit",
+        "predict",
+    )
     assert [verb for verb in verbs if not re.search(rf"\b{verb}\b", said.stdout)] == []
     words = ["--tyro-write-completion", "bash", str(tmp_path / "meds-bench.bash")]
     done = installed.run("meds-bench", *words, cwd=tmp_path)
