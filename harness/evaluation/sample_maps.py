@@ -1,12 +1,15 @@
-"""Sheet of anomaly maps over a few test images, for visual inspection next to the metrics.
+"""Sheets of anomaly maps over a few test images, for visual inspection next to the metrics.
 
-The images are the same for every detector, because they are chosen by labels and digests, never by scores.
+The images of the first sheet are the same for every detector, because they are chosen by labels and digests, never by
+scores. The second sheet has the worst misses and false alarms of one detector.
 
 Legend: N images, P patches, T side of a tile in pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +28,22 @@ TILE = 112
 """Side of an image on the sheet, in pixels."""
 ANOMALOUS = 3
 """Maximum number of anomalous images per category on the sheet."""
+WORST = 3
+"""Maximum number of misses, and of false alarms, per category on the sheet of the worst images."""
 OUTLINE = (0, 230, 230)
 """RGB colour of the outline of a mask."""
+PLACE = ["image", "left", "top", "width", "height"]
+"""Columns of the place of an image on a sheet."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Sheet of images with their maps."""
+
+    image: Image.Image
+    """Picture of all tiles; each test image has two tiles side by side."""
+    places: pd.DataFrame
+    """Columns image, left, top, width, height: place of each test image and its map on the sheet, in pixels."""
 
 
 def choose(test: pd.DataFrame) -> list[int]:
@@ -47,6 +64,20 @@ def choose(test: pd.DataFrame) -> list[int]:
     return [*normal.index[:1], *anomalous.index[:ANOMALOUS]]
 
 
+def choose_worst(test: pd.DataFrame) -> list[int]:
+    """Return positions of a category's worst misses and false alarms.
+
+    First come the defective images with the lowest scores, then the normal images with the highest scores.
+
+    Args:
+        test: Rows of one category in the sample table, with the columns `digest` and `score`.
+    """
+    ordered = test.reset_index(drop=True).sort_values(["score", "digest"], kind="stable")
+    normal = ordered.index[ordered["defect"] == GOOD]
+    anomalous = ordered.index[ordered["defect"] != GOOD]
+    return [*anomalous[:WORST], *normal[::-1][:WORST]]
+
+
 def sheet(
     evaluation: Evaluation,
     *,
@@ -56,17 +87,23 @@ def sheet(
     scores_NP: np.ndarray,
     rule: MapSettings,
     data: Path,
-) -> Image.Image:
-    """Draw the sheet, one row per category: each chosen image with its mask outlined, then with its map overlaid.
+    picks_of: Callable[[pd.DataFrame], list[int]] = choose,
+) -> Sheet:
+    """Draw a sheet, one row per category: each chosen image with its mask outlined, then with its map overlaid.
 
-    The colours of the maps range from the median to the 99.9th percentile of the category's patch scores. The arguments
-    are those of `harness.evaluation.evaluate`.
+    The colours of the maps range from the median to the 99.9th percentile of the category's patch scores. `picks_of`
+    returns the positions of the chosen images of a category. The other arguments are those of
+    `harness.evaluation.evaluate`.
     """
-    rows = []
-    for category in sorted(test["category"].unique()):
+    rows, places = [], []
+    for top, category in enumerate(sorted(test["category"].unique())):
         of_category = (test["category"] == category).to_numpy()
         group, own_NP = test[of_category], scores_NP[of_category]
-        picks = choose(group)
+        picks = picks_of(group)
+        names = group["image"].iloc[picks]
+        places += [
+            (name, 2 * TILE * left, TILE * top, 2 * TILE, TILE) for left, name in enumerate(names)
+        ]
         low, high = np.quantile(own_NP, [0.5, 0.999])
         maps_NTT = maps.anomaly_maps(
             own_NP[picks], input_size=encoder.input_size, size=TILE, rule=evaluation.maps or rule
@@ -82,9 +119,17 @@ def sheet(
             for image, mask_SS, intensity_TT in zip(images, masks_NSS, intensity_NTT, strict=True)
             for tile in (_outlined(image, mask_SS), np.asarray(overlay(image, intensity_TT)))
         ]
-        blank = [np.full((TILE, TILE, 3), 255, np.uint8)] * (2 * (1 + ANOMALOUS) - len(tiles))
-        rows.append(np.hstack([*tiles, *blank]))
-    return Image.fromarray(np.vstack(rows))
+        rows.append(tiles)
+    return Sheet(_stacked(rows), pd.DataFrame(places, columns=PLACE))
+
+
+def _stacked(rows: list[list[np.ndarray]]) -> Image.Image:
+    """Return rows of tiles as one picture, with white tiles where a row has fewer than others."""
+    most = max(map(len, rows))
+    blank = np.full((TILE, TILE, 3), 255, np.uint8)
+    return Image.fromarray(
+        np.vstack([np.hstack([*tiles, *[blank] * (most - len(tiles))]) for tiles in rows])
+    )
 
 
 def _tile(pixels_CHW: np.ndarray) -> Image.Image:

@@ -1,6 +1,6 @@
 """Measurements of a fitted detector: on the test set, of its fit, and on its training images.
 
-Legend: N images, P patches.
+Legend: N images, P patches, T selection passes.
 """
 
 from __future__ import annotations
@@ -209,3 +209,18 @@ def selection_counts(history: Mapping[str, TrainingResult], split: NoisySplit) -
         for step, selection in trained.selections
     ]
     return pd.DataFrame(rows, columns=["phase", "step", "selected", "contaminated"])
+
+
+def selection_passes(history: Mapping[str, TrainingResult], split: NoisySplit) -> pd.DataFrame:
+    """Return the training images with every selection: columns image, category, injected, chosen.
+
+    `chosen` has one digit per selection pass of all phases in order: 1 where the pass selects the image, else 0. The
+    table is empty for a method that selects nothing.
+    """
+    passes = [each.selected_N for trained in history.values() for _, each in trained.selections]
+    columns = ["image", "category", "injected", "chosen"]
+    if not passes:
+        return pd.DataFrame(columns=columns)
+    chosen_NT = np.stack(passes, axis=1).astype(int)
+    chosen = ["".join(map(str, chosen_T)) for chosen_T in chosen_NT]
+    return split.train.assign(injected=split.injected_N, chosen=chosen)[columns]

@@ -5,19 +5,19 @@ Legend: N images, P patches, S evaluation size in pixels.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from harness.datasets import Dataset
 from harness.detectors import FileRecipe, Scorer
 from harness.errors import InputError
-from harness.evaluation.sample_maps import sheet
-from harness.experiment.measurement import measure, selection_counts
+from harness.evaluation.sample_maps import Sheet, choose_worst, sheet
+from harness.experiment.measurement import measure, selection_counts, selection_passes
 from harness.experiment.preparation import (
     Prepared,
     encode_dataset,
@@ -48,12 +48,16 @@ class Result:
     """Training images: columns image, category, digest, injected."""
     scores: pd.DataFrame
     """Test images with label, score and decisions, see `harness.experiment.measurement.Measurement.images`."""
-    samples: Image.Image
+    samples: Sheet
     """Anomaly maps over a few test images, see `harness.evaluation.sample_maps`."""
+    worst: Sheet
+    """Anomaly maps over the worst misses and false alarms of each category."""
     history: Mapping[str, TrainingResult]
     """Losses and selections of every training phase, by name."""
     selections: pd.DataFrame
     """Size and contamination of every selection: columns phase, step, selected, contaminated."""
+    passes: pd.DataFrame
+    """Training images with every selection, see `harness.experiment.measurement.selection_passes`."""
     seconds: float
     """Wall time of fitting, scoring and evaluating, in seconds."""
     milliseconds: float
@@ -111,6 +115,16 @@ def run_prepared(
     start = time.perf_counter()
     split, scorer = fit_prepared(experiment, prepared, compute=compute)
     measured = measure(experiment, prepared, split, data, scorer)
+    draw = functools.partial(
+        sheet,
+        experiment.evaluation,
+        dataset=experiment.dataset,
+        encoder=experiment.encoder,
+        scores_NP=measured.scores_NP,
+        rule=experiment.detector.maps,
+        data=data,
+    )
+    scored = split.test.assign(score=measured.images["score"].to_numpy())
     return Result(
         experiment=experiment,
         data_digest=prepared.data_digest,
@@ -118,17 +132,11 @@ def run_prepared(
         counts=split.counts,
         train=split.train[["image", "category", "digest"]].assign(injected=split.injected_N),
         scores=measured.images,
-        samples=sheet(
-            experiment.evaluation,
-            dataset=experiment.dataset,
-            encoder=experiment.encoder,
-            test=split.test,
-            scores_NP=measured.scores_NP,
-            rule=experiment.detector.maps,
-            data=data,
-        ),
+        samples=draw(test=split.test),
+        worst=draw(test=scored, picks_of=choose_worst),
         history=scorer.history,
         selections=selection_counts(scorer.history, split),
+        passes=selection_passes(scorer.history, split),
         seconds=time.perf_counter() - start,
         milliseconds=measured.milliseconds,
     )

@@ -30,6 +30,10 @@ LOSSES, LOST = "meds.losses", "meds.lost"
 """Tags of a run whose experiment was run again: how many of its processes were lost, and how."""
 SAMPLES = "samples.jpg"
 """Artifact with anomaly maps over a few test images."""
+WORST, WORST_PLACES = "worst.jpg", "worst.csv"
+"""Artifacts with anomaly maps over the worst misses and false alarms, and the place of each image on this sheet."""
+PASSES = "passes.csv"
+"""Artifact with the training images that each pass selected; only runs with selections have it."""
 BATCH = 1000
 """Metrics per request; MLflow refuses more."""
 CURVE_POINTS = 200
@@ -56,7 +60,11 @@ class RunWriter:
         tables = {"counts": result.counts, "train": result.train, "scores": result.scores}
         for name, table in tables.items():
             self.client.log_text(self.run_id, table.to_csv(index=False), f"{name}.csv")
-        self.client.log_image(self.run_id, result.samples, SAMPLES)
+        if not result.passes.empty:
+            self.client.log_text(self.run_id, result.passes.to_csv(index=False), PASSES)
+        self.client.log_image(self.run_id, result.samples.image, SAMPLES)
+        self.client.log_image(self.run_id, result.worst.image, WORST)
+        self.client.log_text(self.run_id, result.worst.places.to_csv(index=False), WORST_PLACES)
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def _curves_of(self, result: Result) -> Iterable[Metric]:

@@ -6,7 +6,14 @@ import pytest
 
 from harness.anomaly_maps import DINOMALY
 from harness.evaluation import Evaluation
-from harness.evaluation.sample_maps import ANOMALOUS, OUTLINE, TILE, choose, sheet
+from harness.evaluation.sample_maps import (
+    ANOMALOUS,
+    OUTLINE,
+    TILE,
+    choose,
+    choose_worst,
+    sheet,
+)
 from tests.support.dataset import ENCODER, SMALL
 
 
@@ -32,7 +39,7 @@ def drawn(small):
 
     def draw(scores_NP, test=test):
         settings = {"dataset": SMALL, "encoder": ENCODER, "rule": DINOMALY, "data": small.data}
-        return sheet(Evaluation(size=64), test=test, scores_NP=scores_NP, **settings)
+        return sheet(Evaluation(size=64), test=test, scores_NP=scores_NP, **settings).image
 
     return test, draw
 
@@ -76,6 +83,43 @@ def test_heat_lies_where_the_scores_are_high(drawn):
 
 def test_a_missing_normal_image_leaves_a_white_place(drawn):
     test, draw = drawn
-    anomalous = test[test["defect"] != "good"]
-    tiles = tiles_of(draw(np.random.default_rng(0).random((len(anomalous), 64)), anomalous))
-    assert (tiles[:, -2:] == 255).all()
+    first = test["category"] == sorted(test["category"])[0]
+    fewer = test[~first | (test["defect"] != "good")]
+    tiles = tiles_of(draw(np.random.default_rng(0).random((len(fewer), 64)), fewer))
+    assert (tiles[0, -2:] == 255).all()
+    assert not (tiles[1, -2:] == 255).all()
+
+
+def test_the_worst_images_are_low_scoring_defects_and_high_scoring_normal_images():
+    rows = [
+        ("good", 0.9, "a"),
+        ("good", 0.1, "b"),
+        ("good", 0.5, "c"),
+        ("good", 0.5, "d"),
+        ("hole", 0.7, "e"),
+        ("hole", 0.2, "f"),
+        ("crack", 0.2, "g"),
+        ("crack", 0.8, "h"),
+    ]
+    test = pd.DataFrame(rows, columns=["defect", "score", "digest"], index=range(8, 0, -1))
+    assert choose_worst(test) == [5, 6, 4, 0, 3, 2]
+    assert choose_worst(test[test["defect"] != "good"]) == [1, 2, 0]
+
+
+def test_a_place_is_where_its_image_is_on_the_sheet(small):
+    test = small.prepared.samples.query("split == 'test'").reset_index(drop=True)
+    settings = {"dataset": SMALL, "encoder": ENCODER, "rule": DINOMALY, "data": small.data}
+    scores_NP = np.random.default_rng(0).random((len(test), 64))
+    settings |= {"scores_NP": scores_NP}
+    whole = sheet(Evaluation(size=64), test=test, **settings)
+    for place in whole.places.itertuples():
+        alone = sheet(
+            Evaluation(size=64),
+            test=test,
+            picks_of=lambda group, name=place.image: list(np.flatnonzero(group["image"] == name)),
+            **settings,
+        )
+        (only,) = alone.places.itertuples()
+        cut = np.asarray(whole.image)[place.top :, place.left :][:TILE, : 2 * TILE]
+        expected = np.asarray(alone.image)[only.top :][:TILE, : 2 * TILE]
+        np.testing.assert_array_equal(cut, expected)

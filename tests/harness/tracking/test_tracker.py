@@ -11,6 +11,7 @@ from PIL import Image
 
 from harness.detectors import MemoryDetector
 from harness.errors import InputError, NoResultError
+from harness.evaluation.sample_maps import Sheet
 from harness.experiment import Result
 from harness.noise import Noise
 from harness.selection import Selection
@@ -39,6 +40,9 @@ def experiment(small):
     return small.experiment(MemoryDetector(), noise=Noise(ratio=0.1))
 
 
+WORST = pd.DataFrame({"image": ["b.png"], "left": [0], "top": [0]})
+
+
 def result_of(experiment, value=0.5):
     selection = Selection(np.zeros(2), np.zeros(2), np.array([True, False]))
     return Result(
@@ -64,7 +68,9 @@ def result_of(experiment, value=0.5):
         ),
         train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
         scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
-        samples=Image.new("RGB", (8, 8)),
+        samples=Sheet(Image.new("RGB", (8, 8)), pd.DataFrame()),
+        worst=Sheet(Image.new("RGB", (8, 8)), WORST),
+        passes=pd.DataFrame({"image": ["a.png"], "injected": [True], "chosen": ["10"]}),
         history={"finetuning": TrainingResult({}, np.arange(1000.0), [(0, selection)])},
         selections=pd.DataFrame(
             {"phase": ["finetuning"], "step": [0], "selected": [9], "contaminated": [2]}
@@ -102,7 +108,8 @@ def test_a_finished_run_is_found_and_holds_everything(tracker, client, experimen
     assert curve[0].value == np.arange(5).mean()
     assert run.data.metrics["finetuning_contaminated"] == 2
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert files == {"experiment.json", "counts.csv", "train.csv", "scores.csv", "samples.jpg"}
+    tables = {"counts.csv", "train.csv", "scores.csv", "passes.csv", "worst.csv"}
+    assert files == {"experiment.json", "samples.jpg", "worst.jpg", *tables}
 
 
 def test_a_run_that_never_finished_counts_for_nothing_and_is_replaced(tracker, client, experiment):
