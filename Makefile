@@ -11,7 +11,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures docs results test test-faults bench compare compare-paper dist lock lock-check
+.PHONY: help install figures site docs results test test-faults bench compare compare-paper dist lock lock-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,6 +30,9 @@ compare: $(INSTALLED)  ## print what changed between two results beyond chance: 
 
 compare-paper: $(INSTALLED)  ## print our results beside the published ones: make compare-paper STUDY=mvtec_ad [PROFILE=mvtec_ad]
 	@$(MEDS) compare-paper $(STUDY) $(ON) $(ARGS)
+
+site: $(INSTALLED)  ## build one site over all studies, runs and images in runs/site: make site [ARGS="--exports docs/results"]
+	@$(MEDS) site $(ARGS)
 
 bench: $(INSTALLED)-dev  ## measure speed and memory side by side with alternatives: make bench [ARGS="metrics"]
 	@$(RUN) -m tests.bench $(ARGS)

@@ -13,7 +13,7 @@ import reports.__main__ as figures
 import sweeps.__main__ as studies
 from harness.errors import exit_on_input_error
 from harness.runtime.stopping import stop_on_signals
-from reports.launch import changes, compare
+from reports.launch import changes, compare, site
 
 DESCRIPTION = (
     "Measure how well anomaly detectors hold up when their training images are contaminated."
@@ -24,6 +24,7 @@ PROGRAMS: dict[str, Any] = {
     "report": figures,
     "compare": changes,
     "compare-paper": compare,
+    "site": site,
 }
 """Modules with options and a function `main`, by verb; the other verbs are those of `python -m harness`."""
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -25,6 +25,7 @@ OPTIONS = (
     "reports/launch/changes.py",
     "reports/launch/compare.py",
     "reports/launch/options.py",
+    "reports/launch/site.py",
     "sweeps/launch/options.py",
     "sweeps/launch/study_filter.py",
 )

@@ -16,6 +16,7 @@ from harness.__main__ import COMMANDS
 from harness.config.versions import ROOT
 from reports.launch.changes import Options as ComparisonOptions
 from reports.launch.options import Options as ReportOptions
+from reports.launch.site import Options as SiteOptions
 from sweeps.launch.options import Options as StudyOptions
 
 WIDTH = 1000
@@ -25,6 +26,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     "sweeps": StudyOptions,
     "reports": ReportOptions,
     "meds_bench compare": ComparisonOptions,
+    "meds_bench site": SiteOptions,
     **{f"harness {name}": command for name, command in COMMANDS.items()},
 }
 """Option classes by the words after `python -m`."""

@@ -111,7 +111,11 @@ class TrackedRun:
 
     def samples(self) -> bytes | None:
         """Return its sample maps as JPEG (`harness.evaluation.sample_maps`); None for runs of versions without them."""
-        return self._read(SAMPLES) if self._has(SAMPLES) else None
+        return self.file(SAMPLES)
+
+    def file(self, name: str) -> bytes | None:
+        """Return an artifact of the run; None if it has no artifact of this name."""
+        return self._read(name) if self._has(name) else None
 
     @property
     def run_id(self) -> str:

@@ -280,15 +280,20 @@ class Tracker(Store):
         return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def _finished(self, data_digest: str) -> dict[str, Run]:
-        """Return finished runs of all studies by key; if an experiment finished twice, the first run.
-
-        Runs that lack injected images (`harness.tracking.old_draws`) are left out.
-        """
+        """Return finished runs of all studies by key (see `first_finished`)."""
         condition = f"attributes.status = 'FINISHED' AND tags.`{DATA}` = '{data_digest}'"
-        runs = sorted(self.search(condition, self.everywhere()), key=lambda run: run.info.end_time)
-        runs = [run for run in runs if KEY in run.data.tags and not uninjected_categories(run)]
-        return {run.data.tags[KEY]: run for run in reversed(runs)}
+        return first_finished(self.search(condition, self.everywhere()))
 
     def _search(self, condition: str) -> list[Run]:
         """Return the runs of the study that meet a condition."""
         return self.search(condition, [self._experiment])
+
+
+def first_finished(runs: Iterable[Run]) -> dict[str, Run]:
+    """Return the run of each experiment by key: of several finished runs the first.
+
+    Runs that lack injected images (`harness.tracking.old_draws`) are left out.
+    """
+    ordered = sorted(runs, key=lambda run: run.info.end_time)
+    kept = [run for run in ordered if KEY in run.data.tags and not uninjected_categories(run)]
+    return {run.data.tags[KEY]: run for run in reversed(kept)}

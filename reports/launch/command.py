@@ -11,10 +11,10 @@ from harness.errors import InputError, NoResultError, UsageError
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
-from reports.launch.modules import report_of
 from reports.launch.options import Options
 from reports.pages.document import make
 from reports.pages.files import write
+from reports.pages.modules import report_of
 from reports.pages.provenance import runs_behind
 from reports.published.index import FIGURES, TABLES
 from reports.published.tables import Results

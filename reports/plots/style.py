@@ -1,9 +1,11 @@
-"""Style of all figures, readable at 1280 pixels and in print."""
+"""Style of all figures, readable at 1280 pixels and in print; the site draws its curves with the same identities."""
 
 from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,79 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
 }
 MARKERS = "osD^vPX*"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Look of a method in every figure and on the site: no two methods share both marker and line."""
+
+    colour: str
+    """Colour on a white ground, with a contrast of at least 3."""
+    on_dark: str
+    """Colour on a dark ground, with a contrast of at least 3."""
+    marker: str
+    """Marker of matplotlib, one of `MARKERS`."""
+    dash: tuple[int, ...] = ()
+    """Lengths of dashes and gaps in points; empty for a solid line."""
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keyword arguments for `Axes.plot`."""
+        style: Any = (0, self.dash) if self.dash else "-"
+        return {"color": self.colour, "marker": self.marker, "linestyle": style}
+
+
+IDENTITIES = {
+    "MeDS": Identity("#cb6d3b", "#f39a68", "o"),
+    "memory ensemble": Identity("#b18f00", "#d9b92e", "D"),
+    "plain network": Identity("#5d5534", "#c9c3a6", "s"),
+    "PatchCore": Identity("#3635ec", "#8f8dff", "^"),
+    "SoftPatch": Identity("#034968", "#4fa6c9", "v"),
+    "InReaCh": Identity("#810d57", "#e070b0", "P"),
+    "FUN-AD": Identity("#498eff", "#a9caff", "X"),
+    "reverse distillation": Identity("#8c19b1", "#cf7bee", "*"),
+    "UniAD": Identity("#4b1f20", "#b98a85", "o", (5, 2)),
+    "EfficientAD-M": Identity("#f92169", "#ff5c93", "s", (5, 2)),
+    "AD2": Identity("#1c9872", "#3fd6a6", "D", (5, 2)),
+}
+"""Identities of methods by title. The colours differ for all common kinds of colour vision."""
+DASHES = ((), (5, 2), (2, 2), (7, 2, 2, 2))
+
+
+def identities(names: Iterable[str]) -> dict[str, Identity]:
+    """Return a distinct identity per method.
+
+    A name such as "MeDS, ρ 0.1" has the colour of its title, which ends at the comma. Several names of one title differ
+    in marker and dash. A title without an identity has the colours that the others leave, in order.
+
+    >>> looks = identities(["MeDS", "MeDS, ρ 0.1", "my method"])
+    >>> [look.marker for look in looks.values()]
+    ['o', 's', 'D']
+    """
+    found: dict[str, Identity] = {}
+    ordered = list(dict.fromkeys(names))
+    titles = {name: name.partition(",")[0] for name in ordered}
+    known = set(titles.values())
+    free = [look for title, look in IDENTITIES.items() if title not in known] or [
+        *IDENTITIES.values()
+    ]
+    own: dict[str, Identity] = {}
+    uses: dict[str, int] = {}
+    for name, title in titles.items():
+        if title not in own:
+            strangers = sum(each not in IDENTITIES for each in own)
+            own[title] = IDENTITIES.get(title, free[strangers % len(free)])
+        turn = uses[title] = uses.get(title, -1) + 1
+        found[name] = _variant(own[title], turn)
+    return found
+
+
+def _variant(look: Identity, turn: int) -> Identity:
+    """Return the identity of a title's variant; variant 0 is the title's own."""
+    if turn == 0:
+        return look
+    marker = MARKERS[(MARKERS.index(look.marker) + turn) % len(MARKERS)]
+    return replace(look, marker=marker, dash=DASHES[turn % len(DASHES)])
 
 
 def shades(count: int) -> list[tuple[float, ...]]:

@@ -7,7 +7,7 @@ import pytest
 from harness.config.discovery import study_name
 from harness.detectors import MemoryDetector
 from harness.memory import MemoryEnsemble
-from reports.launch.modules import report_of
+from reports.pages.modules import report_of
 from reports.plots import methods
 from reports.tables.labels import METRICS
 from sweeps.profiles import PROFILES
