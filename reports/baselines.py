@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.plots.seeds import draw_curve
-from reports.plots.style import MARKERS, shades
+from reports.plots.style import draw_chance, identities
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, headline, tidy, wide
 
@@ -53,9 +53,10 @@ def curves(rows: pd.DataFrame) -> Figure:
     clean = headline(rows, METRIC).query("noise == 0").assign(readout=UNSEEN)
     means = pd.concat([means, clean])  # without contamination every anomaly is unseen
     for axes, (readout, title) in zip(panels, PANELS.items(), strict=True):
-        for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+        for method, look in identities(map(str, methods)).items():
             curve = means[(means["method"] == method) & (means["readout"] == readout)]
-            draw_curve(axes, curve, str(method), colour, MARKERS[i % len(MARKERS)])
+            draw_curve(axes, curve, method, look.line)
+        draw_chance(axes, METRIC)
         axes.set_title(title)
         axes.set_xlabel("noise")
         axes.set_xticks(sorted(means["noise"].unique()))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from harness.metrics.names import ALL, MEAN, UNSEEN
 from reports.plots.seeds import draw_curve, over_seeds
-from reports.plots.style import MARKERS, shades
+from reports.plots.style import IDENTITIES, identities
 from reports.tables.categories import without_mean_of_one
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, headline, tidy
@@ -58,9 +58,8 @@ def draw(results: pd.DataFrame) -> Figure:
     ratios = rows.groupby("method")["noise"].transform("nunique")
     curves = rows[ratios == ratios.max()]
     methods = list(curves["method"].unique())
-    for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
-        marker = MARKERS[i % len(MARKERS)]
-        draw_curve(left, curves[curves["method"] == method], method, colour, marker)
+    for method, look in identities(methods).items():
+        draw_curve(left, curves[curves["method"] == method], method, look.line)
     left.set_xlabel("noise")
     left.set_xticks(sorted(curves["noise"].unique()))
     left.xaxis.set_major_formatter("{x:.0%}")
@@ -68,7 +67,7 @@ def draw(results: pd.DataFrame) -> Figure:
     left.legend(fontsize=9)
     for axes in right:
         at = rows[_is_ad2(rows) & (rows["noise"] == noise)]
-        draw_curve(axes, at, "AD2", shades(2)[1], "o", x="batch")
+        draw_curve(axes, at, "AD2", IDENTITIES["AD2"].line, x="batch")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_title(f"AD2 at noise {noise:.0%}")

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from reports.pages.captions import MEMORY_ALONE
+from reports.pages.captions import MEMORY_ALONE, contamination
 from reports.plots.seeds import draw_curve
-from reports.plots.style import MARKERS, shades
+from reports.plots.style import MARKERS, draw_chance, shades
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, figure_metrics, headline, tidy, wide
 
 TITLE = "Memory ensemble and MeDS against the memory's subsampling ratio"
-PLAIN = "plain network"
-PANELS = {"memory ensemble": "Memory ensemble (exact, B = ∞)", "MeDS": "MeDS (final model)"}
+PLAIN, MEMORY = "plain network", "memory ensemble"
+PANELS = {MEMORY: "Memory ensemble alone (exact, B = ∞)", "MeDS": "MeDS, after fine-tuning"}
+RING: Any = {
+    "marker": "o",
+    "markersize": 13,
+    "markerfacecolor": "none",
+    "color": "0.25",
+    "markeredgewidth": 1.3,
+    "linestyle": "none",
+}
+"""Ring around the best point of a curve."""
 CAPTION = (
-    "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Dotted lines: the "
-    "plain network, one per noise ratio. Mean over categories and training seeds; bands: one standard deviation over "
-    f"seeds; all test images. {MEMORY_ALONE}"
+    "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Rings: the best ratio "
+    "of a curve. Dotted lines: the plain network, one per noise ratio. Mean over categories and training seeds; bands: "
+    f"one standard deviation over seeds; all test images. {MEMORY_ALONE}"
 )
 
 
@@ -26,17 +39,23 @@ def draw(results: pd.DataFrame) -> Figure:
     """Draw one row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
     rows = tidy(results)
     metrics, panels = figure_metrics(rows), _panels(rows)
-    figure = Figure(figsize=(5.5 * len(panels), 3.9 * len(metrics)), layout="constrained")
-    lines = figure.subplots(len(metrics), len(panels), sharex=True, sharey="row", squeeze=False)
+    sizes = [max(2, rows.loc[rows["method"] == name, "rho"].nunique()) for name in panels]
+    figure = Figure(figsize=(5.5 * len(panels) + 1.6, 3.9 * len(metrics)), layout="constrained")
+    lines = figure.subplots(
+        len(metrics), len(panels), sharex="col", sharey="row", squeeze=False, width_ratios=sizes
+    )
     for metric, line in zip(metrics, lines, strict=True):
         means = headline(rows, metric)
         for axes, method in zip(line, panels, strict=True):
             _draw_curves(axes, means, method)
-            _decorate(axes, PANELS[method], sorted(means["rho"].dropna().unique()))
+            own = means.loc[means["method"] == method, "rho"]
+            _decorate(axes, PANELS[method], sorted(own.dropna().unique()))
+            draw_chance(axes, metric)
         line[0].set_ylabel(METRICS[metric])
-    if (rows["method"] == PLAIN).any():
-        lines[0][-1].plot([], [], color="grey", linestyle=":", linewidth=1.5, label="plain")
-    lines[0][-1].legend(title="noise", loc="best")
+    for axes in lines[-1]:
+        axes.set_xlabel("subsampling ratio ρ of the memory")
+    figure.suptitle(_story(headline(rows, metrics[0]), METRICS[metrics[0]]), fontweight="bold")
+    _add_legend(figure, rows, contamination(results))
     return figure
 
 
@@ -46,14 +65,44 @@ def _panels(rows: pd.DataFrame) -> list[str]:
     return [name for name in PANELS if name in there] or ["MeDS"]
 
 
+def _story(means: pd.DataFrame, metric: str) -> str:
+    """Return the title of the figure: what the first metric says about the best subsampling ratio under noise."""
+    best = _best(means[means["method"] == MEMORY])
+    if len(best) < 2:
+        return TITLE
+    (clean, at_clean), (noisy, at_noisy) = best.iloc[[0, -1]].items()
+    if at_noisy == at_clean:
+        return f"The best memory has ρ = {at_clean:g} without and with noise ({metric})"
+    kind = "smaller" if at_noisy < at_clean else "larger"
+    return (
+        f"The dirtier the training images, the {kind} the best memory:\n"
+        f"ρ = {at_clean:g} at {clean:.0%} noise, ρ = {at_noisy:g} at {noisy:.0%} ({metric})"
+    )
+
+
+def _best(means: pd.DataFrame) -> pd.Series:
+    """Return the subsampling ratio with the highest mean at each noise ratio."""
+    table = means.groupby(["noise", "rho"])["value"].mean().unstack()
+    return table.idxmax(axis=1)
+
+
 def _draw_curves(axes: Axes, means: pd.DataFrame, method: str) -> None:
     noises = sorted(means["noise"].unique())
     for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
         at_noise = means[means["noise"] == noise]
         curve = at_noise[at_noise["method"] == method]
-        draw_curve(axes, curve, f"{noise:.0%}", colour, marker, x="rho")
+        line = {"color": colour, "marker": marker}
+        draw_curve(axes, curve, f"{noise:.0%}", line, x="rho")
+        _mark_best(axes, curve, colour)
         if method == "MeDS":
             _draw_level(axes, at_noise.loc[at_noise["method"] == PLAIN, "value"], colour)
+
+
+def _mark_best(axes: Axes, curve: pd.DataFrame, colour: tuple[float, ...]) -> None:
+    """Draw a ring around the highest point of a curve with several subsampling ratios."""
+    at = curve.groupby("rho")["value"].mean()
+    if len(at) > 1:
+        axes.plot(at.idxmax(), at.max(), **RING | {"color": colour})
 
 
 def _draw_level(axes: Axes, values: pd.Series, colour: tuple[float, ...]) -> None:
@@ -67,11 +116,26 @@ def _draw_level(axes: Axes, values: pd.Series, colour: tuple[float, ...]) -> Non
 
 
 def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
-    axes.set_title(title)
-    axes.set_xlabel("subsampling ratio ρ")
+    axes.set_title(title, fontsize=11)
     axes.set_xscale("log")
+    if len(rhos) == 1:  # a single point has no extent
+        axes.set_xlim(rhos[0] / 2, rhos[0] * 2)
     axes.set_xticks(rhos, [f"{rho:g}" for rho in rhos])
     axes.minorticks_off()
+
+
+def _add_legend(figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str]) -> None:
+    """Add the legend beside the panels, where it hides no curve; noise ratios have their share of the images."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    texts = [
+        f"{label} ({shares[label]} of images)" if label in shares else label for label in labels
+    ]
+    if any(line.get_markerfacecolor() == "none" for axes in figure.axes for line in axes.lines):
+        handles, texts = [*handles, Line2D([], [], **RING)], [*texts, "best ρ"]
+    if (rows["method"] == PLAIN).any():
+        plain = Line2D([], [], color="grey", linestyle=":", linewidth=1.5)
+        handles, texts = [*handles, plain], [*texts, PLAIN]
+    figure.legend(handles, texts, title="noise", loc="outside right center", fontsize=9)
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

@@ -55,7 +55,8 @@ def _draw_method(panels: list[Axes], rows: pd.DataFrame, rules: list[str], *, fi
             if len(curve):
                 colour = (0.5, 0.5, 0.5) if rule == F1MAX else colours[i]
                 label = f"{rule_title(rule)} (needs labels)" if rule == F1MAX else rule_title(rule)
-                draw_curve(axes, curve, label, colour, MARKERS[i % len(MARKERS)])
+                line = {"color": colour, "marker": MARKERS[i % len(MARKERS)]}
+                draw_curve(axes, curve, label, line)
                 # Rules often coincide. A line above another one is thinner, so that both are visible.
                 below = 1 - i / len(rules)
                 axes.lines[-1].set(linewidth=1 + 3 * below, markersize=4 + 6 * below)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.plots.seeds import draw_curve, over_seeds
-from reports.plots.style import MARKERS, shades
+from reports.plots.style import identities
 from reports.tables.labels import METRICS, figure_metrics, headline, tidy
 
 CAPTION = (
@@ -25,12 +25,13 @@ def draw(results: pd.DataFrame) -> Figure:
     (panels,) = figure.subplots(1, len(metrics), squeeze=False)
     for metric, axes in zip(metrics, panels, strict=True):
         means = headline(rows, metric)
-        for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
-            of_method = means[means["method"] == method]
-            draw_curve(axes, of_method, method, colour, MARKERS[i % len(MARKERS)], x="noise")
+        for method, look in identities(methods).items():
+            draw_curve(axes, means[means["method"] == method], method, look.line)
         axes.set_xlabel("noise")
+        axes.set_xticks(sorted(means["noise"].unique()))
+        axes.xaxis.set_major_formatter("{x:.0%}")
         axes.set_ylabel(METRICS[metric])
-    panels[0].legend(fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return figure
 
 

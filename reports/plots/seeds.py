@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots.style import MARKERS, shades
+from reports.plots.style import identities
 from reports.tables.cells import Runs
 from reports.tables.labels import METRICS, headline
 
@@ -23,21 +26,23 @@ def draw_groups(named: pd.DataFrame, metric: str) -> Figure:
     )
     axes = figure.subplots()
     step = 0.66 / max(3, len(methods))
-    for i, (method, colour) in enumerate(zip(methods, shades(len(methods)), strict=True)):
+    for i, (method, look) in enumerate(identities(map(str, methods)).items()):
         label: str | None = method
         for position, noise in enumerate(noises):
             values = means.loc[(means["method"] == method) & (means["noise"] == noise), "value"]
             if values.empty:
                 continue
             x = position + step * (i - (len(methods) - 1) / 2)
-            marker = MARKERS[i % len(MARKERS)]
-            axes.plot([x] * len(values), values, marker, color=colour, alpha=0.8, label=label)
-            axes.hlines(values.mean(), x - 0.36 * step, x + 0.36 * step, color=colour, linewidth=3)
+            x_of = [x] * len(values)
+            axes.plot(x_of, values, look.marker, color=look.colour, alpha=0.8, label=label)
+            reach = 0.36 * step
+            axes.hlines(values.mean(), x - reach, x + reach, color=look.colour, linewidth=3)
             label = None  # one entry in the legend, from the first noise ratio that the method has
     axes.set_xticks(range(len(noises)), [f"{noise:.0%}" for noise in noises])
     axes.set_xlabel("noise")
     axes.set_ylabel(METRICS[metric])
-    axes.legend(fontsize=9)
+    # Outside the panel, because a legend of many methods would hide points.
+    figure.legend(loc="outside right center", fontsize=9)
     return figure
 
 
@@ -45,16 +50,18 @@ def draw_curve(
     axes: Axes,
     rows: pd.DataFrame,
     label: str,
-    colour: tuple[float, ...],
-    marker: str,
+    line: Mapping[str, Any],
     x: str = "noise",
 ) -> None:
-    """Draw the mean over seeds, with a band of one standard deviation where there are several seeds."""
+    """Draw the mean over seeds, with a band of one standard deviation where there are several seeds.
+
+    `line` has the keyword arguments of the curve for `Axes.plot`, such as `Identity.line`.
+    """
     curve = rows.groupby(x)["value"].agg(["mean", "std"])
-    axes.plot(curve.index, curve["mean"], marker=marker, color=colour, label=label)
+    axes.plot(curve.index, curve["mean"], label=label, **line)
     band = curve.dropna()
     low, high = band["mean"] - band["std"], band["mean"] + band["std"]
-    axes.fill_between(band.index, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.fill_between(band.index, low, high, color=line["color"], alpha=0.2, linewidth=0)
 
 
 def over_seeds(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:

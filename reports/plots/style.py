@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
@@ -102,6 +103,29 @@ def _variant(look: Identity, turn: int) -> Identity:
 def shades(count: int) -> list[tuple[float, ...]]:
     """Return colours from light to dark for an ordered axis such as the noise ratio; they also differ in greyscale."""
     return [colormaps["viridis_r"](0.15 + 0.8 * i / max(1, count - 1)) for i in range(count)]
+
+
+CHANCE = {"image_auroc": 0.5, "pixel_auroc": 0.5, "object_auroc": 0.5}
+"""Values of metrics that a detector without knowledge reaches."""
+
+
+def draw_chance(axes: Axes, metric: str) -> None:
+    """Draw the chance level of a metric as a labelled line, if values of the panel come near it or fall below it."""
+    low, high = axes.get_ylim()
+    if metric not in CHANCE or low > CHANCE[metric] + 0.1:
+        return
+    axes.axhline(CHANCE[metric], color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+    axes.annotate(
+        "chance",
+        (1, CHANCE[metric]),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color="0.35",
+    )
+    axes.set_ylim(min(low, CHANCE[metric] - 0.02), high)
 
 
 def add_footnote(figure: Figure, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.metrics.names import ALL, DATA, MEAN, ORACLE, UNSEEN
-from reports.plots.style import Identity, identities
+from reports.plots.style import CHANCE, Identity, identities
 from reports.site.catalogue import Catalogue, in_order
 from reports.tables.labels import METRICS
 
@@ -19,8 +19,6 @@ READOUTS = {
     ORACLE: "best training snapshot on the test set (no valid result)",
 }
 """Read-outs of the leaderboards with their descriptions."""
-CHANCE = {"image_auroc": 0.5, "pixel_auroc": 0.5, "object_auroc": 0.5}
-"""Values of metrics that a detector without knowledge reaches."""
 DIGITS = 5
 """Decimals of a value in the files of the site."""
 
