@@ -1,11 +1,17 @@
-"""Exact nearest neighbours among many patches, found by blockwise matrix products and measured by differences.
+"""Exact nearest neighbours among many patches, found by matrix products and measured by differences.
+
+Two engines find them: torch on every device, and FAISS on CPU cores where it is faster (`make bench ARGS=neighbours`).
+Both only select patches. The distances are always computed from differences, so they do not depend on the engine.
 
 Legend: Q query patches, R patches of a memory bank, C channels, K neighbours.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -13,8 +19,16 @@ from torch import Tensor
 
 from harness.runtime.compute import default_device
 
-BLOCK = 4096
-"""Number of memory bank patches per matrix product, small enough for the processor's cache."""
+BLOCK = 1024
+"""Number of memory bank patches per matrix product of torch.
+
+Products of the 6,272 patches of eight images then take less than the 32 MB that a process keeps for the next product
+(see `harness.runtime.allocation`).
+"""
+FAISS_CHANNELS = 512
+"""Largest number of channels for which FAISS searches; with more, both engines spend their time in products."""
+FAISS_VALUES = 2**17
+"""Least number of values, queries times channels, for which FAISS searches; with fewer, it multiplies no matrices."""
 
 FARTHEST = -1e30
 """Affinity of the patches that a search leaves out; any other patch is nearer."""
@@ -71,7 +85,12 @@ def nearest_on_device(
     queries: Tensor, bank: DeviceRows, neighbours: int, owners: Owners | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return the result of `nearest` for patches that are already on a device."""
-    order_QK = _search(queries, bank, min(neighbours, len(bank.rows_RC)), owners)
+    count = min(neighbours, len(bank.rows_RC))
+    faiss = load_faiss() if owners is None and suits_faiss(queries) else None
+    if faiss is None:
+        order_QK = search_with_torch(queries, bank, count, owners)
+    else:
+        order_QK = search_with_faiss(faiss, queries, bank, count)
     squares_QK = torch.stack(
         [(queries - bank.rows_RC[column]).square().sum(dim=1) for column in order_QK.T], dim=1
     )
@@ -79,10 +98,39 @@ def nearest_on_device(
     return squares_QK, order_QK.gather(1, places_QK)
 
 
-def _search(
+def suits_faiss(queries: Tensor) -> bool:
+    """Return whether FAISS finds the neighbours of these queries [Q, C] faster than torch."""
+    is_wide = queries.shape[1] > FAISS_CHANNELS
+    return queries.device.type == "cpu" and not is_wide and queries.numel() >= FAISS_VALUES
+
+
+@functools.cache
+def load_faiss() -> ModuleType | None:
+    """Return FAISS; None if it is not installed, or if it cannot run beside torch.
+
+    On macOS, both packages bring a copy of the same OpenMP runtime, and two copies crash a process.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
+
+
+def search_with_faiss(
+    faiss: ModuleType, queries: Tensor, bank: DeviceRows, neighbours: int
+) -> Tensor:
+    """Return the indices [Q, K] of the nearest patches by FAISS, on as many threads as torch may use."""
+    faiss.omp_set_num_threads(torch.get_num_threads())  # otherwise every process uses all cores
+    return torch.from_numpy(faiss.knn(queries.numpy(), bank.rows_RC.numpy(), neighbours)[1])
+
+
+def search_with_torch(
     queries: Tensor, bank: DeviceRows, neighbours: int, owners: Owners | None = None
 ) -> Tensor:
-    """Return the indices [Q, K] of the nearest patches, which have the largest q.b - |b|^2 / 2."""
+    """Return the indices [Q, K] of the nearest patches by torch; they have the largest q.b - |b|^2 / 2."""
     if owners is not None:
         own_Q1 = torch.as_tensor(owners.of_queries_Q, device=queries.device)[:, None]
         own_R = torch.as_tensor(owners.of_bank_R, device=queries.device)
