@@ -1,19 +1,21 @@
 """Coresets and banks: hand values of their parts, and their parts against other implementations."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from baselines.inreach import InReaCh
 from baselines.patch_bank import coreset
+from baselines.patch_bank import nearest as bank_search
 from baselines.patch_bank.banks import Bank, BankScorer, image_weight
 from baselines.patch_bank.coreset import distance_to_all, distance_to_starts, k_center_greedy, kept
-from baselines.patch_bank.nearest import DeviceRows, nearest, on_device
+from baselines.patch_bank.nearest import DeviceRows, Owners, nearest, on_device
 from baselines.patch_bank.pool import PatchSource
 from baselines.patchcore import PatchCore
 from baselines.softpatch import SoftPatch
@@ -73,7 +75,19 @@ def test_a_larger_coreset_covers_better():
     assert (np.diff(radii) <= 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.fixture(params=["torch", "FAISS"])
+def engine(request, monkeypatch):
+    """Let one engine do every search that it can do."""
+    monkeypatch.setattr(bank_search, "suits_faiss", lambda queries: request.param == "FAISS")
+    assert bank_search.load_faiss() is not None
+    return request.param
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the engine stays
+)
 @given(
     queries=st.integers(1, 9),
     rows=st.integers(1, 60),
@@ -81,7 +95,7 @@ def test_a_larger_coreset_covers_better():
     block=st.sampled_from([1, 7, 4096]),
     seed=st.integers(0, 5),
 )
-def test_nearest_patches_are_those_of_scikit_learn(queries, rows, neighbours, block, seed):
+def test_nearest_patches_are_those_of_scikit_learn(engine, queries, rows, neighbours, block, seed):
     rng = np.random.default_rng(seed)
     asked, bank = rng.standard_normal((queries, 6)), rng.standard_normal((rows, 6))
     with pytest.MonkeyPatch.context() as patch:
@@ -91,6 +105,73 @@ def test_nearest_patches_are_those_of_scikit_learn(queries, rows, neighbours, bl
     expected, places = NearestNeighbors(n_neighbors=count).fit(bank).kneighbors(asked)
     np.testing.assert_allclose(squares, expected**2, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(order, places)
+
+
+def test_engines_find_the_same_neighbours_and_the_same_distances(monkeypatch):
+    """As many rows as InReaCh keeps, near-duplicates and exact copies included."""
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((3000, 152)).astype(np.float32)
+    rows[1000:2000] = rows[:1000] + 1e-3 * rng.standard_normal((1000, 152))
+    asked = np.concatenate([rows[:1000] + 1e-4, rows[2000:]]).astype(np.float32)
+    bank, found = DeviceRows.of(on_device(rows)), {}
+    assert bank_search.suits_faiss(on_device(asked))
+    for name in ("FAISS", "torch"):
+        found[name] = nearest(asked, bank, 3)
+        monkeypatch.setattr(bank_search, "suits_faiss", lambda queries: False)
+    (squares, order), (expected, places) = found["FAISS"], found["torch"]
+    np.testing.assert_allclose(squares, expected, rtol=1e-5)
+    apart = np.diff(expected, axis=1) > 1e-4 * expected[:, 1:]
+    np.testing.assert_array_equal(order[:, :2][apart[:, 1]], places[:, :2][apart[:, 1]])
+    assert apart.any(axis=0).all()
+    assert (squares[1000:, 0] == 0).all()
+
+
+def test_patches_of_the_own_image_are_left_out_with_any_engine(engine):
+    rows = RNG.standard_normal((60, 8)).astype(np.float32)
+    images = np.repeat(np.arange(6), 10)
+    owners = Owners(images, images)
+    squares, order = nearest(rows, DeviceRows.of(on_device(rows)), 2, owners)
+    distances = ((rows[:, None].astype(float) - rows) ** 2).sum(axis=2)
+    distances[images[:, None] == images] = np.inf
+    np.testing.assert_array_equal(order, np.argsort(distances, axis=1)[:, :2])
+    np.testing.assert_allclose(squares, np.sort(distances, axis=1)[:, :2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("queries", "channels", "suits"),
+    [(1000, 152, True), (256, 152, False), (2048, 1024, False), (8, 64, False)],
+)
+def test_faiss_searches_for_many_patches_of_few_channels(queries, channels, suits):
+    assert bank_search.suits_faiss(torch.zeros(queries, channels)) == suits
+    assert not bank_search.suits_faiss(torch.zeros(queries, channels, device="meta"))
+
+
+@pytest.mark.parametrize("platform", ["darwin", "linux"])
+def test_without_faiss_or_on_macos_torch_searches(monkeypatch, platform):
+    monkeypatch.setattr(sys, "platform", platform)
+    if platform == "linux":
+        monkeypatch.setitem(sys.modules, "faiss", None)
+    load = bank_search.load_faiss.__wrapped__
+    assert load() is None
+    monkeypatch.setattr(bank_search, "load_faiss", load)
+    rows = RNG.standard_normal((2000, 100)).astype(np.float32)
+    assert bank_search.suits_faiss(on_device(rows))
+    squares, order = nearest(rows, DeviceRows.of(on_device(rows)))
+    assert (squares == 0).all()
+    assert order[:, 0].tolist() == list(range(2000))
+
+
+def test_faiss_uses_as_many_threads_as_torch():
+    """A Ray actor has one core, on which torch has one thread."""
+    rows = torch.from_numpy(RNG.standard_normal((300, 20)).astype(np.float32))
+    faiss, before = bank_search.load_faiss(), torch.get_num_threads()
+    try:
+        for threads in (2, 1):
+            torch.set_num_threads(threads)
+            bank_search.search_with_faiss(faiss, rows, DeviceRows.of(rows), 1)
+            assert faiss.omp_get_max_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_distances_are_squared_or_not_and_zero_for_what_is_known(small):
