@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from harness.runtime.locks import file_lock, is_locked, lock_id
 from harness.tracking.run_reader import WRITER
 from harness.tracking.run_writer import ALIVE, LOCK, LOSSES, RunWriter
+from harness.tracking.system_metrics import system_metrics
 from harness.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def lease(
             tracker.record_losses(look(), lost)  # a process may be lost after its last write
             yield None
             return
-        with _heartbeat(log):
+        with _heartbeat(log), system_metrics(log):
             yield log
 
 

@@ -27,6 +27,8 @@ OWN = (KEY, DATA, FAILURE, WRITER, LOCK, ALIVE, LOSSES, LOST)
 """Tags of a run that do not describe its environment."""
 CURVES = ("_loss", "_selected", "_contaminated")
 """Ends of the names of metrics that are curves of a training phase."""
+SYSTEM = "system/"
+"""Start of the names of MLflow's system metrics, which describe a machine and no result."""
 SCORES = "scores.csv"
 """Artifact with the scores of the test images."""
 OF_IMAGES = ["run_id", "key", "image", "category", "anomalous", "score"]
@@ -164,7 +166,7 @@ def values_of(run: Run) -> list[dict[str, Any]]:
     return [
         {**name._asdict(), "value": value}
         for text, value in run.data.metrics.items()
-        if (name := MetricName.parse(text))
+        if not text.startswith(SYSTEM) and (name := MetricName.parse(text))
     ]
 
 
