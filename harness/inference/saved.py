@@ -1,8 +1,9 @@
 """The folder of a fitted detector: settings as JSON, arrays as safetensors, and a card.
 
-`detector.json` holds all settings, and the SHA-256 of the other files. `arrays.safetensors` holds weights, banks and
+`detector.json` holds all settings, and the SHA-256 of the arrays. `arrays.safetensors` holds weights, banks and
 features. `encoder.safetensors` holds the encoder's weights if they came from a torch file, so that no pickle is read.
-Other encoders are named with the digest of their weights. A folder is written completely or not at all.
+Other encoders are named with the digest of their weights. `MLmodel` is for MLflow alone, and `load` ignores it. A
+folder is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import dataclasses
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +34,15 @@ from harness.inference.detector import FittedDetector, Threshold
 
 FORMAT = 1
 """Version of the folder's format."""
-SETTINGS, ARRAYS, ENCODER, CARD = (
+SETTINGS, ARRAYS, ENCODER, CARD, MLMODEL = (
     "detector.json",
     "arrays.safetensors",
     "encoder.safetensors",
     "README.md",
+    "MLmodel",
 )
+OUTPUTS = {"image": "string", "score": "double", "is_anomalous": "boolean", "threshold": "double"}
+"""Columns of the table that a detector returns to MLflow, with MLflow's names of their types."""
 FIT_AGAIN = "Fit the detector again: python -m harness fit FOLDER --out DETECTOR."
 
 
@@ -62,6 +68,7 @@ def save(fitted: FittedDetector, folder: Path, *, card: str) -> None:
                 {name: each.contiguous() for name, each in tensors.items()}, draft / ENCODER
             )
         (draft / CARD).write_text(card, encoding="utf-8")
+        (draft / MLMODEL).write_text(_mlmodel(), encoding="utf-8")
         for file in draft.iterdir():  # safetensors lets nobody else read its files
             file.chmod((draft / CARD).stat().st_mode)
         digests = {
@@ -147,6 +154,23 @@ def _record(fitted: FittedDetector) -> dict[str, Any]:
         "thresholds": [dataclasses.asdict(each) for each in fitted.thresholds],
         "about": dict(fitted.about),
     }
+
+
+def _mlmodel() -> str:
+    """Return the text of the file MLmodel, which names the module that loads the folder for `mlflow.pyfunc`.
+
+    It states no inputs, since MLflow would refuse either lists or tables of images then.
+    """
+    outputs = [{"name": name, "type": kind} for name, kind in OUTPUTS.items()]
+    return (
+        "flavors:\n"
+        "  python_function:\n"
+        "    loader_module: harness.inference.mlflow_model\n"
+        f"    python_version: {platform.python_version()}\n"
+        f"mlflow_version: {metadata.version('mlflow')}\n"
+        "signature:\n"
+        f"  outputs: '{json.dumps(outputs)}'\n"
+    )
 
 
 def _read_record(file: Path) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from harness.features.backbone import load_model
 from harness.inference import load
 from harness.inference.saved import save
 
-FILES = {"detector.json", "arrays.safetensors", "encoder.safetensors", "README.md"}
+FILES = {"detector.json", "arrays.safetensors", "encoder.safetensors", "README.md", "MLmodel"}
 
 
 @pytest.fixture
