@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.runtime.compute import (
     ignore_progress,
     single_threaded,
 )
+from harness.runtime.peak_memory import PeakMemory, peak_memory
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class RayCompute:
     """Storage of training checkpoints; without checkpoints, a loop whose worker dies restarts at its first step."""
     retries: int = 3
     """Number of restarts of a loop's worker processes after a worker died (Ray Train's max_failures)."""
+    worker_peaks: list[PeakMemory] = field(default_factory=list, compare=False)
+    """Peak memory of the largest worker process of each training loop; empty if loops train in the calling process."""
 
     def map(
         self, function: Callable[[Item], Outcome], items: Sequence[Item], *, label: str
@@ -81,7 +85,10 @@ class RayCompute:
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),
         )
-        return trainer.fit().return_value
+        outcome, peak = trainer.fit().return_value
+        if self.workers:
+            self.worker_peaks.append(peak)
+        return outcome
 
 
 def start_pool(size: int | None = None) -> ActorPool:
@@ -90,7 +97,8 @@ def start_pool(size: int | None = None) -> ActorPool:
     return ActorPool(free if size is None else min(free, size), resources)
 
 
-def _train_worker(config: dict[str, Any]) -> Any:
+def _train_worker(config: dict[str, Any]) -> tuple[Any, PeakMemory] | None:
+    """Run the loop; return what it returns and the peak memory of the largest worker, in the first worker alone."""
     # Ray's local mode (no workers) has a rank only inside a trial.
     rank = get_context().get_world_rank() if config["workers"] else 0
     report = config["report"] if rank == 0 else ignore_progress
@@ -99,4 +107,5 @@ def _train_worker(config: dict[str, Any]) -> Any:
     )
     with single_threaded():
         outcome = config["loop"](world, config["job"])
-    return outcome if rank == 0 else None
+    peak = functools.reduce(PeakMemory.union, world.gather(peak_memory()))
+    return (outcome, peak) if rank == 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from harness.experiment.preparation import Prepared
 from harness.metrics.names import ALL, IMAGE_AUROC, MEAN, MetricName
 from harness.runtime.checkpoints import Checkpoints
 from harness.runtime.hardware import describe_hardware
+from harness.runtime.peak_memory import PeakMemory, peak_memory, reset_peaks
 from harness.tracking import Tracker
 from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve, RunWriter
@@ -108,7 +110,9 @@ class TrialRunner:
             checkpoints=checkpoints,
         )
         experiment = self.experiments[key]
+        reset_peaks()
         result = run_prepared(experiment, self.prepared[key], data=self.data, compute=compute)
-        log.finish(result)
+        memory = functools.reduce(PeakMemory.union, compute.worker_peaks, peak_memory())
+        log.finish(result, folder=self.data.name, memory=memory)
         metrics = result.metrics.set_index(list(MetricName._fields))["value"]
         return {IMAGE_AUROC: float(metrics[ALL, IMAGE_AUROC, MEAN]), "seconds": result.seconds}

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from harness.metrics.names import DATA, MetricName
 from harness.noise.counts import STORED
+from harness.tracking.dataset_inputs import dataset_inputs
+from harness.tracking.descriptions import result_note
 
 if TYPE_CHECKING:
     from harness.experiment import Result
+    from harness.runtime.peak_memory import PeakMemory
 
 FAILURE = "meds.failure"
 """Tag with the reason why an experiment failed."""
@@ -52,9 +56,15 @@ class RunWriter:
     client: MlflowClient
     run_id: str
 
-    def finish(self, result: Result) -> None:
-        """Store a result; the run counts as finished only after the last write."""
-        metrics = [*_metrics_of(result), *self._curves_of(result)]
+    def finish(self, result: Result, *, folder: str, memory: PeakMemory) -> None:
+        """Store a result; the run counts as finished only after the last write.
+
+        Args:
+            result: Result of the experiment.
+            folder: Name of the dataset's folder, without its path.
+            memory: Peak memory of the experiment.
+        """
+        metrics = [*_metrics_of(result), *_metrics_of_memory(memory), *self._curves_of(result)]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
         tables = {"counts": result.counts, "train": result.train, "scores": result.scores}
@@ -65,6 +75,8 @@ class RunWriter:
         self.client.log_image(self.run_id, result.samples.image, SAMPLES)
         self.client.log_image(self.run_id, result.worst.image, WORST)
         self.client.log_text(self.run_id, result.worst.places.to_csv(index=False), WORST_PLACES)
+        self.client.set_tag(self.run_id, MLFLOW_RUN_NOTE, result_note(result))
+        self.client.log_inputs(self.run_id, dataset_inputs(result, folder))
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def _curves_of(self, result: Result) -> Iterable[Metric]:
@@ -105,6 +117,13 @@ def _metrics_of(result: Result) -> Iterable[Metric]:
     for row in result.selections.to_dict("records"):
         for count in ("selected", "contaminated"):
             yield _metric(f"{row['phase']}_{count}", row[count], row["step"])
+
+
+def _metrics_of_memory(memory: PeakMemory) -> Iterable[Metric]:
+    """Yield the peak memory of the host, and that of a GPU if the experiment used one."""
+    yield _metric("peak_memory_gb", memory.host)
+    if memory.gpu:
+        yield _metric("peak_gpu_memory_gb", memory.gpu)
 
 
 def _metric(name: str, value: float, step: int = 0) -> Metric:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -27,6 +28,7 @@ from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
 from harness.tracking import study_members
 from harness.tracking.connection import explain_failures
+from harness.tracking.descriptions import KIND, REPORT, source_tags, study_tags
 from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_reader import (
     DATA,
@@ -66,7 +68,7 @@ class Tracker(Store):
             return found.experiment_id
         place = self.artifacts if self.file else None
         try:
-            return self._client.create_experiment(self.study, artifact_location=place)
+            return self._client.create_experiment(self.study, artifact_location=place, tags=KIND)
         except MlflowException:
             if found := self._client.get_experiment_by_name(self.study):
                 return found.experiment_id  # another driver was first
@@ -88,7 +90,7 @@ class Tracker(Store):
         """
         with explain_failures(self.uri):
             if self._parent(profile) is None:
-                tags = {PROFILE: profile, "mlflow.runName": f"{self.study} on {profile}"}
+                tags = {PROFILE: profile, **study_tags(self.study, profile)}
                 self._client.create_run(self._experiment, tags=tags)
             parent = self._parent(profile)  # another driver may have been first
             assert parent is not None
@@ -96,7 +98,8 @@ class Tracker(Store):
             study_members.add(self._client, run_id, set(keys), data_digest, scope)
             # Reports show the data and variant of the last command.
             self._client.set_tag(run_id, DATA, data_digest)
-            self._client.set_tag(run_id, VARIANT, scope.variant)
+            if parent.data.tags.get(VARIANT, "") != scope.variant:
+                self._client.set_tag(run_id, VARIANT, scope.variant)
             return run_id
 
     def close_study(self, parent: str, *, complete: bool) -> None:
@@ -110,6 +113,20 @@ class Tracker(Store):
             for run in self._search(mine):
                 self._client.set_terminated(run.info.run_id, "KILLED")
             self._client.set_terminated(parent, "FINISHED" if complete else "FAILED")
+
+    def study_run(self, profile: str) -> str:
+        """Return the id of the study's parent run; raise NoResultError if the store has no such study."""
+        return str(self._opened(profile).info.run_id)
+
+    def store_report(self, profile: str, files: Iterable[Path]) -> None:
+        """Store the files of a report as artifacts of the study's parent run, instead of earlier ones.
+
+        Raises:
+            InputError: the store cannot be written.
+        """
+        with explain_failures(self.uri):
+            for file in files:
+                self._client.log_artifact(self.study_run(profile), str(file), REPORT)
 
     def keys(self, profile: str) -> set[str]:
         """Return the keys of the study's experiments on a profile (see `harness.tracking.study_members`).
@@ -181,6 +198,7 @@ class Tracker(Store):
         """
         tags = {f"meds.{name}": value for name, value in environment.items()}
         tags |= {KEY: experiment.key, DATA: data_digest, PARENT: parent, "mlflow.runName": name}
+        tags |= source_tags(self.study, environment)
         tags |= {WRITER: self.writer, LOCK: lock, ALIVE: str(time.time()), **loss_tags(lost)}
         run_id = self._client.create_run(self._experiment, tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in experiment.params.items()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 from harness.config.discovery import STUDY_FILE, study_name
 from harness.config.hints import study_command
-from harness.errors import InputError, NoResultError, UsageError
+from harness.errors import InputError, NoResultError, UsageError, paragraph
 from harness.runtime.environment import prepare_environment
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
@@ -110,9 +111,18 @@ class Drawing:
             is_actual = self.options.noise_axis == "actual"
             document = make(module, self._tracker(name), profile, actual_noise=is_actual)
         path = self.options.runs / study_name(name) / profile
-        page, *others = write(document, path)
+        page, *others = forms = write(document, path)
+        if name not in TABLES:
+            self._store(name, profile, [path.with_suffix(form) for form in forms])
         also = f" (also {', '.join(others)})" if others else ", lists failed runs only"
         return f"{path}{page}{also}, {len(document.provenance.runs)} runs"
+
+    def _store(self, study: str, profile: str, files: list[Path]) -> None:
+        """Store a report beside the runs of its study, or print why it cannot be stored."""
+        try:
+            self._tracker(study).store_report(profile, files)
+        except InputError as error:
+            print(paragraph(f"warning: MLflow does not have this report. {error}"), file=sys.stderr)
 
     def profile_of(self, name: str) -> str:
         """Return the requested profile, else the own profile of the study or of a table's first study."""

@@ -25,4 +25,5 @@ def render(document: Document) -> str:
         samples=[(name, base64.b64encode(sheet).decode()) for name, sheet in provenance.samples],
         server=provenance.server,
         database=provenance.database,
+        study_run=provenance.study_run,
     )

@@ -29,6 +29,8 @@ class Provenance:
     """Names and sample maps (JPEG) of some runs, all at one noise ratio."""
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Scores of the test images of the same runs, with the column `experiment`; see `harness.tracking`."""
+    study_run: str = ""
+    """Run id of the study, whose artifacts contain its report."""
     variant: str = ""
     """Changes that the command of these runs made to the study or its profile; empty for none."""
 
@@ -65,6 +67,7 @@ def runs_behind(tracker: Tracker, profile: str) -> Provenance:
         runs=tracker.runs(profile),
         server=server,
         database="" if server else _from_here(tracker.uri),
+        study_run=tracker.study_run(profile),
         variant=tracker.variant(profile),
         samples=(),
     )

@@ -1,6 +1,7 @@
 """Reports from a real store: every format, what captions say, where numbers come from, and no torch on the way."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from harness.detectors import MemoryDetector, ReconstructionDetector
 from harness.errors import NoResultError
@@ -25,7 +27,7 @@ from reports.pages.page import render
 from reports.tables.studies import studies
 from tests.support.commands import command
 from tests.support.dataset import NETWORK
-from tests.support.tracking import tracker_in
+from tests.support.tracking import ENDED, tracker_in
 
 REASON = "Traceback (most recent call last):\n  File x\nValueError: more <memory> wanted"
 
@@ -52,7 +54,8 @@ def runs(small, tmp_path_factory):
             log.fail(REASON)
         else:
             log.finish(
-                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess()),
+                **ENDED,
             )
     return folder
 
@@ -108,11 +111,31 @@ def test_every_study_with_results_is_drawn_in_one_process_without_torch(runs):
     assert said["figure-4"] == "no results on small (make sweep-ensemble_size PROFILE=small)"
     written = {path.name for path in (runs / "rho").iterdir()}
     assert written == {f"small.{form}" for form in ("png", "svg", "csv", "md", "tex", "html")}
+    tracker = Tracker(default_uri(runs), "rho")
+    client = MlflowClient(tracking_uri=tracker.uri)
+    stored = client.list_artifacts(tracker.study_run("small"), "report")
+    assert {Path(file.path).name for file in stored} == written
     for form in ("md", "tex", "svg"):
         text = (runs / "rho" / f"small.{form}").read_text().replace("\\", "")
         assert "20.0% at noise 25%" in text.replace("\n", " "), form
         assert "Textures (3 categories)" in text, form
     assert not (runs / "gain").exists()
+
+
+def test_a_report_that_mlflow_cannot_store_is_drawn_with_a_warning(runs, tmp_path):
+    there = shutil.copytree(runs, tmp_path / "runs")
+    tracker = Tracker(default_uri(there), "rho")
+    client = MlflowClient(tracking_uri=tracker.uri)
+    parent = Path(
+        client.get_run(tracker.study_run("small")).info.artifact_uri.removeprefix("file://")
+    )
+    assert parent.is_relative_to(there)
+    shutil.rmtree(parent / "report", ignore_errors=True)
+    (parent / "report").touch()  # a file where a folder should be
+    answer = command("reports", "rho", "--profile", "small", "--runs", str(there))
+    assert answer.returncode == 0, answer.stderr
+    assert "warning: MLflow does not have this report. The tracking store" in answer.stderr
+    assert (there / "rho" / "small.html").is_file()
 
 
 def test_a_profile_without_any_results_says_what_to_run(runs):
@@ -146,7 +169,8 @@ def test_on_a_server_runs_have_their_pages(document):
     provenance = replace(document.provenance, server="http://127.0.0.1:5000", database="")
     page = Page(render(replace(document, provenance=provenance)))
     runs = document.provenance.runs["run_id"]
-    assert {f"http://127.0.0.1:5000/#/runs/{run}" for run in runs} <= set(page.links)
+    study = document.provenance.study_run
+    assert {f"http://127.0.0.1:5000/#/runs/{run}" for run in (study, *runs)} <= set(page.links)
     assert "mlflow ui" not in page.text
 
 

@@ -5,7 +5,7 @@ from harness.experiment import run_prepared
 from harness.memory import MemoryEnsemble
 from harness.noise import Noise
 from harness.runtime.compute import InProcess
-from tests.support.tracking import tracker_in
+from tests.support.tracking import ENDED, tracker_in
 
 
 def stored(small, folder, ratios, *, failing=None, machine="two cores"):
@@ -29,6 +29,7 @@ def stored(small, folder, ratios, *, failing=None, machine="two cores"):
             log.fail("Traceback\nZeroDivisionError: no room")
         else:
             log.finish(
-                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess())
+                run_prepared(experiment, small.prepared, data=small.data, compute=InProcess()),
+                **ENDED,
             )
     return tracker, cells

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from harness.runtime.peak_memory import PeakMemory
 from harness.tracking import Tracker
+
+ENDED = {"folder": "tiles", "memory": PeakMemory(host=2.0)}
+"""Facts about a run that its process knows at the end, besides the result."""
 
 
 def tracker_in(folder: Path, study: str = "test") -> Tracker:

@@ -1,6 +1,7 @@
 """MLflow: one run per experiment whatever happens in between, and tables out of it. A real database each time."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,14 @@ from harness.errors import InputError, NoResultError
 from harness.evaluation.sample_maps import Sheet
 from harness.experiment import Result
 from harness.noise import Noise
+from harness.runtime.peak_memory import PeakMemory
 from harness.selection import Selection
 from harness.tracking import Tracker
 from harness.tracking.connection import default_uri
 from harness.tracking.leases import lease
 from harness.tracking.run_writer import LossCurve
 from harness.training import TrainingResult
-from tests.support.tracking import tracker_in
+from tests.support.tracking import ENDED, tracker_in
 
 DATA = "d" * 16
 
@@ -66,8 +68,23 @@ def result_of(experiment, value=0.5):
                 "listed": [False],
             }
         ),
-        train=pd.DataFrame({"image": ["a.png"], "injected": [True]}),
-        scores=pd.DataFrame({"image": ["b.png"], "score": [0.25]}),
+        train=pd.DataFrame(
+            {
+                "image": ["a.png", "c.png"],
+                "category": "brick",
+                "digest": ["1", "2"],
+                "injected": [True, False],
+            }
+        ),
+        scores=pd.DataFrame(
+            {
+                "image": ["b.png"],
+                "category": "brick",
+                "defect": "hole",
+                "anomalous": True,
+                "score": 0.25,
+            }
+        ),
         samples=Sheet(Image.new("RGB", (8, 8)), pd.DataFrame()),
         worst=Sheet(Image.new("RGB", (8, 8)), WORST),
         passes=pd.DataFrame({"image": ["a.png"], "injected": [True], "chosen": ["10"]}),
@@ -96,10 +113,13 @@ def children(tracker, client):
 
 
 def test_a_finished_run_is_found_and_holds_everything(tracker, client, experiment):
-    start(tracker, experiment).finish(result_of(experiment))
+    start(tracker, experiment).finish(result_of(experiment), **ENDED)
     assert tracker.finished_keys(DATA) == {experiment.key}
     (run,) = children(tracker, client)
-    assert run.data.tags["meds.git"] == "abc"
+    assert run.data.tags["meds.git"] == run.data.tags["mlflow.source.git.commit"] == "abc"
+    note = run.data.tags["mlflow.note.content"]
+    assert "2 training images, of which 1 are injected" in note
+    assert "all 1 test images: image AUROC 0.500." in note
     assert run.data.params["noise.ratio"] == "0.1"
     assert run.data.params["detector.memory.ratio"] == "0.1"
     assert run.data.metrics["data/contamination/brick"] == 0.09
@@ -107,9 +127,22 @@ def test_a_finished_run_is_found_and_holds_everything(tracker, client, experimen
     assert [point.step for point in curve[:3]] == [0, 5, 10]
     assert curve[0].value == np.arange(5).mean()
     assert run.data.metrics["finetuning_contaminated"] == 2
+    assert run.data.metrics["peak_memory_gb"] == 2.0
+    assert "peak_gpu_memory_gb" not in run.data.metrics  # there was no GPU
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     tables = {"counts.csv", "train.csv", "scores.csv", "passes.csv", "worst.csv"}
     assert files == {"experiment.json", "samples.jpg", "worst.jpg", *tables}
+
+
+def test_costs_and_system_metrics_are_no_results(tracker, client, experiment):
+    log = start(tracker, experiment)
+    client.log_metric(log.run_id, "system/node_0/cpu_utilization_percentage", 50.0)
+    log.finish(result_of(experiment), folder="tiles", memory=PeakMemory(2.0, 30.0))
+    (run,) = children(tracker, client)
+    assert run.data.metrics["peak_gpu_memory_gb"] == 30.0
+    table = tracker.load("laptop")
+    assert set(table["readout"]) == {"all", "data"}
+    assert not [name for name in table if "memory_gb" in name or "system" in name]
 
 
 def test_a_run_that_never_finished_counts_for_nothing_and_is_replaced(tracker, client, experiment):
@@ -117,7 +150,7 @@ def test_a_run_that_never_finished_counts_for_nothing_and_is_replaced(tracker, c
     assert tracker.finished_keys(DATA) == set()
     start(tracker, experiment).fail("it broke")
     assert tracker.finished_keys(DATA) == set()
-    start(tracker, experiment).finish(result_of(experiment))
+    start(tracker, experiment).finish(result_of(experiment), **ENDED)
     assert [run.info.status for run in children(tracker, client)] == ["FINISHED"]
 
 
@@ -151,7 +184,7 @@ def test_what_another_study_left_unfinished_is_replaced_but_its_failures_stay(
     left, failed = replace(tracker, study="ablation"), replace(tracker, study="gain")
     start(left, experiment)
     start(failed, experiment).fail("no room")
-    start(tracker, experiment).finish(result_of(experiment))
+    start(tracker, experiment).finish(result_of(experiment), **ENDED)
     assert children(left, client) == []
     removed = client.search_runs(
         [client.get_experiment_by_name("ablation").experiment_id],
@@ -166,7 +199,7 @@ def test_what_another_study_left_unfinished_is_replaced_but_its_failures_stay(
 def test_values_of_what_is_finished_are_found_by_key(tracker, experiment):
     log = start(tracker, experiment)
     assert tracker.finished_values(experiment.key, DATA) is None
-    log.finish(result_of(experiment, 0.7))
+    log.finish(result_of(experiment, 0.7), **ENDED)
     elsewhere = Tracker(tracker.uri, "ablation", tracker.artifacts)
     values = elsewhere.finished_values(experiment.key, DATA)
     assert (values["all/image_auroc/mean"], values["seconds"]) == (0.7, 1.5)
@@ -176,13 +209,29 @@ def test_values_of_what_is_finished_are_found_by_key(tracker, experiment):
 
 
 def test_results_on_other_data_are_other_results(tracker, experiment):
-    start(tracker, experiment).finish(result_of(experiment))
+    start(tracker, experiment).finish(result_of(experiment), **ENDED)
     assert tracker.finished_keys("e" * 16) == set()
 
 
 def test_a_profile_has_one_parent_however_often_it_is_opened(tracker):
     assert tracker.open_study("laptop", ["a"], DATA) == tracker.open_study("laptop", ["b"], DATA)
     assert tracker.open_study("laptop", ["a"], DATA) != tracker.open_study("mtd", ["a"], DATA)
+
+
+def test_a_parent_says_what_the_study_is_and_holds_its_newest_report(tracker, client, tmp_path):
+    parent = tracker.open_study("laptop", ["a"], DATA)
+    run = client.get_run(parent)
+    assert run.info.run_name == "rho on laptop"
+    assert "make sweep-rho PROFILE=laptop" in run.data.tags["mlflow.note.content"]
+    assert "meds.variant" not in run.data.tags
+    study = client.get_experiment_by_name("rho")
+    assert study.tags["mlflow.experimentKind"] == "custom_model_development"
+    page = tmp_path / "laptop.html"
+    for text in ("old", "new"):
+        page.write_text(text)
+        tracker.store_report("laptop", [page])
+    (stored,) = client.list_artifacts(parent, "report")
+    assert Path(client.download_artifacts(parent, stored.path)).read_text() == "new"
 
 
 def test_of_two_parents_that_drivers_made_at_once_the_first_is_everybodys(tracker, client):
@@ -194,8 +243,8 @@ def test_of_two_parents_that_drivers_made_at_once_the_first_is_everybodys(tracke
 
 def test_results_come_back_as_a_table_of_the_keys_that_belong_to_the_study(tracker, experiment):
     old = replace(experiment, seed=5)
-    start(tracker, old).finish(result_of(old, 0.9))
-    start(tracker, experiment).finish(result_of(experiment, 0.7))
+    start(tracker, old).finish(result_of(old, 0.9), **ENDED)
+    start(tracker, experiment).finish(result_of(experiment, 0.7), **ENDED)
     table = tracker.load("laptop")
     assert set(table["key"]) == {experiment.key}
     auroc = table[table["metric"] == "image_auroc"]
@@ -247,14 +296,14 @@ def test_a_loss_curve_grows_while_training_and_is_completed_at_the_end(tracker, 
     assert [(point.step, point.value) for point in history] == [
         (start, losses[start : start + 5].mean()) for start in (400, 405, 410, 415)
     ]
-    log.finish(result_of(experiment))
+    log.finish(result_of(experiment), **ENDED)
     history = client.get_metric_history(log.run_id, "finetuning_loss")
     assert sorted(point.step for point in history) == list(range(0, 1000, 5))
     assert {point.step: point.value for point in history}[995] == 997
 
 
 def test_what_one_study_has_finished_another_finds_and_draws(tracker, experiment):
-    start(tracker, experiment).finish(result_of(experiment, value=0.7))
+    start(tracker, experiment).finish(result_of(experiment, value=0.7), **ENDED)
     other = replace(tracker, study="ablation")
     other.open_study("laptop", [experiment.key], DATA)
     assert other.finished_keys(DATA) == {experiment.key}
@@ -263,7 +312,7 @@ def test_what_one_study_has_finished_another_finds_and_draws(tracker, experiment
     assert start(other, experiment) is None
     parent = other.open_study("laptop", [experiment.key], DATA)
     late = other.start(experiment, name="late", parent=parent, data_digest=DATA, environment={})
-    late.finish(result_of(experiment, value=0.1))  # a race: the first counts
+    late.finish(result_of(experiment, value=0.1), **ENDED)  # a race: the first counts
     assert set(other.load("laptop").query("metric == 'image_auroc'")["value"]) == {0.7}
 
 
@@ -279,7 +328,7 @@ def test_a_category_of_any_name_is_stored_and_loaded_with_its_real_name(
         counts=result.counts.replace({"category": named}),
     )
     log = start(tracker, experiment)
-    log.finish(result)
+    log.finish(result, **ENDED)
     loaded = tracker.load("laptop")
     assert set(loaded["category"]) == {category, "mean"}
     assert loaded.query("category == @category and metric == 'image_auroc'")["value"].item() == 0.5
