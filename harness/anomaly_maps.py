@@ -39,11 +39,12 @@ class MapSettings:
     """Radius of the Gaussian blur in pixels; 0 disables the blur."""
     border: Literal["zero", "reflect"] = "zero"
     """Padding of the map before the blur: zeros, which darken the border, or a reflection of the map."""
-    image: Literal["top", "map", "patches", "window"] = "top"
+    image: Literal["top", "map", "patches", "window", "given"] = "top"
     """Image score, computed from the map or from the patch scores.
 
     top: mean of the highest `top_percent` of the map's pixels. map: maximum of the map. patches: maximum of the patch
-    scores. window: highest mean of `WINDOW` x `WINDOW` pixels of the map."""
+    scores. window: highest mean of `WINDOW` x `WINDOW` pixels of the map. given: the first score of each row of the
+    scorer, which is no patch; for methods whose image score does not follow from their map."""
     top_percent: float = added_field(1.0)
     """Percentage of the map's pixels that the image score `top` averages, in (0, 100]."""
 
@@ -56,8 +57,18 @@ class MapSettings:
                 'blur_at="evaluation".'
             )
 
+    def patches(self, scores_NP: np.ndarray) -> np.ndarray:
+        """Return the patch scores among the scores of a scorer: all of them, unless the image scores are given.
+
+        >>> MapSettings(image="given").patches(np.array([[9, 1, 2, 3, 4]]))
+        array([[1, 2, 3, 4]])
+        """
+        return scores_NP[:, 1:] if self.image == "given" else scores_NP
+
     def image_scores(self, scores_NP: np.ndarray, maps_NHW: np.ndarray) -> np.ndarray:
-        """Compute the image scores [N] from patch scores and maps."""
+        """Compute the image scores [N] from the scores of a scorer and the maps."""
+        if self.image == "given":
+            return scores_NP[:, 0].astype(np.float64)
         if self.image == "patches":
             return scores_NP.max(axis=1).astype(np.float64)
         if self.image == "map":
@@ -85,7 +96,7 @@ def anomaly_maps(
     """Compute anomaly maps, float32 [N, S, S], from patch scores [N, P].
 
     Args:
-        scores_NP: Patch scores, row by row on a square grid.
+        scores_NP: Patch scores, row by row on a square grid; behind the image score, if `rule.image` is `given`.
         input_size: Side of the encoder's input in pixels.
         size: Side of the maps in pixels.
         rule: Settings for computing the maps.
@@ -93,6 +104,7 @@ def anomaly_maps(
     Raises:
         InputError: P is not a square number.
     """
+    scores_NP = rule.patches(scores_NP)
     grid = math.isqrt(scores_NP.shape[1])
     if grid**2 != scores_NP.shape[1]:
         raise InputError(

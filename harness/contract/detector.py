@@ -75,7 +75,12 @@ def _breaches_of_scores(detector: Detector, worlds: Worlds) -> Iterator[str]:
 def _breaches_of_shape(
     detector: Detector, images: ImageSet, scores_NP: np.ndarray
 ) -> Iterator[str]:
-    """Yield a breach unless the scores have a row per image and a column per patch of a square grid."""
+    """Yield a breach unless the scores have a row per image and a column per patch of a square grid.
+
+    A column of image scores may be in front of the patches, see `harness.detectors.Scorer.score`.
+    """
+    if scores_NP.ndim == 2:
+        scores_NP = detector.maps.patches(scores_NP)
     patches = images.categories[0].features.memory_NPC.shape[1]
     if detector.requirements.pixels_alone and scores_NP.ndim == 2:  # it chooses its grid
         patches = math.isqrt(scores_NP.shape[1]) ** 2

@@ -75,7 +75,10 @@ class Scorer(Protocol):
         """
 
     def score(self, images: ImageSet) -> np.ndarray:
-        """Return patch scores [N, P], higher = more anomalous."""
+        """Return patch scores [N, P], higher = more anomalous.
+
+        If `image` is `given` in the detector's `maps`, a column of image scores precedes the patches.
+        """
 
 
 @runtime_checkable

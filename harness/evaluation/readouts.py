@@ -106,7 +106,7 @@ def evaluate(
     Returns:
         A table with columns readout, category, metric, value, and the image scores [N].
     """
-    rule = evaluation.maps or rule
+    scores_NP, rule = with_rule(evaluation, scores_NP, rule)
     rows: list[tuple[str, str, str, float]] = []
     scores_N = np.empty(len(test))
     for category in sorted(test["category"].unique()):
@@ -139,12 +139,21 @@ def image_scores(
     evaluation: Evaluation, encoder: Encoder, scores_NP: np.ndarray, rule: MapSettings
 ) -> np.ndarray:
     """Return the image scores [N] that `evaluate` computes from these patch scores [N, P]."""
-    rule = evaluation.maps or rule
+    scores_NP, rule = with_rule(evaluation, scores_NP, rule)
     size = {"input_size": encoder.input_size, "size": evaluation.size}
     parts = [scores_NP[i : i + TOGETHER] for i in range(0, len(scores_NP), TOGETHER)]
     return np.concatenate(
         [rule.image_scores(part, maps.anomaly_maps(part, **size, rule=rule)) for part in parts]
     )
+
+
+def with_rule(
+    evaluation: Evaluation, scores_NP: np.ndarray, rule: MapSettings
+) -> tuple[np.ndarray, MapSettings]:
+    """Return the map settings of an evaluation, or those of the detector, with the scores that they apply to."""
+    if evaluation.maps is None:
+        return scores_NP, rule
+    return rule.patches(scores_NP), evaluation.maps
 
 
 def with_means(metrics: pd.DataFrame) -> pd.DataFrame:

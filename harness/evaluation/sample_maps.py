@@ -21,7 +21,7 @@ from harness import anomaly_maps as maps
 from harness.anomaly_maps import MapSettings
 from harness.datasets import GOOD, Dataset, image_sources
 from harness.evaluation.overlay import overlay
-from harness.evaluation.readouts import Evaluation, read_masks
+from harness.evaluation.readouts import Evaluation, read_masks, with_rule
 from harness.features.encoder import Encoder
 
 TILE = 112
@@ -95,6 +95,7 @@ def sheet(
     returns the positions of the chosen images of a category. The other arguments are those of
     `harness.evaluation.evaluate`.
     """
+    scores_NP, rule = with_rule(evaluation, scores_NP, rule)
     rows, places = [], []
     for top, category in enumerate(sorted(test["category"].unique())):
         of_category = (test["category"] == category).to_numpy()
@@ -104,9 +105,9 @@ def sheet(
         places += [
             (name, 2 * TILE * left, TILE * top, 2 * TILE, TILE) for left, name in enumerate(names)
         ]
-        low, high = np.quantile(own_NP, [0.5, 0.999])
+        low, high = np.quantile(rule.patches(own_NP), [0.5, 0.999])
         maps_NTT = maps.anomaly_maps(
-            own_NP[picks], input_size=encoder.input_size, size=TILE, rule=evaluation.maps or rule
+            own_NP[picks], input_size=encoder.input_size, size=TILE, rule=rule
         )
         intensity_NTT = np.clip((maps_NTT - low) / max(high - low, 1e-12), 0, 1)
         masks = tuple(data / m if isinstance(m, str) else None for m in group["mask"].iloc[picks])

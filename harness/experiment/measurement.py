@@ -137,10 +137,10 @@ def _on_training(
     experiment: Experiment, split: NoisySplit, data: Path, training: _Training
 ) -> Iterator[pd.DataFrame]:
     """Yield the tables of requested measurements on the scores of training images."""
-    images = training.images
+    images, patches = training.images, experiment.detector.maps.patches
     if experiment.evaluation.training:
         yield separation(
-            training.scores_NP,
+            patches(training.scores_NP),
             dataset=experiment.dataset,
             encoder=experiment.encoder,
             train=split.train,
@@ -150,9 +150,9 @@ def _on_training(
         )
     categories = list(split.train["category"])
     if memories := experiment.evaluation.agreement:
-        yield agreement(training.scores_NP, images, categories, memories)
+        yield agreement(patches(training.scores_NP), images, categories, memories)
     if experiment.evaluation.ranking and split.injected_N.any():
-        yield ranking_quality(training.scores_NP, split.injected_N, categories)
+        yield ranking_quality(patches(training.scores_NP), split.injected_N, categories)
 
 
 def _on_test(

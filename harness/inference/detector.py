@@ -113,7 +113,9 @@ class FittedDetector:
                 scores_NP, input_size=self.encoder.input_size, size=self.size, rule=self.maps
             )
             scores_N = self.maps.image_scores(scores_NP, maps_NSS)
-            for score, map_SS, scores_P in zip(scores_N, maps_NSS, scores_NP, strict=True):
+            for score, map_SS, scores_P in zip(
+                scores_N, maps_NSS, self.maps.patches(scores_NP), strict=True
+            ):
                 yield Prediction(float(score), bool(score >= limit), limit, map_SS, scores_P)
 
     def patch_scores(self, images: Iterable[AnyImage]) -> np.ndarray:

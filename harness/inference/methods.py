@@ -63,7 +63,12 @@ def methods() -> dict[str, Method]:
 
 
 def _methods_in(module: ModuleType) -> dict[str, Method]:
-    return {each.name: Method(detector=each) for each in detectors_in(module)}
+    return {each.name: _with_pixels(each) for each in detectors_in(module)}
+
+
+def _with_pixels(detector: Detector) -> Method:
+    """Return the method on the shipped encoder, which keeps the pixels for a detector that reads nothing else."""
+    return Method(detector=detector, encoder=Encoder(pixels=detector.requirements.pixels_alone))
 
 
 def method_named(name: str, *, released: bool = False) -> Method:
@@ -121,8 +126,14 @@ def with_student(detector: Detector, **changes: Any) -> Detector:
     student = _student(detector)
     if not hasattr(student, "teacher"):
         raise UsageError(f"{detector.title} has no teacher, so --teacher does not apply to it.")
-    changed: Any = replace(student, **changes)
-    return changed if student is detector else replace(cast(Any, detector), student=changed)
+    return _replaced(detector, changes)
+
+
+def _replaced(detector: Any, changes: Mapping[str, Any]) -> Detector:
+    """Return the detector with other settings, or with those of its student."""
+    student = _student(detector)
+    changed = replace(student, **changes)
+    return cast(Detector, changed if student is detector else replace(detector, student=changed))
 
 
 def with_size(method: Method, image_size: int) -> Method:
@@ -130,7 +141,7 @@ def with_size(method: Method, image_size: int) -> Method:
     encoder = replace(method.encoder, image_size=image_size, crop_size=None)
     has_pixels = hasattr(_student(method.detector), "image_size")
     detector = (
-        with_student(method.detector, image_size=image_size) if has_pixels else method.detector
+        _replaced(method.detector, {"image_size": image_size}) if has_pixels else method.detector
     )
     return replace(method, encoder=encoder, detector=detector)
 

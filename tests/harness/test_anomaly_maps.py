@@ -32,6 +32,14 @@ def test_maps_equal_resizing_twice_and_blurring(grid, input_size, size):
     np.testing.assert_allclose(ours, maps[:, 0].numpy(), atol=1e-6)
 
 
+def test_given_image_scores_are_no_part_of_the_maps():
+    scores = np.random.default_rng(0).random((3, 1 + 16 * 16))
+    rule = MapSettings(upsampling="direct", radius=0, image="given")
+    maps = anomaly_maps(scores, input_size=128, size=16, rule=rule)
+    np.testing.assert_array_equal(maps, scores[:, 1:].reshape(3, 16, 16).astype(np.float32))
+    np.testing.assert_array_equal(rule.image_scores(scores, maps), scores[:, 0])
+
+
 def test_direct_maps_are_those_of_the_released_memory_scores():
     """The input size has no influence; aligned centres with the input size in between come close."""
     scores = np.random.default_rng(0).random((2, 28 * 28))

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.anomaly_maps import anomaly_maps
+from harness.anomaly_maps import DINOMALY, MapSettings, anomaly_maps
 from harness.datasets.mvtec_loco import MVTecLOCO
 from harness.datasets.real_iad import RealIAD
 from harness.evaluation import Evaluation, evaluate
+from harness.evaluation.readouts import image_scores
 from harness.features.encoder import Encoder
 from harness.images import read_mask, resize_mask
 from harness.metrics import image_auroc, pixel_ap
@@ -49,6 +50,16 @@ def test_unseen_anomalies_are_read_out_alone(small):
     assert values["unseen", "mean", "pixel_aupro"] > values["all", "mean", "pixel_aupro"]
     assert ("unseen", "brick", "pixel_aupro_dinomaly") not in values
     assert ("all", "brick", "pixel_auroc_meds") in values
+
+
+def test_given_image_scores_are_used_unless_the_evaluation_has_its_own_maps():
+    scores_NP = np.random.default_rng(0).random((5, 17))
+    given = MapSettings(image="given")
+    own_N = image_scores(Evaluation(size=32), ENCODER, scores_NP, given)
+    np.testing.assert_array_equal(own_N, scores_NP[:, 0])
+    other_N = image_scores(Evaluation(size=32, maps=DINOMALY), ENCODER, scores_NP, given)
+    plain_N = image_scores(Evaluation(size=32), ENCODER, scores_NP[:, 1:], DINOMALY)
+    np.testing.assert_array_equal(other_N, plain_N)
 
 
 def test_values_named_after_a_release_use_its_masks(small):
