@@ -8,6 +8,7 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation
@@ -53,8 +54,11 @@ SYSTEMS = (
     replace(_PIXELS, detector=AD2(student=STUDENT)),
 )
 """Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
+RIVALS = (MuSc(), MuSc(images="training"), MuSc(images="both"))
+"""Later methods that train nothing, on the shipped encoder's features; see `docs/rivals.md`."""
 METHODS = (
     *(replace(_FEATURES, detector=each) for each in (InReaCh(), PatchCore(), SoftPatch(), FUN_AD)),
     *SYSTEMS,
+    replace(_FEATURES, detector=MuSc(images="training")),
 )
-"""All baselines, each with its encoder."""
+"""All baselines, each with its encoder; MuSc in the setting that can score a single image."""

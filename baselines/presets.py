@@ -19,6 +19,7 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.musc import MuSc
 from baselines.patch_bank.pool import Scope
 from baselines.patchcore import PatchCore
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
@@ -104,6 +105,19 @@ def fun_ad(*, weights: str = "hub", scope: Scope = "category") -> MethodPreset:
         encoder=encoder,
         detector=FunAD(ms_on_noised=True, scope=scope),
         evaluation=Evaluation(size=224),
+    )
+
+
+def musc(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of MuSc, which compares test images with each other, every layer separately."""
+    encoder = Encoder(
+        name="vit_large_patch14_clip_336.openai",
+        weights=weights,
+        image_size=518,
+        groups=((5,), (11,), (17,), (23,)),
+    )
+    return MethodPreset(
+        encoder=encoder, detector=MuSc(layers="separate"), evaluation=Evaluation(size=518)
     )
 
 

@@ -69,6 +69,7 @@ def _breaches_of_scores(detector: Detector, worlds: Worlds) -> Iterator[str]:
             "stay. A detector may read the features and pixels of its ImageSet and nothing else."
         )
     yield from _breaches_of_arrays(detector, scorer, images, scores_NP)
+    yield from _breaches_beside_others(detector, scorer, images, scores_NP)
     run_prepared(experiment, true, data=worlds.folder / "true", compute=InProcess())
 
 
@@ -99,6 +100,30 @@ def _fitted(experiment: Experiment, prepared: Prepared) -> tuple[Scorer, np.ndar
 
 def _equal(one: np.ndarray, two: np.ndarray) -> bool:
     return np.array_equal(one, two, equal_nan=True)
+
+
+def _breaches_beside_others(
+    detector: Detector, scorer: Scorer, images: ImageSet, scores_NP: np.ndarray
+) -> Iterator[str]:
+    """Yield a breach if the scores of an image depend on the images beside it, and requirements or title conceal it."""
+    if detector.requirements.transductive:
+        if "transductive" not in detector.title:
+            yield "It is transductive, so its title must contain this word, which then is in every table."
+        return
+    halves = [
+        CategoryImages(each.features, each.rows_N[: (len(each.rows_N) + 1) // 2])
+        for each in images.categories
+    ]
+    starts = np.cumsum([0, *(len(each.rows_N) for each in images.categories)])
+    kept = [
+        start + np.arange(len(half.rows_N)) for start, half in zip(starts[:-1], halves, strict=True)
+    ]
+    alone_NP = scorer.score(ImageSet(tuple(halves)))
+    if not np.allclose(alone_NP, scores_NP[np.concatenate(kept)], rtol=0, atol=TOLERANCE):
+        yield (
+            "The scores of an image depend on the images that are scored with it. Set transductive=True in its "
+            "Requirements, and name it so in the title."
+        )
 
 
 def _breaches_of_arrays(

@@ -52,6 +52,9 @@ class Requirements:
     validation: bool = False
     """True if `fit` receives a `harness.features.CalibratedImageSet`: also the images of the data set's split
     `validation`, which are taken to be clean."""
+    transductive: bool = False
+    """True if the scores of an image depend on the images that are scored together with it. Such a method cannot score
+    a single new image; its title contains the word transductive, so that every table shows it."""
 
     def stored(self, encoder: Encoder) -> Encoder:
         """Return the encoder as images are stored: pixels alone for a detector that reads nothing else."""

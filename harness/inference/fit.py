@@ -83,6 +83,11 @@ def fit(
             f"{method.detector.title} with clean_validation=True needs images that are known to be normal, but a "
             "folder of unknown images has none. Set clean_validation=False."
         )
+    if requirements.transductive:
+        raise UsageError(
+            f"{method.detector.title} scores images by comparison with each other, so it has no score of a single new "
+            "image. Choose another method, or a setting that compares new images with the training images."
+        )
     fitted, train = _fitted(images, method, seed, cache)
     scores_N, left_out = training_scores(fitted, train)
     seconds = time.perf_counter() - start

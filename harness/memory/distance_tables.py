@@ -71,6 +71,15 @@ class DistanceTable:
         return open_array(self.entry / "columns.npy")
 
 
+def covering_table(request: TableRequest, rows_M: np.ndarray) -> DistanceTable | None:
+    """Return a complete table like the requested one whose columns contain some images; None if there is no table."""
+    for entry in sorted(request.entry.parent.glob(f"{request.stem}-*")):
+        table = DistanceTable(entry)
+        if "." not in entry.name and is_complete(entry) and np.isin(rows_M, table.columns_M).all():
+            return table
+    return None
+
+
 def distances_among(
     features: CategoryFeatures, rows_M: np.ndarray, distance: Distance, precision: Precision
 ) -> np.ndarray:
@@ -79,11 +88,7 @@ def distances_among(
     If no such table exists, this process computes one.
     """
     request = TableRequest(features, np.unique(rows_M), distance, precision)
-    for entry in sorted(request.entry.parent.glob(f"{request.stem}-*")):
-        table = DistanceTable(entry)
-        if "." not in entry.name and is_complete(entry) and np.isin(rows_M, table.columns_M).all():
-            break
-    else:
+    if (table := covering_table(request, rows_M)) is None:
         fill_tables([request], compute=InProcess())
         table = DistanceTable(request.entry)
     columns = np.searchsorted(table.columns_M, rows_M)

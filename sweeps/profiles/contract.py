@@ -46,6 +46,8 @@ class Profile:
     """Noise-robust baselines on the profile's features, in the order of tables."""
     systems: tuple[MethodPreset, ...]
     """Systems of the papers that are not made for noise, and AD2; studies train them with several seeds."""
+    rivals: tuple[Detector, ...] = ()
+    """Later methods without training or random choices, on the profile's features; the study `systems` runs them."""
     several_categories: bool = True
     """True if the dataset has more than one category."""
     apart: bool = False

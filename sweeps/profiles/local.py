@@ -7,7 +7,7 @@ from dataclasses import replace
 from baselines.ad2 import AD2
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
-from baselines.laptop import FUN_AD, REVERSE, STUDENT, SYSTEMS, TEACHER, UNIAD
+from baselines.laptop import FUN_AD, REVERSE, RIVALS, STUDENT, SYSTEMS, TEACHER, UNIAD
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
@@ -46,6 +46,7 @@ LAPTOP = Profile(
     meds_rhos=(0.05, 0.2, 1.0),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), FUN_AD),
     systems=SYSTEMS,
+    rivals=RIVALS,
     generated=True,
 )
 
@@ -127,6 +128,7 @@ MTD = Profile(
     meds_rhos=(0.1,),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(FUN_AD, snapshots=5)),
     systems=SYSTEMS,
+    rivals=RIVALS,
     several_categories=False,
 )
 

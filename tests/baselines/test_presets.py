@@ -5,6 +5,7 @@ import torch
 
 from baselines import presets
 from baselines.inreach import InReaCh
+from harness.features.backbone import import_timm
 from harness.features.encoding import encode
 from harness.networks import Batch, FeatureShapes
 
@@ -26,6 +27,15 @@ def test_released_encoders_give_the_published_patches(preset, shape, photograph)
     assert timm.is_model_pretrained(preset().encoder.name)
     assert encoded.memory_NPC.shape == shape
     assert (encoded.pixels_NHWC is not None) == isinstance(released.detector, InReaCh)
+
+
+@pytest.mark.parametrize(("preset", "groups"), [(presets.musc, 4)])
+def test_later_methods_have_their_encoders(preset, groups):
+    import_timm()
+    import timm  # not before the encoder has made it importable
+
+    assert timm.is_model_pretrained(preset().encoder.name)
+    assert len(preset().encoder.groups) == groups
 
 
 @pytest.mark.parametrize(

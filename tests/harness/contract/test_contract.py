@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from harness.cluster.by_value import as_sent_by_value
 from harness.contract import breaches_of_detector, breaches_of_network, draw_worlds
@@ -138,6 +139,8 @@ class FaultyScorer:
             scores = scores + np.random.default_rng().random(scores.shape)
         if self.fault == "restored":
             scores = scores + 1
+        if self.fault == "beside":
+            scores = scores - scores.mean()
         return scores[:, :-1] if self.fault == "shape" else scores
 
 
@@ -147,6 +150,7 @@ class FaultyScorer:
         ("nan", "must be finite"),
         ("random", "differ from fit to fit"),
         ("restored", "Restored from its arrays"),
+        ("beside", "depend on the images that are scored with it"),
         ("objects", "cannot be stored as arrays"),
         ("shape", "not that of images x patches"),
     ],
@@ -154,6 +158,18 @@ class FaultyScorer:
 def test_a_faulty_detector_is_found(worlds, fault, message):
     breaches = list(breaches_of_detector(Faulty(fault=fault), worlds))
     assert any(message in breach for breach in breaches), breaches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concealed(MuSc):
+    """A transductive detector whose title conceals it."""
+
+    title = "MuSc"
+
+
+def test_a_transductive_detector_must_be_named_so(worlds):
+    found = list(breaches_of_detector(Concealed(), worlds))
+    assert any("its title must contain this word" in breach for breach in found), found
 
 
 class Thawed:

@@ -12,6 +12,7 @@ from baselines.ad2 import AD2
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
@@ -47,6 +48,9 @@ DETECTORS = [
     SoftPatch(scope="all"),
     InReaCh(min_channel_length=1, std_factor=None),
     FunAD(epochs=2, batch_size=4),
+    MuSc(layers="separate"),
+    MuSc(images="training"),
+    MuSc(images="both"),
     UniAD(network=QUERIES, training=SHORT),
     ReverseDistillation(network=STUDENT, training=SHORT),
     MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),

@@ -26,7 +26,13 @@ from tests.support.fitted import fitted, linked
 NOISE = Noise(ratio=0.3)
 
 
-@pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
+TRANSDUCTIVE, ALONE = (
+    [each for each in DETECTORS if each.requirements.transductive == wanted]
+    for wanted in (True, False)
+)
+
+
+@pytest.mark.parametrize("detector", ALONE, ids=lambda d: d.name)
 def test_predictions_are_the_scores_of_the_study(small, detector, tmp_path):
     experiment = small.experiment(detector, noise=NOISE, categories=("brick",))
     samples = small.prepared.samples.query("category == 'brick'").reset_index(drop=True)
@@ -45,6 +51,14 @@ def test_predictions_are_the_scores_of_the_study(small, detector, tmp_path):
     scores = [each.score for each in found]
     np.testing.assert_allclose(scores, study.images["score"], rtol=0, atol=1e-5)
     assert loaded.detector == detector
+
+
+@pytest.mark.parametrize("detector", TRANSDUCTIVE, ids=lambda d: d.title)
+def test_a_method_that_cannot_score_an_image_alone_is_refused(small, detector, tmp_path):
+    images = small.prepared.samples.query("category == 'brick' and split == 'train'")["image"]
+    folder = linked(small.data, images, tmp_path / "train")
+    with pytest.raises(UsageError, match="no score of a single new image"):
+        fitted(folder, Method(detector=detector, encoder=ENCODER), tmp_path / "cache")
 
 
 def test_the_runner_of_studies_computes_these_scores(small, bricks):

@@ -19,7 +19,7 @@ from harness.inference.methods import (
 from sweeps.profiles import PROFILES
 
 TRAINED = {"plain", "distilled", "meds", "uniad", "reverse_distillation", "efficient_ad", "ad2"}
-NOT_IN_STEPS = {"memory", "patchcore", "softpatch", "inreach", "fun_ad"}
+NOT_IN_STEPS = {"memory", "patchcore", "softpatch", "inreach", "fun_ad", "musc"}
 
 
 def test_every_method_of_the_harness_has_a_name():
