@@ -30,6 +30,8 @@ from sweeps.profiles import PROFILES
 EXPORTS = ROOT / "docs" / "results"
 """Folder with one exported study in each subfolder, and with measurements of speed in `bench`."""
 MEASUREMENTS = "bench"
+COVERAGE = "bench/coverage"
+"""Block of the coverage of intervals, which docs/statistics.md shows."""
 STYLE_OF_CELLS = Style(factor=1.0, digits=3)
 """Numbers as fractions of 1 with three decimals."""
 
@@ -42,6 +44,8 @@ def write_block(name: str) -> str:
     """
     if name == MEASUREMENTS:
         return "\n\n".join(_measurements()) or _no_measurements()
+    if name == COVERAGE:
+        return _measurement(EXPORTS / f"{COVERAGE}.json")
     export, *rest = name.split("/")
     if len(rest) != 2 or rest[0] not in METRICS:
         raise InputError(
@@ -103,13 +107,19 @@ def _place(place: dict[str, str]) -> str:
 
 
 def _measurements() -> Iterator[str]:
-    """Yield a section for every stored output of `make bench`."""
+    """Yield a section for every stored output of `make bench`, except that on another page."""
     for file in sorted((EXPORTS / MEASUREMENTS).glob("*.json")):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        table = pd.DataFrame(record["rows"]).to_markdown(index=False, floatfmt=".3g")
-        place = _place(record["environment"])
-        origin = f"Measured by `make bench ARGS={file.stem}`: {place}."
-        yield f"### {file.stem}\n\n{record['about'].strip()}\n\n{table}\n\n{origin}"
+        if file.stem != Path(COVERAGE).name:
+            yield f"### {file.stem}\n\n{_measurement(file)}"
+
+
+def _measurement(file: Path) -> str:
+    """Return text and table of a stored output of `make bench`, with the machine that made it."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    table = pd.DataFrame(record["rows"]).to_markdown(index=False, floatfmt=".3g")
+    place = _place(record["environment"])
+    origin = f"Measured by `make bench ARGS={file.stem}`: {place}."
+    return f"{record['about'].strip()}\n\n{table}\n\n{origin}"
 
 
 def _no_measurements() -> str:

@@ -101,24 +101,37 @@ class ImageScores:
 def _of_category(rows: pd.DataFrame, metric: str) -> tuple[float, Deviations] | None:
     """Return metric and deviations of one category; None with fewer than two images of a kind."""
     labels_N = rows["anomalous"].to_numpy(dtype=bool)
-    scores_N = rows["score"].to_numpy(dtype=float)
-    counts = {"defective": int(labels_N.sum()), "normal": int((~labels_N).sum())}
-    if min(counts.values()) < 2:
+    if min(labels_N.sum(), (~labels_N).sum()) < 2:
         return None
+    return deviations_of(
+        tuple(rows["image"]), labels_N, rows["score"].to_numpy(dtype=float), metric
+    )
+
+
+def deviations_of(
+    names_N: tuple[str, ...], labels_N: np.ndarray, scores_N: np.ndarray, metric: str = IMAGE_AUROC
+) -> tuple[float, Deviations]:
+    """Compute an image metric and its deviations on one category of one run.
+
+    Args:
+        names_N: Names of the images, sorted.
+        labels_N: True for anomalous images; there are at least two of each kind.
+        scores_N: Image scores.
+        metric: Image metric.
+    """
     value = IMAGE_METRICS[metric](image_sweep(labels_N, scores_N))
+    counts = {"defective": int(labels_N.sum()), "normal": int((~labels_N).sum())}
+    df: dict[str, float] = {name: count - 1 for name, count in counts.items()}
     if metric == IMAGE_AUROC:
         groups = np.where(labels_N, "defective", "normal")
-        names = tuple(rows["image"])
         values = auroc_deviations(labels_N, scores_N)
-        df: dict[str, float] = {name: count - 1 for name, count in counts.items()}
-    else:
-        # Draws of other images must not be paired with these, so their names contain the images.
-        tested = hashlib.sha256("\n".join(rows["image"]).encode() + labels_N.tobytes())
-        groups = np.full(DRAWS, "draws")
-        names = tuple(f"{tested.hexdigest()[:12]}/{b}" for b in range(DRAWS))
-        values = bootstrap_deviations(labels_N, scores_N, metric, draws(labels_N, DRAWS))
-        df = {"draws": min(counts.values()) - 1}
-    return value, Deviations(values[None], names, groups, df)
+        return value, Deviations(values[None], names_N, groups, df)
+    # Draws of other images must not be paired with these, so their names contain the images.
+    tested = hashlib.sha256("\n".join(names_N).encode() + labels_N.tobytes()).hexdigest()[:12]
+    names = tuple(f"{tested}/{b}" for b in range(DRAWS))
+    values = bootstrap_deviations(labels_N, scores_N, metric, draws(labels_N, DRAWS))
+    groups = np.full(DRAWS, "draws")
+    return value, Deviations(values[None], names, groups, {"draws": min(df.values())})
 
 
 def stacked(found: Sequence[Deviations]) -> Deviations:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from harness.metrics.names import MEAN
 from reports.statistics.images import ImageScores
+from reports.statistics.intervals import within_bounds
 from reports.statistics.samples import Categories, samples
 
 KEYS = ["dataset", "readout", "metric", "noise"]
@@ -38,7 +39,7 @@ def levels(
         by: Column that names the methods.
 
     Returns:
-        Columns of `KEYS`, `by`, value, low, high (clipped to 0..1), error, df, seeds, unit, runs.
+        Columns of `KEYS`, `by`, value, low, high (in 0..1), error, df, seeds, unit, runs.
     """
     kinds = [name for name in KEYS if name in rows]
     rows = narrow(rows, by)
@@ -48,11 +49,11 @@ def levels(
         runs = group.groupby(group[by].astype(str), sort=False)["run_id"].unique()
         for name, sample in samples(group, images, category=category, by=by).items():
             if sample.values_SC.size:
-                found = sample.interval(categories)
+                found = within_bounds(sample.interval(categories))
                 numbers = {
                     "value": found.value,
-                    "low": max(found.low, 0.0) if found.is_known else found.low,
-                    "high": min(found.high, 1.0) if found.is_known else found.high,
+                    "low": found.low,
+                    "high": found.high,
                     "error": found.error,
                     "df": found.df,
                 }
