@@ -37,32 +37,22 @@ class Summary:
     """Name and failure reason of every experiment that failed."""
 
 
-class ConsoleReporter(tune.Callback):
-    """Tune callback that prints a line per finished experiment and updates the progress bar."""
+class StudyCallback(tune.Callback):
+    """Tune callback that shows a progress bar, counts outcomes, and prints when no machine has room."""
 
-    def __init__(
-        self,
-        experiments: Mapping[str, Experiment],
-        names: Mapping[str, str],
-        progress: Any,
-        *,
-        worker_slots: int,
-        room: Room,
-    ) -> None:
+    def __init__(self, bar: tuple[str, int], progress: Any, room: Room) -> None:
+        """Show the bar.
+
+        Args:
+            bar: Unit and number of what the bar counts.
+            progress: Handle of the `ProgressActor`.
+            room: Room that one experiment takes.
+        """
         self.summary = Summary()
-        self.unrecorded: dict[str, str] = {}
-        """Failure reasons, by key of the experiment, of trials that ended without recording their failure."""
         self._room, self._is_room, self._looked = room, True, time.monotonic()
-        self._experiments, self._names, self._progress, self._slots = (
-            experiments,
-            names,
-            progress,
-            worker_slots,
-        )
-        self._seconds: dict[str, list[float]] = defaultdict(list)
-        self._waiting = dict(experiments)
-        self._last = 0.0
-        self._bar = show_progress("experiments", len(experiments), unit="experiment")
+        self._progress, self._last = progress, 0.0
+        unit, count = bar
+        self._bar = show_progress(f"{unit}s", count, unit=unit)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Refresh the text of the progress bar, and print once that no machine has room for an experiment."""
@@ -79,6 +69,30 @@ class ConsoleReporter(tune.Callback):
                     "until a machine joins the cluster."
                 )
 
+    def close(self) -> None:
+        """Remove the progress bar."""
+        self._bar.close()
+
+
+class ConsoleReporter(StudyCallback):
+    """Tune callback that prints a line per finished experiment and updates the progress bar."""
+
+    def __init__(
+        self,
+        experiments: Mapping[str, Experiment],
+        names: Mapping[str, str],
+        progress: Any,
+        *,
+        worker_slots: int,
+        room: Room,
+    ) -> None:
+        super().__init__(("experiment", len(experiments)), progress, room)
+        self.unrecorded: dict[str, str] = {}
+        """Failure reasons, by key of the experiment, of trials that ended without recording their failure."""
+        self._experiments, self._names, self._slots = experiments, names, worker_slots
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._waiting = dict(experiments)
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count and print an experiment that finished or whose failure the trial has recorded."""
         key, outcome = trial.config["key"], trial.last_result
@@ -93,7 +107,7 @@ class ConsoleReporter(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note and print how the process of an experiment was lost; Tune runs the trial again."""
         key = trial.config["key"]
-        reason = last_line(_error_of(trial))
+        reason = last_line(error_of(trial))
         times = len(ray.get(self._progress.lose.remote(key, reason)))
         write_line(
             f"{self._names[key]}: its process was lost ({reason}). It runs again from its last checkpoint: restart "
@@ -105,7 +119,7 @@ class ConsoleReporter(tune.Callback):
 
         The experiment is counted later, when its failure is recorded.
         """
-        key, text = trial.config["key"], _error_of(trial)
+        key, text = trial.config["key"], error_of(trial)
         ray.get(self._progress.lose.remote(key, last_line(text)))
         self.unrecorded[key] = f"Its trial died. {text}"
         write_line(f"{self._names[key]}: its trial died: {last_line(text)}")
@@ -120,10 +134,6 @@ class ConsoleReporter(tune.Callback):
             self.summary.finished += 1
             self._seconds[experiment.detector.name].append(outcome["seconds"])
             self._print(key, f"image AUROC {outcome[IMAGE_AUROC]:.3f}, {outcome['seconds']:.0f} s")
-
-    def close(self) -> None:
-        """Remove the progress bar."""
-        self._bar.close()
 
     def _print(self, key: str, text: str) -> None:
         total = len(self._experiments)
@@ -144,7 +154,7 @@ class ConsoleReporter(tune.Callback):
         return f", {duration(seconds)} left"
 
 
-def _error_of(trial: Any) -> str:
+def error_of(trial: Any) -> str:
     """Return the text of the last error of a trial."""
     # `trial.get_error` reads a path to which Tune copies this file only later. The file has all errors of the trial.
     text = Path(trial.error_file).read_text()
