@@ -11,8 +11,9 @@ from reports.tables.labels import METRICS, tidy, wide
 
 TITLE = "Search for the settings of MeDS"
 CAPTION = (
-    "Every setting that was tried is one experiment. The best third of each round advanced and trained three times as "
-    "long. Agreement is the rank correlation between the scores of the network and of sparse memories on the training "
+    "Every setting that was tried trained for a ninth of the steps, the better ones also for a third, and the best for "
+    "all steps. Each training is one experiment. The profile's own setting is trained on every rung. "
+    "Agreement is the rank correlation between the scores of the network and of sparse memories on the training "
     "images; it uses no label. Agreement alone selects the settings, unless the search declares categories whose "
     "labels may be used. Figure: agreement against the image AUROC on all test images. The AUROC selects nothing "
     "unless such categories are declared."
@@ -65,7 +66,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw one point per setting and one colour per round."""
+    """Draw one point per experiment and one colour per training length."""
     table = _tried(results)
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.subplots()

@@ -1,12 +1,16 @@
 """Search for MeDS' subsampling ratio, critical value, iterations and learning rate.   make sweep-search
 
-The search is successive halving with the budgets of ASHA (Li et al., MLSys 2020), in rounds. In the first round, 18
-settings train for a ninth of the profile's steps. The best third then trains for a third of the steps. The best third
-of these settings, beside the profile's own setting, trains for all steps. Every round is a set of ordinary experiments
-that Ray Tune runs side by side. Each tried setting therefore has a key, its results are found again, and settings are
-compared after complete learning rate schedules. ASHA would compare trainings in the middle of a schedule, when the
-learning rate is still high. Such a training is not an experiment of any study. The search stops no training early, and
-a repeated search takes the same course.
+The search runs on Ray Tune: Optuna's TPE suggests settings, and ASHA stops bad ones (`harness.cluster.search`). Every
+setting climbs rungs. On the first it trains for a ninth of the profile's steps, on the second for a third, on the last
+for all. Each rung is an ordinary experiment with its own complete learning rate schedule, so it has a key, is tracked
+and is found again. Trainings are never compared in the middle of a schedule, when the learning rate is still high. A
+setting goes on if its objective is among the best third that reached the rung before it.
+
+The first nine settings are the profile's own and eight that are drawn evenly; the profile's own trains on all rungs.
+TPE suggests the others after all results of the first nine. Neither TPE nor ASHA sees results in the order in which
+they were computed. The search therefore takes the same course on any number of machines, and again after it was killed.
+Other processors round differently, so on them a search may take another course. The same holds for versions of Optuna
+and Ray Tune with other rules.
 
 By default no label decides. The objective is how well the final network's scores rank the training images as memory
 ensembles do. Its value is the mean over three moderate subsampling ratios, which are the same for all settings
@@ -16,12 +20,14 @@ second were trained too little to distinguish images. The third left out too man
 
 The objective cannot distinguish a network that is better than these memories from a network that is worse. The report
 shows the objective beside the test image AUROC, which the search never uses. `--labelled-categories brick` declares
-categories whose labels may be used. The image AUROC of these categories then decides, and the last round runs on the
-other categories. The search runs at the profile's highest noise ratio.
+categories whose labels may be used. The image AUROC of these categories then decides. The last rung runs on the other
+categories, and its results suggest and stop nothing. The search runs at the profile's highest noise ratio.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,38 +37,39 @@ from harness.detectors.meds import MeDS
 from harness.errors import InputError, UsageError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment
+from harness.experiment.search import Grid, Range, Search, Setting
 from harness.metrics.names import ALL, IMAGE_AUROC, TRAINING
 from harness.training.optimizer import TrainingConfig
-from sweeps.launch.rounds import Rounds
 from sweeps.profiles.contract import Profile
 
 SETTINGS = 18
-"""Number of settings in the first round, including the profile's own."""
-KEPT = 3
-"""Factor by which the number of settings falls and the number of steps grows from round to round."""
-ROUNDS = 3
+"""Number of settings, including the profile's own."""
+BATCH = 9
+"""Number of settings that are suggested together."""
+FACTOR, RUNGS = 3, 3
+"""Factor by which the number of steps grows from rung to rung, and the number of rungs."""
 REFERENCES = (0.05, 0.1, 0.2)
 """Subsampling ratios of the memory ensembles in the objective."""
-LOWEST, HIGHEST = (0.02, 0.0, 0.2, 0.25), (0.5, 3.0, 2.0, 2.5)
-"""Bounds of rho, of k, and of the factors on the profile's distillation steps and learning rates."""
+RATIOS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5)
+"""Searched subsampling ratios. Memories of all ratios are scored before the search, in one pass of distances."""
+CRITICAL_VALUES = Range(low=0.0, high=3.0)
+LONGER = Range(low=0.2, high=2.0, logarithmic=True)
+"""Searched factors on the profile's distillation steps."""
+FASTER = Range(low=0.25, high=2.5, logarithmic=True)
+"""Searched factors on the profile's learning rates."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
-    """Return the experiments of the first round; later rounds depend on its results.
+    """Return the experiments that no result chooses: the first rung of the first settings.
 
     Raises:
         InputError: the profile lacks a training stage.
     """
-    return next(rounds(profile))
+    return search(profile).known
 
 
-def objective(labelled: tuple[str, ...]) -> tuple[str, str]:
-    """Return the readout and the metric of the objective; higher is better."""
-    return (ALL, IMAGE_AUROC) if labelled else (TRAINING, "memory_agreement")
-
-
-def rounds(profile: Profile, labelled: tuple[str, ...] = ()) -> Rounds:
-    """Yield the experiments of each round; receive their objective by key, without failed experiments.
+def search(profile: Profile, labelled: tuple[str, ...] = ()) -> Search:
+    """Return the search on a profile.
 
     Args:
         profile: Profile that the search runs on.
@@ -72,31 +79,41 @@ def rounds(profile: Profile, labelled: tuple[str, ...] = ()) -> Rounds:
         InputError: the profile lacks a training stage, lacks a labelled category, or has no unlabelled category.
     """
     others = _others(profile, labelled)
-    settings = [profile.meds, *_drawn(profile)]
-    for number in range(ROUNDS):
-        last = number == ROUNDS - 1
-        if last:
-            settings = list(dict.fromkeys([*settings, profile.meds]))
-        categories = others if last else labelled
-        cells = {
-            setting: _cells(profile, _shorter(setting, KEPT ** (ROUNDS - 1 - number)), categories)
-            for setting in settings
-        }
-        found = yield [experiment for of_setting in cells.values() for experiment in of_setting]
-        means = {
-            setting: np.mean([found[e.key] for e in of_setting])
-            for setting, of_setting in cells.items()
-            if all(e.key in found for e in of_setting)
-        }
-        settings = sorted(means, key=lambda setting: -means[setting])[: -(-len(means) // KEPT)]
+    _stages(profile.meds)
+    own = profile.meds.memory.ratio
+    ratios = tuple(sorted({*RATIOS, own}))
+    space: dict[str, Range | Grid] = {
+        "rho": Grid(values=ratios),
+        "k": CRITICAL_VALUES,
+        "longer": LONGER,
+        "faster": FASTER,
+    }
+    categories = (labelled, labelled, others)
+    climb = functools.partial(_experiments, profile, categories)
+    first = {"rho": own, "k": profile.meds.selection.critical_value, "longer": 1.0, "faster": 1.0}
+    return Search(
+        space=space,
+        start=(first, *drawn(space, BATCH - 1)),
+        experiments=climb,
+        objective=(ALL, IMAGE_AUROC) if labelled else (TRAINING, "memory_agreement"),
+        shared=tuple(each for ratio in ratios for each in climb({**first, "rho": ratio}, 0)),
+        rungs=RUNGS,
+        judged=RUNGS - 1 if labelled else RUNGS,
+        factor=FACTOR,
+        settings=SETTINGS,
+    )
 
 
-def _cells(profile: Profile, meds: MeDS, categories: tuple[str, ...]) -> list[Experiment]:
+def _experiments(
+    profile: Profile, categories: tuple[tuple[str, ...], ...], setting: Setting, rung: int
+) -> list[Experiment]:
+    """Return the experiments of a setting on a rung, which has its own categories; empty for all."""
+    meds = _shorter(_meds(profile.meds, setting), FACTOR ** (RUNGS - 1 - rung))
     references = tuple(replace(profile.meds.memory, ratio=ratio) for ratio in REFERENCES)
     experiment = profile.experiment(
         meds, max(profile.noise_ratios), evaluation=Evaluation(agreement=references)
     )
-    return profile.cells([replace(experiment, categories=categories or None)])
+    return profile.cells([replace(experiment, categories=categories[rung] or None)])
 
 
 def _others(profile: Profile, labelled: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,23 +134,32 @@ def _others(profile: Profile, labelled: tuple[str, ...]) -> tuple[str, ...]:
     return others
 
 
-def _drawn(profile: Profile) -> list[MeDS]:
-    """Draw settings evenly from the space (a Latin hypercube); rho and the factors are on a logarithmic scale."""
-    low, high = np.array(LOWEST), np.array(HIGHEST)
-    logarithmic = low > 0
-    low[logarithmic], high[logarithmic] = np.log(low[logarithmic]), np.log(high[logarithmic])
-    points = qmc.LatinHypercube(d=len(LOWEST), rng=np.random.default_rng(0)).random(SETTINGS - 1)
-    values = low + points * (high - low)
-    values[:, logarithmic] = np.exp(values[:, logarithmic])
-    return [_setting(profile, *(float(f"{value:.2g}") for value in row)) for row in values]
+def drawn(space: Mapping[str, Range | Grid], count: int, seed: int = 0) -> list[Setting]:
+    """Draw settings evenly from a space (a Latin hypercube)."""
+    sampler = qmc.LatinHypercube(d=len(space), rng=np.random.default_rng(seed))
+    return [
+        {name: _at(values, place) for (name, values), place in zip(space.items(), row, strict=True)}
+        for row in sampler.random(count)
+    ]
 
 
-def _setting(profile: Profile, rho: float, k: float, longer: float, faster: float) -> MeDS:
-    meds = profile.meds
+def _at(values: Range | Grid, place: float) -> float:
+    """Return the value at a place in [0, 1) of a range or a grid."""
+    if isinstance(values, Grid):
+        return values.values[int(place * len(values.values))]
+    low, high = values.low, values.high
+    if values.logarithmic:
+        return float(low * (high / low) ** place)
+    return float(low + place * (high - low))
+
+
+def _meds(meds: MeDS, setting: Setting) -> MeDS:
+    """Return MeDS with a setting, whose numbers are rounded to two digits."""
+    k, longer, faster = (float(f"{setting[name]:.2g}") for name in ("k", "longer", "faster"))
     distillation, finetuning = _stages(meds)
     return replace(
         meds,
-        memory=replace(meds.memory, ratio=rho),
+        memory=replace(meds.memory, ratio=setting["rho"]),
         selection=replace(meds.selection, critical_value=k),
         distillation=_scaled(distillation, longer, faster),
         finetuning=_scaled(finetuning, 1, faster),

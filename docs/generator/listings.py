@@ -17,7 +17,7 @@ from harness.detectors import MeDS
 from harness.errors import InputError, UsageError
 from harness.noise import LIST
 from harness.noise.contamination import PROTOCOLS, Protocol
-from sweeps.launch.rounds import rounds_of
+from sweeps.launch.studies import experiments_of
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile
 
@@ -46,12 +46,12 @@ def _studies() -> Iterator[tuple[str, ModuleType]]:
 
 
 def _count(study: ModuleType, profile: Profile) -> str:
-    """Return the number of experiments; of a study in rounds, that of the first round."""
+    """Return the number of experiments; of a search, the number that no result chooses."""
     try:
-        count = len(next(rounds_of(study, profile, ())))
+        count = len(experiments_of(study, profile))
     except (InputError, UsageError):
         return "–"
-    return f"{count} +" if hasattr(study, "rounds") else str(count)
+    return f"{count} +" if hasattr(study, "search") else str(count)
 
 
 def profiles() -> str:

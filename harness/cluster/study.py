@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.cluster.options import ClusterOptions
 from harness.cluster.progress import Summary
 from harness.cluster.ray_compute import RayCompute, start_pool
+from harness.cluster.search_runner import SearchRunner
 from harness.cluster.session import (
     connected,
     max_concurrent_trials,
@@ -21,7 +22,8 @@ from harness.cluster.trial_runner import TrialRunner
 from harness.cluster.tune import run_trials
 from harness.config.versions import describe_versions
 from harness.experiment import Experiment, names, prepare
-from harness.experiment.preparation import check_noise, read_dataset
+from harness.experiment.preparation import Prepared, check_noise, read_dataset
+from harness.experiment.search import Search
 from harness.runtime.locks import file_lock
 from harness.runtime.remote import mirror
 from harness.runtime.scratch import remove_leftovers, scratch_folder
@@ -40,7 +42,6 @@ def run_study(
     data: Path,
     where: ClusterOptions,
     scope: StudyScope = StudyScope(),
-    exit_stack: ExitStack,
 ) -> Summary:
     """Run every experiment that is not finished yet.
 
@@ -51,20 +52,13 @@ def run_study(
         data: Root of the dataset.
         where: Cluster, storage and folders.
         scope: Part or variant of the study that the experiments form.
-        exit_stack: Exit stack that closes the Ray session, which the first call with work opens and later calls reuse.
 
     Raises:
         InputError: the data, a setting or the cluster cannot be used; no experiment was started.
         KeyboardInterrupt: the user stopped the study; finished experiments stay finished.
     """
-    data, cache = data.absolute(), where.cache_dir.absolute()
-    remove_leftovers(cache, SCRATCH)
-    remove_dead_sessions()
-    tracker = checked_tracker(study, where)
-    mirror(cache, where.remote_url)
-    (dataset,) = {experiment.dataset for experiment in experiments}
-    samples, data_digest = read_dataset(dataset, data, cache)
-    check_noise(samples, [(each.noise, each.categories) for each in experiments])
+    data = data.absolute()
+    tracker, data_digest = _check(study, experiments, data, where)
     by_key = {experiment.key: experiment for experiment in experiments}
     parent = _open_study(tracker, where, profile, by_key, data_digest, scope)
     finished = tracker.finished_keys(data_digest) & set(by_key)
@@ -74,34 +68,118 @@ def run_study(
     if not missing:
         tracker.close_study(parent, complete=True)
         return Summary(finished_before=len(finished))
-    scratch = exit_stack.enter_context(scratch_folder(cache, SCRATCH))
-    summary = None
-    try:
-        if not connected():
-            exit_stack.enter_context(session(where.address))
-        max_concurrent_trials(where.sharing)  # raise errors before anything is computed
+    with _running(tracker, parent, where) as running:
+        prepared = running.prepare(missing.values(), data)
+        runner = running.runner(missing, names(by_key), prepared, data)
+        summary = replace(run_trials(runner), finished_before=len(finished))
+        running.complete = not summary.failures
+    return summary
+
+
+def run_search_study(
+    study: str,
+    profile: str,
+    search: Search,
+    *,
+    data: Path,
+    where: ClusterOptions,
+    scope: StudyScope = StudyScope(),
+) -> Summary:
+    """Run a search; finished experiments are found again. See `run_study`, which has the same arguments and errors."""
+    from harness.cluster.search import run_search  # Optuna needs a second to import
+
+    data = data.absolute()
+    tracker, data_digest = _check(study, [*search.shared, *search.known], data, where)
+    part = replace(scope, whole=False)
+    known = {experiment.key for experiment in search.known}
+    parent = _open_study(tracker, where, profile, known, data_digest, part)
+    print(f"{study} on {profile}: {search.settings} settings, {search.rungs} rungs", flush=True)
+    keys = set(known)
+
+    def register(new: set[str]) -> None:
+        keys.update(new)
+        tracker.open_study(profile, new, data_digest, part)
+
+    with _running(tracker, parent, where) as running:
+        prepared = running.prepare(search.shared, data)
+        shared = {(each.dataset, each.stored): prepared[each.key] for each in search.shared}
+        runner = SearchRunner(search=search, base=running.runner({}, {}, {}, data), shared=shared)
+        summary = run_search(runner, register)
+        tracker.open_study(profile, keys, data_digest, scope)
+        running.complete = not summary.failures
+    return summary
+
+
+def _check(
+    study: str, experiments: Sequence[Experiment], data: Path, where: ClusterOptions
+) -> tuple[Tracker, str]:
+    """Check the store, the data and the noise; return the tracker of the study and the digest of the data."""
+    cache = where.cache_dir.absolute()
+    remove_leftovers(cache, SCRATCH)
+    remove_dead_sessions()
+    tracker = checked_tracker(study, where)
+    mirror(cache, where.remote_url)
+    (dataset,) = {experiment.dataset for experiment in experiments}
+    samples, data_digest = read_dataset(dataset, data, cache)
+    check_noise(samples, [(each.noise, each.categories) for each in experiments])
+    return tracker, data_digest
+
+
+@dataclass
+class _Running:
+    """Study with a Ray session, from the preparation of shared data to its end."""
+
+    tracker: Tracker
+    parent: str
+    where: ClusterOptions
+    scratch: Path
+    complete: bool = False
+    """Whether all experiments are finished."""
+
+    def prepare(self, experiments: Iterable[Experiment], data: Path) -> dict[str, Prepared]:
+        """Compute what experiments share, on the whole cluster."""
         with start_pool() as pool:
-            compute = RayCompute(scratch, pool=pool)
-            prepared = prepare(missing.values(), data=data, cache=cache, compute=compute)
-        runner = TrialRunner(
-            experiments=missing,
-            names=names(by_key),
+            compute = RayCompute(self.scratch, pool=pool)
+            cache = self.where.cache_dir.absolute()
+            return prepare(experiments, data=data, cache=cache, compute=compute)
+
+    def runner(
+        self,
+        experiments: Mapping[str, Experiment],
+        names: Mapping[str, str],
+        prepared: Mapping[str, Prepared],
+        data: Path,
+    ) -> TrialRunner:
+        """Return the trial runner of these experiments."""
+        return TrialRunner(
+            experiments=experiments,
+            names=names,
             prepared=prepared,
             data=data,
-            scratch=scratch,
-            checkpoints=cache / "checkpoints",
-            tracker=tracker,
-            parent=parent,
-            environment={**describe_versions(), "workers": str(where.sharing.workers)},
-            sharing=where.sharing,
+            scratch=self.scratch,
+            checkpoints=self.where.cache_dir.absolute() / "checkpoints",
+            tracker=self.tracker,
+            parent=self.parent,
+            environment={**describe_versions(), "workers": str(self.where.sharing.workers)},
+            sharing=self.where.sharing,
         )
-        summary = replace(run_trials(runner), finished_before=len(finished))
-    except BaseException:
-        exit_stack.close()  # end all workers, so that none writes to the runs closed next
-        raise
+
+
+@contextmanager
+def _running(tracker: Tracker, parent: str, where: ClusterOptions) -> Iterator[_Running]:
+    """Open a Ray session and a scratch folder; close the study after all workers have ended."""
+    running = None
+    try:
+        with ExitStack() as exit_stack:
+            cache = where.cache_dir.absolute()
+            scratch = exit_stack.enter_context(scratch_folder(cache, SCRATCH))
+            if not connected():
+                exit_stack.enter_context(session(where.address))
+            max_concurrent_trials(where.sharing)  # raise errors before anything is computed
+            running = _Running(tracker, parent, where, scratch)
+            yield running
     finally:
-        tracker.close_study(parent, complete=summary is not None and not summary.failures)
-    return summary
+        tracker.close_study(parent, complete=running is not None and running.complete)
 
 
 def _open_study(

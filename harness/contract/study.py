@@ -22,11 +22,10 @@ def breaches_of_study(study: ModuleType, profile: Any) -> Iterator[str]:
     """Yield what a study breaks on a profile (`sweeps.profiles.contract.Profile`); no experiment runs."""
     if not (study.__doc__ or "").strip():
         yield "Its module has no docstring. The first line describes the study in lists."
-    if not hasattr(study, "experiments"):
-        if not hasattr(study, "rounds"):
-            yield "Its module has neither a function experiments(profile) nor rounds."
+    if not hasattr(study, "experiments") and not hasattr(study, "search"):
+        yield "Its module has neither a function experiments(profile) nor search(profile, labelled)."
         return
-    found, again = study.experiments(profile), study.experiments(profile)
+    found, again = _experiments(study, profile), _experiments(study, profile)
     if not found or not all(isinstance(each, Experiment) for each in found):
         yield "experiments(profile) must return a list of harness.experiment.Experiment with at least one element."
         return
@@ -39,6 +38,13 @@ def breaches_of_study(study: ModuleType, profile: Any) -> Iterator[str]:
         if restored.key != experiment.key:
             yield f"The experiment {experiment.name} does not come back from its record, in which a run stores it."
             return
+
+
+def _experiments(study: ModuleType, profile: Any) -> Any:
+    """Return the experiments of a study, of a search those that no result chooses."""
+    if hasattr(study, "search"):
+        return study.search(profile, ()).known
+    return study.experiments(profile)
 
 
 def breaches_of_report(report: ModuleType) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Launch of a study by a command: selection of experiments, rounds, weights, dry runs."""
+"""Launch of a study by a command: selection of experiments, weights, dry runs."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -14,15 +12,13 @@ from harness.config.discovery import STUDY_FILE, study_name
 from harness.config.hints import study_command
 from harness.errors import InputError, UsageError
 from harness.experiment import Experiment
+from harness.experiment.search import Search
 from harness.runtime.environment import prepare_environment
 from harness.runtime.places import require_writable
 from harness.runtime.stopping import exit_code
-from harness.tracking import Tracker
-from harness.tracking.connection import default_uri
 from sweeps.launch.dry_run import dry_run
 from sweeps.launch.options import Options
-from sweeps.launch.rounds import rounds_of, run_rounds, values_of
-from sweeps.launch.studies import load_study
+from sweeps.launch.studies import experiments_of, load_study, search_of
 from sweeps.profiles import PROFILES
 from sweeps.profiles.contract import Profile
 
@@ -38,34 +34,23 @@ def run_command(options: Options) -> int:
     """
     study, profile = _study_and_profile(options)
     where = options.where
-    rounds = rounds_of(study, profile, options.labelled_categories)
-    first = options.study_filter.select(next(rounds))
-    data = options.data or where.cache_dir / f"{first[0].dataset.name}-{profile.name}"
+    search = search_of(study, profile, options.labelled_categories)
+    found = search.known if search else experiments_of(study, profile)
+    experiments = options.study_filter.select(found)
+    if search:
+        search = search.limited(options.study_filter.limit)
+    data = options.data or where.cache_dir / f"{experiments[0].dataset.name}-{profile.name}"
     require_writable(where.runs_dir, "--runs")
     require_writable(where.cache_dir, "--cache")
     prepare_environment(where.address)
     if options.dry_run:
-        dry_run(
-            study_name(options.study),
-            options.described(profile.name),
-            first,
-            data=data,
-            where=where,
-        )
-        if hasattr(study, "rounds"):
-            print(
-                "This is the first round. Later rounds have fewer and longer experiments, chosen by its results."
-            )
+        described = options.described(profile.name)
+        dry_run(study_name(options.study), described, experiments, data=data, where=where)
+        if search:
+            print(_outlook(search))
         return 0
     try:
-        with ExitStack() as exit_stack:
-            summary = run_rounds(
-                first,
-                rounds,
-                run=functools.partial(_run, options, study, profile.name, data, exit_stack),
-                select=options.study_filter.select,
-                found=lambda: _found(options, study, profile.name),
-            )
+        summary = _run(options, study, profile.name, data, search or experiments)
     except KeyboardInterrupt as stop:
         print(
             "\nStopped. Finished experiments are kept; the same command continues from here.",
@@ -86,32 +71,28 @@ def _run(
     study: ModuleType,
     profile: str,
     data: Path,
-    exit_stack: ExitStack,
-    experiments: list[Experiment],
+    selected: Search | list[Experiment],
 ) -> Summary:
     # Not imported at the top, because importing Ray reads environment variables that `prepare_environment` sets.
     from harness.cluster.by_value import send_by_value
-    from harness.cluster.study import run_study
+    from harness.cluster.study import run_search_study, run_study
 
     if options.study.endswith(STUDY_FILE):
         send_by_value(study)  # workers cannot import the file
-    return run_study(
-        study_name(options.study),
-        profile,
-        experiments,
-        data=data,
-        where=options.where,
-        scope=options.scope,
-        exit_stack=exit_stack,
+    name, where, scope = study_name(options.study), options.where, options.scope
+    if isinstance(selected, Search):
+        return run_search_study(name, profile, selected, data=data, where=where, scope=scope)
+    return run_study(name, profile, selected, data=data, where=where, scope=scope)
+
+
+def _outlook(search: Search) -> str:
+    """Return how a search continues after the experiments that no result chooses."""
+    return (
+        f"These are the first rung of the first {len(search.start)} settings. The search tries {search.settings} "
+        f"settings on {search.rungs} rungs. About one of {search.factor} goes on to the next rung, whose experiments "
+        f"take {search.factor} times as long. The whole search takes about as long as {search.cost} experiments of "
+        "the first rung."
     )
-
-
-def _found(options: Options, study: ModuleType, profile: str) -> dict[str, float]:
-    """Return the results by key that decide about the next round."""
-    if not hasattr(study, "objective"):
-        return {}
-    tracker = Tracker(default_uri(options.where.runs_dir), study_name(options.study))
-    return values_of(tracker, profile, *study.objective(options.labelled_categories))
 
 
 def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
@@ -121,7 +102,7 @@ def _study_and_profile(options: Options) -> tuple[ModuleType, Profile]:
         InputError: the profile does not exist or needs data, or the study does not support the selection.
     """
     study = load_study(options.study)
-    if hasattr(study, "rounds") and (options.study_filter.method or options.study_filter.seed):
+    if hasattr(study, "search") and (options.study_filter.method or options.study_filter.seed):
         raise UsageError(
             f"The study {options.study} chooses experiments by the results of MeDS with its own seed. Leave out "
             "--method and --seed."

@@ -14,6 +14,9 @@ from harness.config.discovery import (
     study_name,
 )
 from harness.errors import InputError, UsageError
+from harness.experiment import Experiment
+from harness.experiment.search import Search
+from sweeps.profiles.contract import Profile
 
 
 def check_study(study: str) -> None:
@@ -45,9 +48,37 @@ def load_study(study: str) -> ModuleType:
     """
     is_file = study.endswith(STUDY_FILE)
     module = module_in(Path(study)) if is_file else module_named("studies", sweeps, study)
-    if not (hasattr(module, "experiments") or hasattr(module, "rounds")):
+    if not (hasattr(module, "experiments") or hasattr(module, "search")):
         raise InputError(
-            f"{module.__file__} defines no study: it has neither a function experiments(profile) nor rounds. Add "
-            "experiments(profile), which returns a list of harness.experiment.Experiment."
+            f"{module.__file__} defines no study: it has neither a function experiments(profile) nor search(profile, "
+            "labelled). Add experiments(profile), which returns a list of harness.experiment.Experiment."
         )
     return module
+
+
+def search_of(study: ModuleType, profile: Profile, labelled: tuple[str, ...]) -> Search | None:
+    """Return the search of a study that chooses experiments by earlier results; None for any other study.
+
+    Raises:
+        InputError: the search cannot run on this profile, or labels were declared for a study that uses none.
+    """
+    if hasattr(study, "search"):
+        found: Search = study.search(profile, labelled)
+        return found
+    if labelled:
+        raise UsageError(
+            "--labelled-categories is for the study search alone, because no other study uses its results to choose "
+            "experiments. Leave --labelled-categories out."
+        )
+    return None
+
+
+def experiments_of(study: ModuleType, profile: Profile) -> list[Experiment]:
+    """Return the experiments of a study; of a search those that no result chooses.
+
+    Raises:
+        InputError: the study cannot run on this profile.
+    """
+    if found := search_of(study, profile, ()):
+        return found.known
+    return profile.cells(study.experiments(profile))

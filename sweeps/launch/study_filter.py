@@ -40,7 +40,7 @@ class StudyFilter:
     seed: tuple[int, ...] | None = None
     """Training seeds instead of the study's; memory ensembles have none."""
     limit: int | None = None
-    """Maximum number of experiments, taken from the start of the study."""
+    """Maximum number of experiments, taken from the start of the study; of a search, of settings."""
 
     weights: tuple[str, ...] = ()
     """Weights files of encoders, for machines without access to a hub: NAME=FILE for all encoders that timm calls NAME.

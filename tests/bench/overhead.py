@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,8 @@ def run() -> list[dict[str, Any]]:
             ray.cluster_resources()
         ray_alone = time.perf_counter() - start
         start = time.perf_counter()
-        with ExitStack() as exit_stack:
-            where = ClusterOptions(cache=cache, runs=runs)
-            places = {"data": data, "where": where, "exit_stack": exit_stack}
-            summary = run_study("overhead", "bench", experiments, **places)
+        where = ClusterOptions(cache=cache, runs=runs)
+        summary = run_study("overhead", "bench", experiments, data=data, where=where)
         study = time.perf_counter() - start
     assert summary.finished == COUNT
     overhead = study - work / (os.cpu_count() or 1)

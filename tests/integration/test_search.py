@@ -1,10 +1,14 @@
-"""The search for settings: rounds that follow from what was found, and a number that no label has a part in."""
+"""The search for settings: its rungs, what is run and found again, and a number that no label has a part in."""
 
-from dataclasses import replace
+import functools
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 from scipy.stats import spearmanr
 
 from harness.detectors import MemoryDetector
@@ -12,75 +16,80 @@ from harness.errors import UsageError
 from harness.evaluation import Evaluation
 from harness.evaluation.memory_agreement import METRIC, agreement
 from harness.experiment import run_prepared
+from harness.experiment.search import Grid, Search
 from harness.memory import MemoryEnsemble
 from harness.memory.scores import memory_scores
+from harness.metrics.names import ALL, IMAGE_AUROC, MEAN, MetricName
 from harness.runtime.compute import InProcess
 from harness.selection import robust_max
+from harness.tracking import Tracker
 from sweeps import search
 from sweeps.profiles.local import LAPTOP, MTD, SMOKE
 from sweeps.profiles.paper import REAL_IAD
-from tests.support.commands import command, refused
+from tests.support.commands import as_a_user, command, refused
+from tests.support.dataset import ENCODER, SMALL
+from tests.support.search_course import play
+from tests.support.studies import study_of
+from tests.support.waiting import wait_until
 
 
-def played(profile, worth, labelled=()):
-    """The rounds of a search in which an experiment finds what `worth` says of it."""
-    rounds, played = search.rounds(profile, labelled), []
-    found = None
-    while True:
-        try:
-            played.append(rounds.send(found))
-        except StopIteration:
-            return played
-        found = {e.key: worth(e) for e in played[-1] if worth(e) is not None}
+def ratio_decides(profile, labelled=()):
+    """The course of a search in which a higher ratio is better on every rung."""
+    return play(search.search(profile, labelled), lambda setting, rung: setting["rho"])
 
 
 @pytest.mark.parametrize("profile", [LAPTOP, MTD], ids=lambda profile: profile.name)
-def test_a_third_of_a_round_goes_on_and_trains_three_times_as_long(profile):
-    first, second, last = played(profile, lambda e: e.detector.memory.ratio)
-    assert [len(cells) for cells in (first, second)] == [18, 6]
-    assert len({e.key for cells in (first, second, last) for e in cells}) == 18 + 6 + len(last)
-    for shorter, longer in ((first, second), (second, last)):
-        best = sorted((e.detector.memory.ratio for e in shorter), reverse=True)
-        kept = sorted((e.detector.memory.ratio for e in longer), reverse=True)
-        assert kept[: len(shorter) // 3] == best[: len(shorter) // 3]
-    steps = {cells[0].detector.finetuning.steps for cells in (first, second, last)}
+def test_the_best_settings_climb_to_rungs_that_train_three_times_as_long(profile):
+    tried = ratio_decides(profile)
+    found = search.search(profile)
+    assert len(tried) == search.SETTINGS
+    climbed = [sum(len(each.values) > rung for each in tried) for rung in range(3)]
+    assert climbed[0] > 2 * climbed[1] >= 2 * climbed[2] > 2
+    for each in tried[1:]:  # the first climbs whatever it is worth
+        above = sum(other.setting["rho"] > each.setting["rho"] for other in tried)
+        assert len(each.values) == 1 or above < len(tried) / 2
+    lengths = [found.experiments(found.start[0], rung)[0].detector for rung in range(3)]
     whole = profile.meds.finetuning.steps
-    assert steps == {round(whole / 9), round(whole / 3), whole}
-    assert profile.meds in [e.detector for e in last]  # the profile's own is there to compare with
-
-
-def test_what_failed_goes_no_further():
-    first, second, _ = played(
-        LAPTOP, lambda e: None if e.detector.memory.ratio > 0.1 else e.detector.memory.ratio
-    )
-    assert any(e.detector.memory.ratio > 0.1 for e in first)
-    assert all(e.detector.memory.ratio <= 0.1 for e in second)
+    assert [each.finetuning.steps for each in lengths] == [
+        round(whole / 9),
+        round(whole / 3),
+        whole,
+    ]
+    assert lengths[2] == profile.meds  # the profile's own is there to compare with
+    assert len(tried[0].values) == 3
 
 
 def test_settings_stay_within_what_is_searched():
-    first = search.experiments(LAPTOP)
-    detectors = [e.detector for e in first]
-    assert all(0.02 <= d.memory.ratio <= 0.5 for d in detectors)
+    found = search.search(LAPTOP)
+    cells = [found.experiments(each.setting, 0)[0] for each in ratio_decides(LAPTOP)]
+    detectors = [cell.detector for cell in cells]
+    assert len({cell.key for cell in cells}) == search.SETTINGS
+    assert {d.memory.ratio for d in detectors} <= set(search.RATIOS)
     assert all(0 <= d.selection.critical_value <= 3 for d in detectors)
     rates = [d.distillation.learning_rate / 2e-3 for d in detectors]
     assert min(rates) < 0.5 < 2 < max(rates)
-    assert [e.key for e in first] == [e.key for e in search.experiments(LAPTOP)]
+    first = search.experiments(LAPTOP)
+    assert [e.key for e in first] == [cell.key for cell in cells[: search.BATCH]]
+    assert {m for cell in cells for m in cell.memories} <= {
+        m for each in found.shared for m in each.memories
+    }
 
 
-def test_labels_decide_on_declared_categories_and_the_last_round_is_on_the_others():
-    first, second, last = played(LAPTOP, lambda e: 0.5, ("brick",))
-    assert {e.categories for e in (*first, *second)} == {("brick",)}
-    assert {e.categories for e in last} == {("grass", "gravel")}
-    assert search.objective(("brick",)) == ("all", "image_auroc")
+def test_labels_decide_on_declared_categories_and_the_last_rung_is_on_the_others():
+    found = search.search(LAPTOP, ("brick",))
+    on_rungs = [found.experiments(found.start[0], rung)[0].categories for rung in range(3)]
+    assert on_rungs == [("brick",), ("brick",), ("grass", "gravel")]
+    assert found.objective == ("all", "image_auroc")
+    assert found.judged == 2
     with pytest.raises(UsageError, match="none is left to test"):
-        next(search.rounds(MTD, ("magnetic_tile",)))
+        search.search(MTD, ("magnetic_tile",))
     with pytest.raises(UsageError, match=r"'sand', but .* Its categories: brick, grass, gravel"):
-        next(search.rounds(LAPTOP, ("sand",)))
+        search.search(LAPTOP, ("sand",))
 
 
 def test_categories_apart_count_together():
     cells = search.experiments(REAL_IAD)
-    assert len(cells) == 18 * 30
+    assert len(cells) == search.BATCH * 30
     assert REAL_IAD.cells(cells) == cells
 
 
@@ -124,28 +133,100 @@ def test_no_label_has_a_part_in_the_agreement(small):
     assert values[0].equals(values[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fails(MemoryDetector):
+    """Memories of which one cannot be fitted."""
+
+    def fit(self, images, *, seed, compute):
+        if self.memory.ratio == 1:
+            raise ArithmeticError("this one cannot work")
+        return super().fit(images, seed=seed, compute=compute)
+
+
+def memories(small, setting, rung):
+    """A memory on a rung: on higher rungs its masks are larger, so it is another experiment."""
+    detector = Fails(memory=MemoryEnsemble(ratio=setting["rho"]))
+    return [small.experiment(detector, evaluation=Evaluation(size=64 + rung))]
+
+
+@pytest.mark.ray
+def test_a_search_on_a_cluster_takes_the_course_of_its_results(small, ray_cluster, tmp_path):
+    """Bad settings stop, a failure is recorded and ends its setting, and a second search finds all of it again."""
+    from harness.cluster.search import run_search
+    from harness.cluster.search_runner import SearchRunner
+
+    ratios = (0.125, 0.25, 0.5, 1.0)
+    found = Search(
+        space={"rho": Grid(values=ratios)},
+        start=tuple({"rho": ratio} for ratio in ratios),
+        experiments=functools.partial(memories, small),
+        objective=(ALL, IMAGE_AUROC),
+        shared=(),
+        settings=6,
+    )
+    base = study_of([], small, tmp_path, max_concurrent=2)
+    shared = {(SMALL, ENCODER): small.prepared}
+    runner = SearchRunner(search=found, base=base, shared=shared)
+    registered: set[str] = set()
+    summary = run_search(runner, registered.update)
+    digest = small.prepared.data_digest
+    metric = str(MetricName(ALL, IMAGE_AUROC, MEAN))
+
+    def worth(setting, rung):
+        (experiment,) = memories(small, setting, rung)
+        values = base.tracker.finished_values(experiment.key, digest)
+        return values and values[metric]
+
+    course = play(found, worth)
+    ran = {
+        memories(small, each.setting, rung)[0].key
+        for each in course
+        for rung in range(len(each.values))
+    }
+    assert base.tracker.finished_keys(digest) == ran
+    assert summary.finished == len(ran) < 3 * len(ratios)
+    (failed,) = memories(small, {"rho": 1.0}, 0)
+    assert [run.info.status for run in base.tracker.attempts(failed.key, digest)] == ["FAILED"]
+    assert "this one cannot work" in summary.failures[0][1]
+    assert registered == ran | {failed.key}
+    again = run_search(runner, registered.update)
+    assert (again.finished, again.finished_before) == (0, len(ran))
+
+
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_search_runs_its_rounds_and_finds_them_again(tmp_path):
-    """Two settings, then one, then it at full length beside the profile's own; again, and nothing is run."""
+def test_a_search_that_was_killed_goes_on_and_is_found_again(tmp_path):
     refused = command("sweeps", "search", "--profile", "smoke", "--seed", "1")
     assert refused.returncode == 2
     assert "Leave out --method and --seed" in " ".join(refused.stderr.split())
     # One at a time: each process that starts imports torch.
     arguments = ["search", "--profile", "smoke", "--limit", "2", "--max-concurrent", "1"]
     arguments += ["--storage", str(tmp_path)]
+    tracker = Tracker(f"sqlite:///{tmp_path}/runs/mlflow.db", "search")
+
+    def finished():
+        if not tracker.is_there or not tracker.everywhere():
+            return []
+        runs = tracker.search("attributes.status = 'FINISHED'", tracker.everywhere())
+        return [run for run in runs if "meds.key" in run.data.tags]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "sweeps", *arguments], stdout=subprocess.DEVNULL, **as_a_user()
+    ) as first:
+        before = wait_until(finished)
+        os.kill(first.pid, signal.SIGKILL)
     answer = command("sweeps", *arguments)
     assert answer.returncode == 0, answer.stderr
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
-    study = client.get_experiment_by_name("search")
-    runs = [r for r in client.search_runs([study.experiment_id]) if "meds.key" in r.data.tags]
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert answer.stdout.count("finished before") >= len(before)
+    runs = finished()
+    assert len({run.data.tags["meds.key"] for run in runs}) == len(runs)
+    assert {run.info.run_id for run in before} <= {run.info.run_id for run in runs}
     steps = [int(run.data.params["detector.finetuning.steps"]) for run in runs]
     whole = SMOKE.meds.finetuning.steps
-    of_round = [steps.count(round(whole / share)) for share in (9, 3, 1)]
-    assert of_round in ([2, 1, 1], [2, 1, 2])
+    on_rungs = [steps.count(round(whole / share)) for share in (9, 3, 1)]
+    assert on_rungs in ([2, 1, 1], [2, 2, 1], [2, 2, 2])
     assert all(f"training/{METRIC}/mean" in run.data.metrics for run in runs)
     assert (tmp_path / "runs" / "search" / "smoke.html").is_file()
     again = command("sweeps", *arguments)
     assert again.returncode == 0
-    assert again.stdout.count("0 to run") == 3
+    assert again.stdout.count("finished before") == len(runs) == len(finished())
