@@ -49,7 +49,6 @@ def run_search(runner: SearchRunner, register: Callable[[set[str]], None]) -> Su
     """
     # Tune would print a traceback for a trial that dies; the reporter prints one line instead.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     search, sharing = runner.search, runner.base.sharing
     count, resources = max_concurrent_trials(sharing)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -99,6 +98,7 @@ def searcher(search: Search) -> ConcurrencyLimiter:
 
     The limiter asks for a whole batch at once, and lets TPE learn from it when all of its settings have ended.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     batch = len(search.start)
     tpe = OptunaSearch(
         functools.partial(_suggest, dict(search.space)),

@@ -89,7 +89,8 @@ def run_search_study(
     from harness.cluster.search import run_search  # Optuna needs a second to import
 
     data = data.absolute()
-    tracker, data_digest = _check(study, [*search.shared, *search.known], data, where)
+    last = search.experiments(search.start[0], search.rungs - 1)  # may have other categories
+    tracker, data_digest = _check(study, [*search.shared, *search.known, *last], data, where)
     part = replace(scope, whole=False)
     known = {experiment.key for experiment in search.known}
     parent = _open_study(tracker, where, profile, known, data_digest, part)

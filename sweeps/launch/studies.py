@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import sweeps
 from harness.config.discovery import (
@@ -14,9 +15,11 @@ from harness.config.discovery import (
     study_name,
 )
 from harness.errors import InputError, UsageError
-from harness.experiment import Experiment
-from harness.experiment.search import Search
-from sweeps.profiles.contract import Profile
+
+if TYPE_CHECKING:
+    from harness.experiment import Experiment
+    from harness.experiment.search import Search
+    from sweeps.profiles.contract import Profile
 
 
 def check_study(study: str) -> None:

@@ -1,8 +1,6 @@
 """The search for settings: its rungs, what is run and found again, and a number that no label has a part in."""
 
 import functools
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -30,7 +28,6 @@ from tests.support.commands import as_a_user, command, refused
 from tests.support.dataset import ENCODER, SMALL
 from tests.support.search_course import play
 from tests.support.studies import study_of
-from tests.support.waiting import wait_until
 
 
 def ratio_decides(profile, labelled=()):
@@ -203,18 +200,17 @@ def test_a_search_that_was_killed_goes_on_and_is_found_again(tmp_path):
     arguments = ["search", "--profile", "smoke", "--limit", "2", "--max-concurrent", "1"]
     arguments += ["--storage", str(tmp_path)]
     tracker = Tracker(f"sqlite:///{tmp_path}/runs/mlflow.db", "search")
+    start = [sys.executable, "-m", "sweeps", *arguments]
+    with subprocess.Popen(start, stdout=subprocess.PIPE, **as_a_user()) as first:
+        assert any("setting 1, rung 1 of 3" in line for line in first.stdout)
+        first.kill()
 
     def finished():
-        if not tracker.is_there or not tracker.everywhere():
-            return []
         runs = tracker.search("attributes.status = 'FINISHED'", tracker.everywhere())
         return [run for run in runs if "meds.key" in run.data.tags]
 
-    with subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *arguments], stdout=subprocess.DEVNULL, **as_a_user()
-    ) as first:
-        before = wait_until(finished)
-        os.kill(first.pid, signal.SIGKILL)
+    before = finished()
+    assert before
     answer = command("sweeps", *arguments)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("finished before") >= len(before)
