@@ -1,5 +1,6 @@
-"""StableAdamW against a scalar transcription of its formulas; the schedule's corners."""
+"""StableAdamW against a scalar transcription of its formulas and against timm; the schedule's corners."""
 
+import inspect
 import math
 
 import numpy as np
@@ -38,6 +39,27 @@ def test_steps_follow_the_formula(monkeypatch, together):
         made.step()
     expected = by_the_formula(start, gradients, 0.05)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_steps_are_those_of_timm():
+    """The AdamW of newer versions of timm can clip as StableAdamW does."""
+    theirs = pytest.importorskip("timm.optim").AdamWLegacy
+    if "clipping_threshold" not in inspect.signature(theirs).parameters:
+        pytest.skip("this version of timm does not clip")
+    rng = np.random.default_rng(1)
+    start = torch.from_numpy(rng.normal(size=(3, 4)))
+    parameters = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    settings = {"lr": 0.05, "eps": 1e-10, "weight_decay": 1e-4}
+    made = (
+        StableAdamW(parameters[:1], **settings),
+        theirs(parameters[1:], amsgrad=True, clipping_threshold=1.0, **settings),
+    )
+    for scale in (1, 1, 20, 0.1, 5):
+        gradient = torch.from_numpy(rng.normal(size=(3, 4)) * scale)
+        for parameter, each in zip(parameters, made, strict=True):
+            parameter.grad = gradient.clone()
+            each.step()
+    torch.testing.assert_close(parameters[0], parameters[1], rtol=1e-12, atol=0)
 
 
 def test_parameters_that_are_updated_together_move_as_each_one_alone(monkeypatch):
