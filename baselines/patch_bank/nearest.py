@@ -25,8 +25,8 @@ BLOCK = 1024
 Products of the 6,272 patches of eight images then take less than the 32 MB that a process keeps for the next product
 (see `harness.runtime.allocation`).
 """
-FAISS_CHANNELS = 512
-"""Largest number of channels for which FAISS searches; with more, both engines spend their time in products."""
+FAISS_CHANNELS = 256
+"""Largest number of channels for which FAISS searches; with more, both engines spend most of their time in products."""
 FAISS_VALUES = 2**17
 """Least number of values, queries times channels, for which FAISS searches; with fewer, it multiplies no matrices."""
 
