@@ -10,6 +10,7 @@ from anomalib.engine import Engine  # noqa: E402
 from anomalib.models import AnomalibModule  # noqa: E402
 from anomalib.pre_processing import PreProcessor  # noqa: E402
 from lightning.pytorch import Callback, LightningDataModule  # noqa: E402
+from lightning_utilities.core import rank_zero  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LightningDataModule",
     "PreProcessor",
     "models",
+    "rank_zero",
     "timm",
     "v2",
 ]

@@ -26,18 +26,18 @@ from harness.runtime.compute import DistributedContext, exact_convolutions
 from harness.runtime.scratch import scratch_folder
 from harness.training import TrainingResult, state_of
 from meds_bench_anomalib.detector import Anomalib
-from meds_bench_anomalib.library import Callback, Engine, ImageBatch, LightningDataModule
+from meds_bench_anomalib.library import (
+    Callback,
+    Engine,
+    ImageBatch,
+    LightningDataModule,
+    rank_zero,
+)
 from meds_bench_anomalib.models import build
 
 SCRATCH = "meds-bench-anomalib-"
 """Start of the names of folders for the checkpoints that anomalib writes, which nothing reads."""
-LOGGERS = (
-    "anomalib",
-    "lightning.fabric.utilities.rank_zero",
-    "lightning.pytorch.utilities.rank_zero",
-    "lightning_utilities.core.rank_zero",
-    "timm.models._builder",
-)
+LOGGERS = ("anomalib", "timm.models._builder", rank_zero.log.name)
 """Loggers of notes on devices, callbacks and weights."""
 
 
@@ -161,7 +161,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the notes of anomalib and Lightning, and their bars, out of the terminal inside the block."""
+    """Keep the notes of anomalib and Lightning out of the terminal inside the block."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [each.level for each in loggers]
     with warnings.catch_warnings():
