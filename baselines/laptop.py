@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from baselines.ad2 import AD2
+from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
+from baselines.rad import RAD
 from baselines.reverse_distillation import ReverseDistillation
 from baselines.softpatch import SoftPatch
+from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
@@ -54,7 +57,14 @@ SYSTEMS = (
     replace(_PIXELS, detector=AD2(student=STUDENT)),
 )
 """Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
-RIVALS = (MuSc(), MuSc(images="training"), MuSc(images="both"))
+RIVALS = (
+    MuSc(),
+    MuSc(images="training"),
+    MuSc(images="both"),
+    AnomalyDino(),
+    RAD(),
+    SubspaceAD(),
+)
 """Later methods that train nothing, on the shipped encoder's features; see `docs/rivals.md`."""
 METHODS = (
     *(replace(_FEATURES, detector=each) for each in (InReaCh(), PatchCore(), SoftPatch(), FUN_AD)),

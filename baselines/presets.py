@@ -16,21 +16,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from baselines.ad2 import AD2
+from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.musc import MuSc
 from baselines.patch_bank.pool import Scope
 from baselines.patchcore import PatchCore
+from baselines.rad import RAD
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
+from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets import training_images
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.detectors import Detector
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
-from harness.features.patch_features import LocallyAware, WithClassToken
+from harness.features.patch_features import ConcatenatedLayers, LocallyAware, WithClassToken
 
 MVTEC_AD = training_images(MVTecAD())
 WIDE_RESNET = "wide_resnet50_2.tv_in1k"
@@ -119,6 +122,43 @@ def musc(*, weights: str = "hub") -> MethodPreset:
     return MethodPreset(
         encoder=encoder, detector=MuSc(layers="separate"), evaluation=Evaluation(size=518)
     )
+
+
+def anomaly_dino(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of AnomalyDINO with all training images, without masks and rotated copies."""
+    encoder = Encoder(
+        name="vit_small_patch14_dinov2.lvd142m",
+        weights=weights,
+        image_size=448,
+        groups=((11,),),
+        positions="dinov2",
+    )
+    return MethodPreset(encoder=encoder, detector=AnomalyDino(), evaluation=Evaluation(size=448))
+
+
+def rad(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of RAD, with a memory per category and layers without the final LayerNorm."""
+    encoder = Encoder(
+        name="vit_base_patch16_dinov3.lvd1689m",
+        weights=weights,
+        image_size=512,
+        crop_size=448,
+        groups=((3,), (6,), (9,), (11,)),
+    )
+    return MethodPreset(encoder=encoder, detector=RAD(), evaluation=Evaluation())
+
+
+def subspace_ad(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of SubspaceAD with all training images; patches are scaled to unit length here."""
+    encoder = Encoder(
+        name="vit_giant_patch14_reg4_dinov2.lvd142m",
+        weights=weights,
+        image_size=672,
+        groups=(tuple(range(22, 29)),),
+        positions="dinov2",
+        memory=ConcatenatedLayers(),
+    )
+    return MethodPreset(encoder=encoder, detector=SubspaceAD(), evaluation=Evaluation(size=672))
 
 
 def reverse_distillation(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:

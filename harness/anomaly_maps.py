@@ -39,14 +39,15 @@ class MapSettings:
     """Radius of the Gaussian blur in pixels; 0 disables the blur."""
     border: Literal["zero", "reflect"] = "zero"
     """Padding of the map before the blur: zeros, which darken the border, or a reflection of the map."""
-    image: Literal["top", "map", "patches", "window", "given"] = "top"
+    image: Literal["top", "map", "patches", "top_patches", "window", "given"] = "top"
     """Image score, computed from the map or from the patch scores.
 
     top: mean of the highest `top_percent` of the map's pixels. map: maximum of the map. patches: maximum of the patch
-    scores. window: highest mean of `WINDOW` x `WINDOW` pixels of the map. given: the first score of each row of the
-    scorer, which is no patch; for methods whose image score does not follow from their map."""
+    scores. top_patches: mean of the highest `top_percent` of the patch scores. window: highest mean of `WINDOW` x
+    `WINDOW` pixels of the map. given: the first score of each row of the scorer, which is no patch; for methods whose
+    image score does not follow from their map."""
     top_percent: float = added_field(1.0)
-    """Percentage of the map's pixels that the image score `top` averages, in (0, 100]."""
+    """Percentage of pixels or patches that the image scores `top` and `top_patches` average, in (0, 100]."""
 
     def __post_init__(self) -> None:
         if not 0 < self.top_percent <= 100:
@@ -71,6 +72,8 @@ class MapSettings:
             return scores_NP[:, 0].astype(np.float64)
         if self.image == "patches":
             return scores_NP.max(axis=1).astype(np.float64)
+        if self.image == "top_patches":
+            return image_scores(scores_NP, top_percent=self.top_percent)
         if self.image == "map":
             return maps_NHW.reshape(len(maps_NHW), -1).max(axis=1).astype(np.float64)
         if self.image == "window":
@@ -115,7 +118,7 @@ def anomaly_maps(
 
 
 def image_scores(maps_NHW: np.ndarray, *, top_percent: float = 1.0) -> np.ndarray:
-    """Return the mean of the highest `top_percent` per cent of each map's pixels.
+    """Return the mean of the highest `top_percent` per cent of each map's pixels [N, H, W], or patch scores [N, P].
 
     The number of pixels is rounded down, as in the published code, but is at least one. For 256 x 256 pixels and 1 %,
     it is 655 pixels.

@@ -68,7 +68,7 @@ class MapGraph(nn.Module):
         if self.rule.image == "window":
             side = min(WINDOW, map_BSS.shape[-1])
             return functional.avg_pool2d(map_BSS[:, None], side, stride=1).amax(dim=(1, 2, 3))
-        pixels_BN = map_BSS.flatten(1)
+        pixels_BN = scores_BP if self.rule.image == "top_patches" else map_BSS.flatten(1)
         if self.rule.image == "map":
             return pixels_BN.amax(dim=1)
         count = max(1, int(pixels_BN.shape[1] * self.rule.top_percent / 100))

@@ -29,7 +29,15 @@ def test_released_encoders_give_the_published_patches(preset, shape, photograph)
     assert (encoded.pixels_NHWC is not None) == isinstance(released.detector, InReaCh)
 
 
-@pytest.mark.parametrize(("preset", "groups"), [(presets.musc, 4)])
+@pytest.mark.parametrize(
+    ("preset", "groups"),
+    [
+        (presets.musc, 4),
+        (presets.anomaly_dino, 1),
+        (presets.rad, 4),
+        (presets.subspace_ad, 1),
+    ],
+)
 def test_later_methods_have_their_encoders(preset, groups):
     import_timm()
     import timm  # not before the encoder has made it importable

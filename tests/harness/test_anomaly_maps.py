@@ -136,6 +136,18 @@ def test_image_scores_of_the_published_rules():
     assert PATCHCORE.image_scores(scores_NP, maps)[0] == 3
     assert INREACH.image_scores(scores_NP, maps)[0] == 5
     assert DINOMALY.image_scores(scores_NP, maps)[0] == 2
+    assert MapSettings(image="top_patches").image_scores(scores_NP, maps)[0] == 3
+
+
+def test_the_highest_patch_scores_are_averaged_as_by_anomaly_dino():
+    """Hand values of its release, which takes the maximum where one per cent is no patch."""
+    rule, no_map = MapSettings(image="top_patches"), np.zeros((1, 2, 2))
+    for scores, expected in [
+        (np.arange(400.0), 397.5),
+        (np.arange(250.0) ** 1.5, 3917.330815593337),
+        (np.arange(99.0), 98),
+    ]:
+        assert rule.image_scores(scores[None], no_map)[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 40), (16, 23), (9, 9)])

@@ -31,10 +31,12 @@ def rows(images, *chosen):
     return ImageSet((CategoryImages(category.features, np.array(chosen)),))
 
 
-def stored(folder, memory_NPC):
+def stored(folder, memory_NPC, targets=(), prefix=None):
     """All images of one category in a store, half precision."""
     draft = EntryWriter(folder / "features")
-    draft.array("memory", memory_NPC.shape, np.float16)[:] = memory_NPC
+    arrays = {"memory": memory_NPC, **{f"target-{i}": each for i, each in enumerate(targets)}}
+    for name, values in (arrays if prefix is None else arrays | {"prefix": prefix}).items():
+        draft.array(name, values.shape, np.float16)[:] = values
     draft.publish()
     features = CategoryFeatures(draft.target)
     return ImageSet((CategoryImages(features, np.arange(len(memory_NPC))),))

@@ -9,13 +9,16 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from baselines.ad2 import AD2
+from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
 from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
+from baselines.rad import RAD
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
 from baselines.softpatch import SoftPatch
+from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
 from harness.anomaly_maps import DINOMALY
 from harness.datasets.magnetic_tile import MagneticTile
@@ -51,6 +54,9 @@ DETECTORS = [
     MuSc(layers="separate"),
     MuSc(images="training"),
     MuSc(images="both"),
+    AnomalyDino(),
+    RAD(neighbours=4),
+    SubspaceAD(),
     UniAD(network=QUERIES, training=SHORT),
     ReverseDistillation(network=STUDENT, training=SHORT),
     MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),

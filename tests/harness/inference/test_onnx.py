@@ -219,6 +219,7 @@ def test_features_are_rounded_in_the_file_as_in_the_store(exported):
         MapSettings(radius=0, image="window"),
         MapSettings(upsampling="direct", top_percent=10),
         MapSettings(upsampling="direct", top_percent=1e-9),
+        MapSettings(image="top_patches", top_percent=10),
     ],
 )
 @pytest.mark.parametrize("size", [8, 48])
