@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from harness.metrics import IMAGE_METRICS, image_sweep
 from harness.metrics.names import ALL, IMAGE_AUROC, UNSEEN
@@ -183,14 +182,19 @@ def auroc_deviations(labels_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
     labels_N = np.asarray(labels_N, dtype=bool)
     deviations_N = np.empty(len(scores_N))
     positives_P, negatives_M = scores_N[labels_N], scores_N[~labels_N]
-    ranks_N = stats.rankdata(np.concatenate([positives_P, negatives_M]))
-    count_P, count_M = len(positives_P), len(negatives_M)
-    placed_P = (ranks_N[:count_P] - stats.rankdata(positives_P)) / count_M
-    placed_M = 1 - (ranks_N[count_P:] - stats.rankdata(negatives_M)) / count_P
+    placed_P = _share_below(positives_P, negatives_M)
+    placed_M = 1 - _share_below(negatives_M, positives_P)
     for chosen, placed in ((labels_N, placed_P), (~labels_N, placed_M)):
         scale = np.sqrt(len(placed) * (len(placed) - 1))
         deviations_N[chosen] = (placed - placed.mean()) / scale
     return deviations_N
+
+
+def _share_below(scores_P: np.ndarray, others_M: np.ndarray) -> np.ndarray:
+    """Return the share of the other scores that is below each score; equal scores count half."""
+    ordered = np.sort(others_M)
+    sides = [np.searchsorted(ordered, scores_P, side) for side in ("left", "right")]
+    return (sides[0] + sides[1]) / (2 * len(ordered))
 
 
 def draws(labels_N: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
