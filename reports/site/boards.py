@@ -154,12 +154,22 @@ def chunks(board: Board) -> Iterator[tuple[str, dict[str, list[float | None]]]]:
     runs = list(board.rows["run_id"])
     groups = board.measured.groupby(["metric", "readout"], sort=False)
     for (metric, readout), values in groups:
+        if readout == UNSEEN:
+            values = pd.concat([values, _clean(board, str(metric))])
         table = values.pivot_table(index="run_id", columns="category", values="value").reindex(runs)
         shown = table[[name for name in board.categories if name in table]]
         yield (
             f"{metric}/{readout}",
             {str(name): as_numbers(column) for name, column in shown.items()},
         )
+
+
+def _clean(board: Board, metric: str) -> pd.DataFrame:
+    """Return the values of all test images without noise, because every anomaly is then unseen."""
+    clean = board.rows.loc[board.rows["noise"] == 0, "run_id"]
+    measured = board.measured
+    chosen = (measured["metric"] == metric) & (measured["readout"] == ALL)
+    return measured[chosen & measured["run_id"].isin(clean)]
 
 
 def as_numbers(column: pd.Series) -> list[float | None]:

@@ -14,6 +14,7 @@ import pandas as pd
 from harness.errors import InputError
 from reports.site.boards import Board, boards, chunks, overview
 from reports.site.catalogue import Catalogue, make_catalogue
+from reports.site.chance import chance_of
 from reports.site.render import Writer, chunk
 from reports.site.run_pages import NO_SETTINGS, RunPages
 from reports.site.sources import Study
@@ -95,9 +96,11 @@ def _write(writer: Writer, catalogue: Catalogue) -> None:
 def _write_board(writer: Writer, board: Board, catalogue: Catalogue) -> None:
     """Write the leaderboard of a data set: its page, its axes, and one file per metric and read-out."""
     writer.script(f"data/{board.page}.js", chunk(board.page, overview(board, catalogue)))
+    chance = chance_of(board, catalogue.scores(board.rows))
     for name, values in chunks(board):
         address = f"{board.page}/{name.replace('/', '-')}"
-        writer.script(f"data/{address}.js", chunk(address, {"values": values}))
+        content = {"values": values, "chance": chance.get(name)}
+        writer.script(f"data/{address}.js", chunk(address, content))
     shares = board.shares()
     of_noise = [f"{shares[key][1]:.1%} at {float(key):.0%}" for key in shares if float(key)]
     count = len(board.categories)

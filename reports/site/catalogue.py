@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.metrics.names import MEAN
+from harness.tracking.run_reader import OF_IMAGES
 from reports.site.addresses import Addresses
 from reports.site.labels import label_methods
 from reports.site.sources import VALUE, Study
@@ -45,6 +46,25 @@ class Catalogue:
             (str(name), str(digest)): rows
             for (name, digest), rows in self.runs.groupby(DATASET, sort=False)
         }
+
+    def scores(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Return the scores of the test images of runs that count, without decisions.
+
+        Args:
+            runs: Rows of `runs`.
+        """
+        sources = {
+            run_id: study
+            for study in reversed(self.studies)
+            for run_id in study.settings.get("run_id", ())
+        }
+        tables = []
+        for run_id in runs.loc[runs["counted"], "run_id"]:
+            table = sources[run_id].scores(run_id)
+            columns = [name for name in (*OF_IMAGES, "seen") if name in table]
+            tables.append(table[columns])
+        found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=OF_IMAGES)
+        return found.assign(anomalous=found["anomalous"].astype(str) == "True")
 
     @property
     def methods(self) -> dict[str, pd.DataFrame]:

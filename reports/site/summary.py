@@ -112,9 +112,20 @@ def card(board: Board, title: str) -> dict[str, Any] | None:
         "metric_id": summary.metric,
         "noises": [f"{noise:.0%}" for noise in means.columns],
         "heads": heads,
+        "most": f"{board.noises[-1]:.0%}",
+        "runs": _examples(own, board.noises[-1]),
         "rows": rows,
         "sentences": [*_sentences(summary, main, usual)],
     }
+
+
+def _examples(own: pd.DataFrame, noise: float) -> list[tuple[str, str]]:
+    """Return texts and pages of a method's runs with its usual settings at a noise ratio."""
+    chosen = own[own["main"] & (own["noise"] == noise)]
+    return [
+        (f"seed {run.seed}, noise seed {run.noise_seed}", run.page)
+        for run in chosen.rename(columns={"noise.seed": "noise_seed"}).itertuples()
+    ]
 
 
 def _sentences(summary: Summary, main: list[str], usual: set[str]) -> list[str]:

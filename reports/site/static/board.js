@@ -94,7 +94,9 @@ Board.show = async () => {
   if (!values) return Board.empty("No run has this metric on this category.");
   const rows = Board.visible(Board.cells(values));
   if (!rows.length) return Board.empty("No method is left. Show a method or empty the search.");
-  for (const row of rows) row.chance = chunk.chance?.[state.category]?.[row.method.label] ?? null;
+  const known = state.category === board.categories[0] ? chunk.chance : null;
+  for (const row of rows) row.chance = known?.methods[row.method.label] ?? null;
+  Board.unit = known?.unit ?? "";
   Board.answer(rows);
   Board.table(rows);
   await Board.curves(rows);
@@ -115,22 +117,35 @@ Board.answer = (rows) => {
   if (losing.length) {
     const [best, next] = losing;
     const between = `from ${Site.percent(ends[0])} to ${Site.percent(ends[1])} noise`;
-    parts.push(Site.make("p", {}, Site.make("strong", {}, best.method.label), ` loses least ${between}: ${Site.signed(best.loss)} ${name}`, best.chance?.loss ? ` (${best.chance.loss})` : "", next ? `; next is ${next.method.label} with ${Site.signed(next.loss)}.` : "."));
+    parts.push(Site.make("p", {}, Site.make("strong", {}, best.method.label), ` loses least ${between}: ${Site.signed(best.loss)} ${name}`, Board.bounds(Board.lossBounds(best)), next ? `; next is ${next.method.label} with ${Site.signed(next.loss)}${Board.compared(next.chance?.loss?.[state.settings])}.` : "."));
   }
   const at = rows.filter((row) => row.cells[row.cells.length - 1]).sort((a, b) => b.cells[b.cells.length - 1].mean - a.cells[a.cells.length - 1].mean);
-  if (at.length) parts.push(Site.make("p", {}, Site.make("strong", {}, at[0].method.label), ` is best at ${Site.percent(ends[1])}: ${Site.number(at[0].cells[at[0].cells.length - 1].mean)}`, at[1] ? `; next is ${at[1].method.label} with ${Site.number(at[1].cells[at[1].cells.length - 1].mean)}.` : "."));
+  if (at.length) parts.push(Site.make("p", {}, Site.make("strong", {}, at[0].method.label), ` is best at ${Site.percent(ends[1])}: ${Site.number(at[0].cells[at[0].cells.length - 1].mean)}`, at[1] ? `; next is ${at[1].method.label} with ${Site.number(at[1].cells[at[1].cells.length - 1].mean)}${Board.verdict(at[1])}.` : "."));
   const most = Math.max(...rows.flatMap((row) => row.cells.filter(Boolean).map((cell) => cell.runs.length)));
-  parts.push(Site.make("p", { class: "quiet" }, most > 1 ? `Means over up to ${most} runs; ± is one standard deviation over them.` : "One run per number: how much another training seed would change it is unknown."));
+  parts.push(Site.make("p", { class: "quiet" }, `${most > 1 ? `Means over up to ${most} runs; ± is one standard deviation over them.` : "One run per number."} ${Board.unit ? `Chance: ${Board.unit}.` : ""}`));
   document.getElementById("answer").replaceChildren(...parts);
 };
+
+/* Words on chance, from the statistics that the site was built with. */
+Board.bounds = (bounds) => (bounds ? ` (95 % interval ${Site.signed(bounds[0])} to ${Site.signed(bounds[1])})` : "");
+Board.lossBounds = (row) => { const bounds = row.chance?.loss?.bounds; return bounds ? [-bounds[1], -bounds[0]] : null; };
+Board.compared = (found) => {
+  if (!found) return "";
+  const words = { tie: "within chance", behind: "beyond chance", apart: "beyond chance, although a method farther away is not", untested: "whether by chance is unknown" }[found.verdict];
+  return words ? `, ${words}${found.p === null ? "" : ` (p = ${found.p}, corrected)`}` : "";
+};
+Board.verdict = (row) => { const list = row.chance?.verdicts[Board.state.settings]; return Board.compared(list ? { verdict: list[list.length - 1], p: null } : null); };
 
 Board.columns = () => [
   ...Board.board.noises.map((noise, i) => ({ id: `noise-${i}`, head: Site.percent(noise), value: (row) => row.cells[i]?.mean ?? null })),
   ...(Board.board.noises.length > 1 ? [{ id: "loss", head: `${Site.percent(Board.board.noises[0])} to ${Site.percent(Board.board.noises[Board.board.noises.length - 1])}`, value: (row) => row.loss }] : []),
-  ...Board.extra.filter((column) => Board.has(column.id)),
+  ...(Board.unit ? Board.extra : []),
 ];
-Board.extra = [];
-Board.has = () => false;
+Board.extra = [
+  { id: "area", head: "area", about: "mean over the true share of anomalies, trapezoidal rule", value: (row) => row.chance?.area?.[0] ?? null, text: (row) => Site.number(row.chance?.area?.[0]), bounds: (row) => row.chance?.area?.slice(1) },
+  { id: "kept", head: "kept", about: "worst value as a share of the value without noise", value: (row) => row.chance?.kept ?? null, text: (row) => (row.chance?.kept ? `${(100 * row.chance.kept).toFixed(0)} %` : "–") },
+  { id: "below", head: "overtaken at", about: "true share of anomalies from which the best other training-free method is better", value: (row) => row.chance?.below_at ?? null, text: (row) => (row.chance?.below_at === null || row.chance?.below_at === undefined ? "–" : Site.percent(row.chance.below_at)) },
+];
 
 Board.table = (rows) => {
   const { state } = Board;
@@ -143,16 +158,16 @@ Board.table = (rows) => {
     if (one === null || other === null) return Site.order(one, other);
     return state.down ? Site.order(other, one) : Site.order(one, other);
   });
-  const head = (id, text) => {
+  const head = (id, text, about) => {
     const sort = state.sort === id ? (state.down ? "descending" : "ascending") : null;
     const button = Site.make("button", { type: "button", "data-sort": id, onclick: () => {
       Board.change({ sort: id, down: state.sort === id ? !state.down : id !== "method" });
       document.querySelector(`[data-sort="${id}"]`)?.focus();
     } }, text);
-    return Site.make("th", { scope: "col", class: id === "method" ? "text" : null, "aria-sort": sort }, button);
+    return Site.make("th", { scope: "col", class: id === "method" ? "text" : null, "aria-sort": sort, title: about }, button);
   };
   const table = document.getElementById("board");
-  table.tHead.replaceChildren(Site.make("tr", {}, head("method", "method"), ...columns.map((column) => head(column.id, column.head))));
+  table.tHead.replaceChildren(Site.make("tr", {}, head("method", "method"), ...columns.map((column) => head(column.id, column.head, column.about))));
   const best = Object.fromEntries(columns.map((column) => [column.id, Math.max(...rows.map(column.value).filter((value) => value !== null))]));
   table.tBodies[0].replaceChildren(...sorted.map((row) => Board.row(row, columns, best)));
 };
@@ -164,10 +179,15 @@ Board.row = (row, columns, best) => {
     const isBest = value !== null && value === best[column.id];
     const index = column.id.startsWith("noise-") ? Number(column.id.slice(6)) : null;
     const cell = index === null ? null : row.cells[index];
-    if (!cell) return Site.make("td", { class: isBest ? "best" : null }, column.text ? column.text(row) : Site.signed(value));
+    if (!cell) {
+      const bounds = column.bounds?.(row);
+      const interval = bounds && bounds[0] !== null ? Site.make("small", {}, ` ${Site.number(bounds[0])} to ${Site.number(bounds[1])}`) : null;
+      return Site.make("td", { class: isBest && column.id !== "below" ? "best value" : "value" }, column.text ? column.text(row) : Site.signed(value), interval);
+    }
+    const isTie = row.chance?.verdicts[Board.state.settings]?.[index] === "tie";
     const spread = cell.spread === null ? null : Site.make("small", {}, ` ±${Site.number(cell.spread)}`);
     const describe = `${Site.number(cell.mean)}, ${row.method.label} at ${column.head} noise: show the runs`;
-    return Site.make("td", { class: `value${isBest ? " best" : ""}` }, Site.make("button", { type: "button", "aria-label": describe, onclick: () => Board.runs(row, index) }, Site.number(cell.mean)), spread);
+    return Site.make("td", { class: `value${isBest ? " best" : ""}` }, Site.make("button", { type: "button", "aria-label": describe, onclick: () => Board.runs(row, index) }, `${Site.number(cell.mean)}${isTie ? " ≈" : ""}`), spread);
   });
   return Site.make("tr", {}, name, ...cells);
 };
@@ -190,12 +210,20 @@ Board.runs = (row, index) => {
   dialog.showModal();
 };
 
+/* Ends of the bar of a point: the interval where it is known, else one standard deviation. */
+Board.range = (row, cell, noise) => {
+  const bounds = row.chance?.levels[noise];
+  if (bounds) return { low: bounds[0], high: bounds[1], text: `${Site.number(cell.mean)}, 95 % interval ${Site.number(bounds[0])} to ${Site.number(bounds[1])}` };
+  if (cell.spread === null) return { low: null, high: null, text: Site.number(cell.mean) };
+  return { low: cell.mean - cell.spread, high: cell.mean + cell.spread, text: `${Site.number(cell.mean)} ± ${Site.number(cell.spread)}` };
+};
+
 Board.curves = (rows) => {
   const { board, state } = Board;
   const element = document.getElementById("curves");
   const metric = board.metrics.find((each) => each.id === state.metric);
   const place = (noise) => (state.axis === "actual" ? board.shares[`${board.noises[noise]}`]?.[1] ?? board.noises[noise] : board.noises[noise]);
-  const points = rows.flatMap((row) => row.cells.flatMap((cell, noise) => (cell ? [{ method: row.method.label, row: row.index, at: noise, x: place(noise), noise: Site.percent(board.noises[noise]), mean: cell.mean, low: cell.spread === null ? null : cell.mean - cell.spread, high: cell.spread === null ? null : cell.mean + cell.spread, text: `${Site.number(cell.mean)}${cell.spread === null ? "" : ` ± ${Site.number(cell.spread)}`}`, seeds: cell.runs.length }] : [])));
+  const points = rows.flatMap((row) => row.cells.flatMap((cell, noise) => (cell ? [{ method: row.method.label, row: row.index, at: noise, x: place(noise), noise: Site.percent(board.noises[noise]), mean: cell.mean, ...Board.range(row, cell, noise), seeds: cell.runs.length }] : [])));
   const xTitle = state.axis === "actual" ? "true share of anomalies in training" : "noise: anomalies per normal training image";
   element.setAttribute("aria-label", `${metric.label} over noise for ${rows.length} methods. The table below has the same numbers.`);
   const methods = rows.map((row) => row.method);

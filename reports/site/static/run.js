@@ -53,7 +53,7 @@ Run.strip = (images) => {
   const draw = () => Site.draw(element, () => {
     const values = images.filter((each) => each.category === choice.value);
     return {
-      width: "container", height: { step: 26 }, autosize: { type: "fit-x", contains: "padding" }, data: { values },
+      width: "container", height: 26 * new Set(values.map((each) => each.defect)).size, autosize: { type: "fit-x", contains: "padding" }, data: { values },
       mark: { type: "tick", thickness: 2, opacity: 0.65, tooltip: true },
       encoding: {
         x: { field: "score", type: "quantitative", title: "image score", scale: { zero: false } },
