@@ -84,7 +84,7 @@ def _described(
     numbers = robust.set_index("label")
     methods = {}
     for label in labels:
-        level = [_bounds(at[label].interval()) if label in at else None for at in points]
+        level = [_within(_bounds(at[label].interval())) if label in at else None for at in points]
         methods[label] = {
             "levels": level,
             "verdicts": {
@@ -127,6 +127,11 @@ def _bounds(interval: Interval) -> list[float] | None:
     if not interval.is_known:
         return None
     return [round(interval.low, DIGITS), round(interval.high, DIGITS)]
+
+
+def _within(bounds: list[float] | None) -> list[float] | None:
+    """Return bounds cut to the values that a metric can have."""
+    return bounds and [max(bounds[0], 0.0), min(bounds[1], 1.0)]
 
 
 def _robust(row: pd.Series) -> dict[str, Any]:
