@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+import math
+from collections import Counter
+from collections.abc import Mapping
 
 import pandas as pd
-
-from harness.images import natural_key
 
 COMPONENTS = ("detector.", "encoder.", "noise.", "evaluation.")
 """Starts of the names of settings that belong to a method's label."""
@@ -48,27 +48,18 @@ def _labels(title: str, own: pd.DataFrame, usual: Mapping[str, pd.Series]) -> di
     """Return the label of every run of a method, and whether the run has the method's main settings."""
     filled = own.apply(lambda column: column.fillna(_most_common(column)))
     varying = [name for name in filled if filled[name].nunique() > 1]
-    if not varying:
-        return {
-            "label": pd.Series(title, index=own.index),
-            "main": pd.Series(True, index=own.index),
-        }
-    groups = filled.groupby(varying, sort=False).groups
-    main = _main(groups, varying, usual)
+    of_run = [tuple(map(str, values)) for values in filled[varying].itertuples(index=False)]
+    main = _main(Counter(of_run), varying, usual)
     texts: dict[tuple[str, ...], str] = {}
-    for values in groups:
-        text = _label(title, dict(zip(varying, _tuple(values), strict=True)), _tuple(main))
+    for values in dict.fromkeys(of_run):
+        text = _label(title, dict(zip(varying, values, strict=True)), main)
         if text in texts.values():
             text = f"{text}, {hashlib.sha256(repr(values).encode()).hexdigest()[:4]}"
-        texts[_tuple(values)] = text
-    label, is_main = pd.Series("", index=own.index), pd.Series(False, index=own.index)
-    for values, index in groups.items():
-        label[index], is_main[index] = texts[_tuple(values)], values == main
-    return {"label": label, "main": is_main}
-
-
-def _tuple(values: object) -> tuple[str, ...]:
-    return tuple(values) if isinstance(values, tuple) else (str(values),)
+        texts[values] = text
+    return {
+        "label": pd.Series([texts[values] for values in of_run], index=own.index),
+        "main": pd.Series([values == main for values in of_run], index=own.index),
+    }
 
 
 def _most_common(column: pd.Series) -> str:
@@ -77,17 +68,25 @@ def _most_common(column: pd.Series) -> str:
 
 
 def _main(
-    groups: Mapping[Hashable, pd.Index], varying: list[str], usual: Mapping[str, pd.Series]
-) -> Hashable:
+    runs: Mapping[tuple[str, ...], int], varying: list[str], usual: Mapping[str, pd.Series]
+) -> tuple[str, ...]:
     """Return the most usual settings: those that most runs of any method share, the middle ones of several."""
 
-    def shared(values: Hashable) -> tuple[int, int]:
-        pairs = zip(varying, _tuple(values), strict=True)
-        return sum(int(usual[name].get(value, 0)) for name, value in pairs), len(groups[values])
+    def shared(values: tuple[str, ...]) -> tuple[int, int]:
+        pairs = zip(varying, values, strict=True)
+        return sum(int(usual[name].get(value, 0)) for name, value in pairs), runs[values]
 
-    most = max(map(shared, groups))
-    tied = [values for values in groups if shared(values) == most]
-    return sorted(tied, key=lambda values: natural_key(" ".join(_tuple(values))))[len(tied) // 2]
+    most = max(map(shared, runs))
+    tied = [values for values in runs if shared(values) == most]
+    return sorted(tied, key=lambda values: [_sortable(value) for value in values])[len(tied) // 2]
+
+
+def _sortable(value: str) -> tuple[float, str]:
+    """Return a key that sorts numbers by value, and texts after them."""
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value
 
 
 def _label(title: str, values: dict[str, str], main: tuple[str, ...]) -> str:
