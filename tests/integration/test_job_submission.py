@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness.runtime.environment import SETTINGS
+from tests.support.ray_nodes import AGENT, HEAD, free_ports, options_of
 from tests.support.waiting import PATIENCE, wait_until
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -21,25 +22,14 @@ RAY = str(Path(sys.executable).with_name("ray"))
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-def free_ports(count):
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @contextmanager
 def head(folder, environment):
     """A head of its own; the address of its dashboard."""
-    names = ("port", "dashboard-port", "ray-client-server-port", "metrics-export-port")
-    agent = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port")
-    ports = dict(zip((*names, *agent), free_ports(7), strict=True))
-    options = [f"--{name}={port}" for name, port in ports.items()]
+    ports = free_ports(*HEAD, *AGENT)
     command = [RAY, "start", "--head", "--num-cpus=2", "--node-ip-address=127.0.0.1", "--block"]
     with (folder / "head.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, *options, f"--temp-dir={folder / 'ray'}"],
+            [*command, *options_of(ports), f"--temp-dir={folder / 'ray'}"],
             env=environment,
             stdout=log,
             stderr=log,
