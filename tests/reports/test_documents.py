@@ -151,7 +151,7 @@ def test_captions_say_what_was_measured(document):
         )
         assert "1 training seed, 1 noise seed" in table.caption
         assert "metrics are exact unless" in table.caption
-    assert "The resampling units are categories" in document.tables[0].caption
+    assert "With one seed there is no spread" in document.tables[0].caption
     assert "protocol meds" in document.caption
 
 
