@@ -50,14 +50,15 @@ def opened(page, script, **options):
     return browse(page.read_text(), body, page.parent, **options)
 
 
-def test_the_first_page_is_there_within_a_second_and_leads_to_every_data_set(reference):
+def test_the_first_page_reads_little_and_leads_to_every_data_set(reference):
     script = """
-      await ready(() => performance.getEntriesByName("first-contentful-paint").length);
-      const [paint] = performance.getEntriesByName("first-contentful-paint");
-      done([paint.startTime < 1000, texts(".card h3"), texts("thead th button").length > 5, fits()]);
+      await ready(() => document.readyState === "complete");
+      const read = all("script[src], link[rel=stylesheet]").map((each) => (each.src || each.href).split("/").pop());
+      done([read, texts(".card h3"), texts("thead th button").length > 5, fits()]);
     """
-    early, names, sortable, fits = opened(reference / "index.html", script)
-    assert (early, sortable, fits) == (True, True, True)
+    read, names, sortable, fits = opened(reference / "index.html", script)
+    assert (sortable, fits) == (True, True)
+    assert set(read) == {"site.css", "site.js"}  # and not the library of the curves
     assert {"MagneticTile", "Textures"} <= set(names)
 
 
@@ -129,10 +130,12 @@ def test_a_link_to_a_table_with_choices_shows_these_choices(reference):
     assert opened(reference / "datasets" / "magnetictile.html", script) == ["pixel_ap", False]
 
 
-@pytest.mark.parametrize("kind", ["index.html", "runs.html", "datasets/*.html", "methods/meds.html"])
+@pytest.mark.parametrize(
+    "kind", ["index.html", "runs.html", "datasets/textures.html", "methods/meds.html"]
+)
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_a_phone(reference, kind, width):
-    page = next(iter(sorted(reference.glob(kind))))
+    page = reference / kind
     script = """
       await new Promise((next) => setTimeout(next, 800));
       const before = document.documentElement.dataset.theme;
