@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ DIGITS = 5
 """Decimals of a value in the files of the site."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Board:
     """Leaderboard of a data set, ready to be written as JSON."""
 
@@ -51,13 +52,13 @@ class Board:
         ordered = self.rows.assign(place=place, other=~self.rows["main"])
         return list(ordered.sort_values(["place", "other", "label"])["label"].unique())
 
-    @property
+    @functools.cached_property
     def measured(self) -> pd.DataFrame:
         """Values of metrics of the test images."""
         known = self.values["metric"].isin(METRICS) & self.values["readout"].isin(READOUTS)
         return self.values[known]
 
-    @property
+    @functools.cached_property
     def categories(self) -> list[str]:
         """Categories with a value, after the mean over them; without the mean if there is only one."""
         names = sorted(set(self.measured["category"]) - {MEAN})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,14 @@ from reports.site.boards import READOUTS
 from reports.site.catalogue import OWN, Catalogue
 from reports.site.render import Writer, assigned
 from reports.site.run_data import curves_of_run, passes_of_run, pictures_of_run, scores_of_run
-from reports.site.sources import Study
+from reports.site.sources import VALUE, Study
 from reports.site.summary import NONE, number
 from reports.tables.labels import METRICS
 
 NO_SETTINGS = (*OWN, "run_id", "key", "data", "milliseconds")
 """Columns of `Catalogue.runs` that are no settings."""
+Value = tuple[str, str, str, float]
+"""Read-out, metric, category and value."""
 OF_RUN = ("run_id", "key", "name", "status", "failure", "seconds", "data")
 """Columns of a study's runs that do not describe the machine."""
 
@@ -35,15 +38,17 @@ class RunPages:
 
     def write(self, writer: Writer) -> None:
         """Write a page, its data and its pictures for every run."""
-        values = dict(tuple(self.catalogue.values.groupby("run_id", sort=False)))
+        values: dict[str, list[Value]] = defaultdict(list)
+        for run_id, *value in self.catalogue.values[VALUE].itertuples(index=False, name=None):
+            values[run_id].append(tuple(value))
         studies = self._studies()
         for study in self.catalogue.studies:
             environment = study.runs.drop_duplicates("run_id").set_index("run_id", drop=False)
             for run_id in study.settings.get("run_id", ()):
                 if studies[run_id][0] is study:
                     run = self.catalogue.runs.loc[run_id]
-                    numbers = values.get(run_id, self.catalogue.values[:0])
-                    self._write_run(writer, run, numbers, studies[run_id], environment.loc[run_id])
+                    place = environment.loc[run_id]
+                    self._write_run(writer, run, values.pop(run_id, []), studies[run_id], place)
 
     def _studies(self) -> dict[str, list[Study]]:
         """Return the studies that contain each run; the first one has its artifacts."""
@@ -57,7 +62,7 @@ class RunPages:
         self,
         writer: Writer,
         run: pd.Series,
-        values: pd.DataFrame,
+        values: list[Value],
         studies: list[Study],
         environment: pd.Series,
     ) -> None:
@@ -129,29 +134,37 @@ def _again(catalogue: Catalogue, study: Study) -> tuple[str, ...]:
     return () if same[0] is study else (study.source,)
 
 
-def _metrics(values: pd.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
+def _metrics(values: Iterable[Value]) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the names of a run's metrics, and one row per read-out and category."""
-    chosen = values[values["metric"].isin(METRICS) & values["readout"].isin(READOUTS)]
-    names = [metric for metric in METRICS if (chosen["metric"] == metric).any()]
-    rows = []
-    for (readout, category), group in chosen.groupby(["readout", "category"], sort=False):
-        if category == MEAN and chosen["category"].nunique() == 2:
-            continue  # the mean of one category is the same number
-        cells = group.set_index("metric")["value"]
-        numbers = [number(cells.get(name)) for name in names]
-        rows.append({"readout": readout, "category": category, "cells": numbers})
+    cells: dict[tuple[str, str], dict[str, float]] = {}
+    for readout, metric, category, value in values:
+        if metric in METRICS and readout in READOUTS:
+            cells.setdefault((readout, category), {})[metric] = value
+    there = {metric for row in cells.values() for metric in row}
+    names = [metric for metric in METRICS if metric in there]
+    categories = {category for _, category in cells}
+    rows = [
+        {
+            "readout": readout,
+            "category": category,
+            "cells": [number(row.get(name)) for name in names],
+        }
+        for (readout, category), row in cells.items()
+        if category != MEAN or len(categories) != 2  # the mean of one category is the same number
+    ]
     return [METRICS[name] for name in names], rows
 
 
-def _kinds(values: pd.DataFrame) -> list[dict[str, Any]]:
+def _kinds(values: Iterable[Value]) -> list[dict[str, Any]]:
     """Return one row per kind of defect, the hardest first; runs of older versions have none."""
-    rows = values[values["readout"] == DEFECT]
-    table = rows.pivot_table(index="category", columns="metric", values="value", sort=False)
-    if "auroc" not in table:
-        return []
+    kinds: dict[str, dict[str, float]] = {}
+    for readout, metric, name, value in values:
+        if readout == DEFECT:
+            kinds.setdefault(name, {})[metric] = value
+    known = {name: row for name, row in kinds.items() if "auroc" in row}
     found = []
-    for name, row in table.sort_values("auroc").iterrows():
-        category, _, kind = str(name).partition("/")
+    for name, row in sorted(known.items(), key=lambda each: each[1]["auroc"]):
+        category, _, kind = name.partition("/")
         counts = {each: f"{row[each]:.0f}" if each in row else NONE for each in ("images", "seen")}
         found.append({"category": category, "kind": kind, **counts, "auroc": number(row["auroc"])})
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ class Summary:
         return self.means.iloc[:, -1].dropna().sort_values(ascending=False, kind="stable")
 
 
+@functools.cache
 def summarise(board: Board) -> Summary:
     """Return the means of a data set's main metric: the first metric of the paper's figures that it has."""
     measured = board.measured
