@@ -1,4 +1,4 @@
-"""Texts beside the numbers on MLflow's pages: kind of study, source, and a description in Markdown."""
+"""Texts beside the numbers on MLflow's pages: the source of a run and its description in Markdown."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from harness.metrics.names import ALL, MEAN
 if TYPE_CHECKING:
     from harness.experiment import Result
 
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of a study: MLflow shows its runs as trainings, not as evaluations of language models."""
 REPORT = "report"
 """Artifact folder of a study's parent run with the files of its report."""
 HEADLINES = {"image_auroc": "image AUROC", "pixel_ap": "pixel AP"}

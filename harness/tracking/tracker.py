@@ -28,7 +28,7 @@ from harness.config.settings import steps_of
 from harness.errors import InputError, NoResultError
 from harness.tracking import study_members
 from harness.tracking.connection import explain_failures
-from harness.tracking.descriptions import KIND, REPORT, source_tags, study_tags
+from harness.tracking.descriptions import REPORT, source_tags, study_tags
 from harness.tracking.old_draws import uninjected_categories
 from harness.tracking.run_reader import (
     DATA,
@@ -68,7 +68,7 @@ class Tracker(Store):
             return found.experiment_id
         place = self.artifacts if self.file else None
         try:
-            return self._client.create_experiment(self.study, artifact_location=place, tags=KIND)
+            return self._client.create_experiment(self.study, artifact_location=place)
         except MlflowException:
             if found := self._client.get_experiment_by_name(self.study):
                 return found.experiment_id  # another driver was first
