@@ -42,7 +42,7 @@ class Study:
     variant: str = ""
     """Changes that the command made to the study or its profile; empty for none."""
     source: str
-    """Where the results are: a folder, or the tracking store."""
+    """Place of the results: a folder, or the tracking store."""
     settings: pd.DataFrame
     """One row per finished run: run_id, key, milliseconds, and one column per parameter, as text."""
     values: pd.DataFrame

@@ -62,7 +62,7 @@ def summarise(board: Board) -> Summary:
 
 
 def facts(board: Board) -> dict[str, Any]:
-    """Return what the overview says about a data set."""
+    """Return the facts about a data set on the first page."""
     summary, noises = summarise(board), board.noises
     usual = set(board.rows.loc[board.rows["main"], "label"])
     losses, last = (each[each.index.isin(usual)] for each in (summary.losses, summary.last))

@@ -12,8 +12,8 @@ NOISES = (0.0, 0.2, 0.4)
 
 
 def linked(text):
-    """Return the addresses that a page links to or loads, without data in place of an address."""
-    return [address for address in ADDRESS.findall(text) if not address.startswith("data:")]
+    """Return the addresses that a page links to or loads, without data in place of an address and its own parts."""
+    return [each for each in ADDRESS.findall(text) if not each.startswith(("data:", "#"))]
 
 
 def synthetic(
