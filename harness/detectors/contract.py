@@ -18,7 +18,7 @@ from torch import nn
 from harness.anomaly_maps import MapSettings
 from harness.config.file_ref import FileRef
 from harness.features import Encoder, ImageSet
-from harness.memory import MemoryEnsemble
+from harness.memory import Memory
 from harness.networks import FeatureShapes
 from harness.runtime.compute import Compute, ProgressCallback
 from harness.training import TrainingResult
@@ -41,14 +41,14 @@ class FileRecipe(Protocol):
 class Requirements:
     """Shared results that a detector reads; an experiment computes them once, before `fit`."""
 
-    memories: tuple[MemoryEnsemble, ...] = ()
-    """Memory ensembles whose scores of all images the detector reads."""
+    memories: tuple[Memory, ...] = ()
+    """Memories whose scores of all images the detector reads."""
     files: tuple[FileRecipe, ...] = ()
     """Files that the detector receives through `NeedsFiles.with_files`."""
     pixels_alone: bool = False
     """True if the detector reads only the pixels of images, so that no encoder needs to run."""
-    left_out: tuple[MemoryEnsemble, ...] = ()
-    """Memory ensembles whose scores only `LeavesOut.score_left_out` reads."""
+    left_out: tuple[Memory, ...] = ()
+    """Memories whose scores only `LeavesOut.score_left_out` reads."""
     validation: bool = False
     """True if `fit` receives a `harness.features.CalibratedImageSet`: also the images of the data set's split
     `validation`, which are taken to be clean."""

@@ -26,7 +26,7 @@ from harness.evaluation.readouts import read_masks
 from harness.features import CategoryImages, ImageSet
 from harness.features.encoder import Encoder
 from harness.images import MaskRule
-from harness.memory import MemoryEnsemble, expected_scores
+from harness.memory import Memory, MemoryEnsemble, expected_scores
 from harness.memory.distance_tables import distances_among
 from harness.metrics import image_sweep
 from harness.metrics.names import MEAN, TRAINING
@@ -130,7 +130,7 @@ def separation(
     encoder: Encoder,
     train: pd.DataFrame,
     images: ImageSet,
-    memory: MemoryEnsemble | None,
+    memory: Memory | None,
     data: Path,
 ) -> pd.DataFrame:
     """Measure the separation of normal and anomalous training patches, per category with injected images.
@@ -141,7 +141,7 @@ def separation(
         encoder: Encoder whose resize and crop are applied to the masks as to the images.
         train: Rows of the sample table for the training images.
         images: Features of the training images.
-        memory: Memory ensemble of the detector; the gap is decomposed only if this is not None.
+        memory: Memory of the detector; the gap is decomposed only if this is a memory ensemble.
         data: Root of the dataset.
 
     Returns:
@@ -159,7 +159,7 @@ def separation(
         scores = scores_NP[images.category_N == number]
         groups = scores[normal_NP], scores[anomalous_NP]
         measured = {"patch_auroc": patch_auroc(*groups), **dict(histogram(*groups))}
-        if memory is not None:
+        if isinstance(memory, MemoryEnsemble):
             measured |= _decomposed(images.categories[number], normal_NP, anomalous_NP, memory)
         rows += [(TRAINING, str(category), metric, value) for metric, value in measured.items()]
     metrics = pd.DataFrame(rows, columns=["readout", "category", "metric", "value"])

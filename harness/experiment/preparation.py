@@ -27,7 +27,7 @@ from harness.features import (
 )
 from harness.features.encoder import Encoder
 from harness.images import ImageIndex, ImageSource
-from harness.memory import MemoryEnsemble
+from harness.memory import Memory
 from harness.memory.scores import ScoreRequest, fill_scores, requests_for
 from harness.noise import Noise, contaminate
 from harness.runtime.compute import Compute
@@ -149,9 +149,9 @@ def files_of(samples: pd.DataFrame, data: Path) -> dict[str, list[tuple[str, Ima
 
 
 def score_memories(
-    prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]], *, compute: Compute
+    prepared: Prepared, wanted: Iterable[tuple[Noise, Memory]], *, compute: Compute
 ) -> None:
-    """Score all images of a dataset in one pass, for every pair of training set (noise) and memory ensemble."""
+    """Score all images of a dataset in one pass, for every pair of training set (noise) and memory."""
     fill_scores(
         score_requests(prepared, wanted), compute=compute, candidates=candidates_of(prepared)
     )
@@ -168,9 +168,9 @@ def candidates_of(prepared: Prepared) -> dict[CategoryFeatures, np.ndarray]:
 
 
 def score_requests(
-    prepared: Prepared, wanted: Iterable[tuple[Noise, MemoryEnsemble]]
+    prepared: Prepared, wanted: Iterable[tuple[Noise, Memory]]
 ) -> list[ScoreRequest]:
-    """Return the requests for the scores of every pair of training set (noise) and memory ensemble."""
+    """Return the requests for the scores of every pair of training set (noise) and memory."""
     train = functools.cache(
         lambda noise: prepared.images(contaminate(prepared.samples, noise).train)
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from harness.datasets import unmarked
 from harness.detectors import HasShortfalls, Scorer
 from harness.experiment.spec import Experiment
-from harness.memory import MemoryEnsemble
+from harness.memory import Memory
 from harness.metrics.names import EMPTY_ENSEMBLES, MEAN, PASSES, SHORTFALL, UNMASKED
 from harness.noise import NoisySplit
 
@@ -55,7 +55,7 @@ def _by_category(values: Iterable[float], categories: list[str]) -> Iterator[tup
     )
 
 
-def _empty_ensembles(memories: Iterable[MemoryEnsemble], images: list[int]) -> list[int]:
+def _empty_ensembles(memories: Iterable[Memory], images: list[int]) -> list[int]:
     memories = list(memories)
     return [
         max((memory.empty_ensembles(count) for memory in memories), default=0) for count in images

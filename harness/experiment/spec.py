@@ -14,7 +14,7 @@ from harness.detectors import Detector
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
-from harness.memory import MemoryEnsemble
+from harness.memory import Memory
 from harness.noise import LIST, Noise
 from harness.noise.contamination import PROTOCOLS
 
@@ -87,15 +87,15 @@ class Experiment:
     def name(self) -> str:
         """Short description for one line of text, with the settings that vary in most studies; see `names`."""
         parts = [self.detector.name, f"noise {self.noise.ratio:.0%}"]
-        parts += [f"rho {memory.ratio:g}" for memory in self.detector.requirements.memories]
+        parts += dict.fromkeys(memory.label for memory in self.detector.requirements.memories)
         parts += [", ".join(self.categories)] if self.categories else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"noise seed {self.noise.seed}"] if self.noise.seed else []
         return ", ".join(parts)
 
     @property
-    def memories(self) -> list[MemoryEnsemble]:
-        """Memory ensembles whose scores the experiment reads, in its detector or in its evaluation."""
+    def memories(self) -> list[Memory]:
+        """Memories whose scores the experiment reads, in its detector or in its evaluation."""
         needs = self.detector.requirements
         left_out = needs.left_out if self.evaluation.thresholds else ()
         return [*dict.fromkeys((*needs.memories, *left_out, *self.evaluation.agreement))]

@@ -29,6 +29,7 @@ from harness.memory.banks import (
     minimum_weights,
     rank,
 )
+from harness.memory.contract import Memory
 from harness.runtime.compute import default_device, device_sort
 
 NEGLIGIBLE = 1e-17
@@ -134,6 +135,21 @@ class MemoryEnsemble:
         """
         return _draws(self.ratio, images)
 
+    @property
+    def label(self) -> str:
+        """Short description for the names of experiments."""
+        return f"rho {self.ratio:g}"
+
+    def rank_weights(self, left: int, images: int) -> np.ndarray:
+        """Return the probability [M] that the i-th nearest of `left` images is the nearest drawn image.
+
+        The number of draws is that for `images` training images; see `harness.memory.contract.Memory.rank_weights`.
+        """
+        draws = self.draws(images)
+        if not self.replacement:
+            draws = min(draws, left)
+        return minimum_weights(left, draws, replacement=self.replacement)
+
     def empty_ensembles(self, images: int) -> int:
         """Count the training images for which no bank remains once the banks that contain the image are left out.
 
@@ -166,6 +182,10 @@ def _sorted_rows(distances_PM: np.ndarray) -> np.ndarray:
     return np.sort(distances_PM) if device.type == "cpu" else device_sort(device)(distances_PM)
 
 
+def _by_rank(sorted_PM: np.ndarray, images: int, memory: Memory) -> np.ndarray:
+    return _expectation(sorted_PM, memory.rank_weights(sorted_PM.shape[1], images))
+
+
 @dataclass(frozen=True)
 class QueryDistances:
     """Distances of one query image to all images of any ensemble's banks; one ranking serves all ensembles."""
@@ -183,8 +203,8 @@ class QueryDistances:
     def _columns_MP(self) -> np.ndarray:
         return np.ascontiguousarray(self.distances_PM.T)
 
-    def scores(self, bank_M: np.ndarray, memories: Sequence[MemoryEnsemble]) -> np.ndarray:
-        """Compute scores [W, P] for W ensembles whose banks are drawn from the images where `bank_M` is True.
+    def scores(self, bank_M: np.ndarray, memories: Sequence[Memory]) -> np.ndarray:
+        """Compute scores [W, P] for W memories of the images where `bank_M` is True.
 
         Raises:
             InputError: see `minimum_weights`.
@@ -195,9 +215,7 @@ class QueryDistances:
         )
         return np.array(
             [
-                self._expected(sort(memory.exclude_self), images, memory)
-                if memory.size is None
-                else self.mean_minimum(
+                self.mean_minimum(
                     bank_M,
                     draws=memory.draws(images),
                     size=memory.size,
@@ -205,6 +223,8 @@ class QueryDistances:
                     replacement=memory.replacement,
                     exclude_self=memory.exclude_self,
                 )
+                if isinstance(memory, MemoryEnsemble) and memory.size is not None
+                else _by_rank(sort(memory.exclude_self), images, memory)
                 for memory in memories
             ]
         )
@@ -214,13 +234,6 @@ class QueryDistances:
         if not without_query or self.own is None or bank_M.sum() == 1:
             return bank_M
         return bank_M & (np.arange(len(bank_M)) != self.own)
-
-    def _expected(self, sorted_PM: np.ndarray, images: int, memory: MemoryEnsemble) -> np.ndarray:
-        left, draws = sorted_PM.shape[1], memory.draws(images)
-        if not memory.replacement:
-            draws = min(draws, left)
-        weights_M = minimum_weights(left, draws, replacement=memory.replacement)
-        return _expectation(sorted_PM, weights_M)
 
     def mean_minimum(
         self, bank_M: np.ndarray, *, exclude_self: bool = False, **settings: Any

@@ -21,8 +21,9 @@ import numpy as np
 from harness.config.fingerprint import canonical_repr
 from harness.distances import block_distances, release_images
 from harness.features import CategoryFeatures, CategoryImages, ImageSet
+from harness.memory.contract import Memory
 from harness.memory.distance_tables import DistanceTable, TableRequest, fill_tables
-from harness.memory.ensemble import MemoryEnsemble, QueryDistances
+from harness.memory.ensemble import QueryDistances
 from harness.runtime.cache import EntryWriter, fill_missing, open_array
 from harness.runtime.compute import Compute, InProcess, single_threaded
 
@@ -38,12 +39,12 @@ BANK_BLOCK = 32
 
 @dataclass(frozen=True, eq=False)
 class ScoreRequest:
-    """Request for the scores of all images of a category against one memory ensemble."""
+    """Request for the scores of all images of a category against one memory."""
 
     features: CategoryFeatures
     bank_M: np.ndarray
     """Store rows of the training images from which banks are drawn, ascending."""
-    memory: MemoryEnsemble
+    memory: Memory
 
     @property
     def entry(self) -> Path:
@@ -54,8 +55,8 @@ class ScoreRequest:
         return folder.with_name(f"{folder.name}-scores-{content.hexdigest()[:24]}")
 
 
-def requests_for(bank: ImageSet, memory: MemoryEnsemble) -> list[ScoreRequest]:
-    """Return one score request per category for a memory ensemble of these training images."""
+def requests_for(bank: ImageSet, memory: Memory) -> list[ScoreRequest]:
+    """Return one score request per category for a memory of these training images."""
     return [
         ScoreRequest(images.features, np.sort(images.rows_N), memory) for images in bank.categories
     ]
@@ -112,7 +113,7 @@ def fill_scores(
         release_images()
 
 
-def memory_scores(queries: ImageSet, bank: ImageSet, memory: MemoryEnsemble) -> np.ndarray:
+def memory_scores(queries: ImageSet, bank: ImageSet, memory: Memory) -> np.ndarray:
     """Return memory scores, float32 [N, P], of images against the training images of the same category.
 
     Scores of images in the store of the training images are read from the cache entries that `fill_scores` writes.
