@@ -1,15 +1,17 @@
 """Every system that the papers compare, in one table.   make sweep-systems
 
-The noise-robust baselines run as in the study `baselines`. Later methods that train nothing follow (`docs/rivals.md`);
-those whose title contains the word transductive compare test images with each other. Reverse distillation, UniAD,
-EfficientAD-M, AD2, the plain network and MeDS run with three training seeds. Expect the first four of these to miss,
-under noise, injected images that are also tested. Expect AD2 to miss fewer of these images than EfficientAD-M.
+The noise-robust baselines run as in the study `baselines`. The adaptive memory and later methods that train nothing
+follow (`docs/rivals.md`); those whose title contains the word transductive compare test images with each other. Reverse
+distillation, UniAD, EfficientAD-M, AD2, the plain network and MeDS run with three training seeds. Expect the first four
+of these to miss, under noise, injected images that are also tested. Expect AD2 to miss fewer of these images than
+EfficientAD-M.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.detectors import AdaptiveMemoryDetector
 from harness.experiment import Experiment
 from sweeps import baselines
 from sweeps.ablation import SEEDS
@@ -26,9 +28,9 @@ def experiments(profile: Profile) -> list[Experiment]:
         for method in trained
         for ratio in profile.noise_ratios
     ]
-    rivals = [
+    untrained = [
         profile.experiment(detector, ratio)
-        for detector in profile.rivals
+        for detector in (AdaptiveMemoryDetector(), *profile.rivals)
         for ratio in profile.noise_ratios
     ]
-    return list(dict.fromkeys([*baselines.experiments(profile), *rivals, *over_seeds]))
+    return list(dict.fromkeys([*baselines.experiments(profile), *untrained, *over_seeds]))

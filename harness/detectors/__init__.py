@@ -1,5 +1,6 @@
 """The contract of a detector, MeDS, and the stages of MeDS as detectors."""
 
+from harness.detectors.adaptive_memory import AdaptiveMemoryDetector
 from harness.detectors.contract import (
     Detector,
     FileRecipe,
@@ -17,6 +18,7 @@ from harness.detectors.memory_detector import MemoryDetector
 from harness.detectors.reconstruction import ReconstructionDetector
 
 __all__ = [
+    "AdaptiveMemoryDetector",
     "Detector",
     "FileRecipe",
     "HasFitStatistics",

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 
 from harness.anomaly_maps import DINOMALY
+from harness.config.fingerprint import added_field
 from harness.detectors.contract import Requirements
 from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.memory import MemoryEnsemble
+from harness.memory import AdaptiveMemory, MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.networks import NetworkSettings
 from harness.runtime.compute import Compute
@@ -59,6 +60,8 @@ class MeDS:
     """Initial weights of stage 3."""
     criterion: Stage = "distilled"
     """Scores of stage 3 that make the first selection."""
+    adaptive: AdaptiveMemory | None = added_field(None)
+    """Memory of stage 1 instead of `memory`, which then has no effect; None for `memory`."""
 
     name = "meds"
     title = "MeDS"
@@ -66,7 +69,9 @@ class MeDS:
 
     @property
     def requirements(self) -> Requirements:
-        """Scores of the memory ensemble."""
+        """Scores of the memory."""
+        if self.adaptive is not None:
+            return Requirements(memories=self.adaptive.left_out)
         return Requirements(memories=(self.memory,))
 
     def __post_init__(self) -> None:
@@ -79,15 +84,16 @@ class MeDS:
                 'Without distillation there is no distilled network: set start to "random" and criterion to '
                 '"memory".'
             )
-        if self.memory.distance != self.network.distance:
+        memory = self.adaptive or self.memory
+        if memory.distance != self.network.distance:
             raise InputError(
-                f"The memory measures a {self.memory.distance} distance, but {type(self.network).__name__} measures a "
+                f"The memory measures a {memory.distance} distance, but {type(self.network).__name__} measures a "
                 f"{self.network.distance} distance, so their scores are not comparable. Set the same distance for both."
             )
 
     def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
         """Run the three stages."""
-        memory_scores_NP = memory_scores(images, images, self.memory)
+        memory_scores_NP = self._memory_scores(images)
         history: dict[str, TrainingResult] = {}
         if self.distillation is not None:
             unit = float(memory_scores_NP.mean()) if self.network.scores_are_unbounded else 1.0
@@ -121,6 +127,11 @@ class MeDS:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer:
         """See `harness.detectors.Detector.restore`; the arrays are the final weights."""
         return NetworkScorer.of_weights(self.network, arrays)
+
+    def _memory_scores(self, images: ImageSet) -> np.ndarray:
+        if self.adaptive is None:
+            return memory_scores(images, images, self.memory)
+        return self.adaptive.scores_left_out(images, self.adaptive.factors(images))
 
     def _reference(
         self, images: ImageSet, memory_scores_NP: np.ndarray, distilled: NetworkScorer

@@ -13,7 +13,7 @@ from typing import Any, cast
 from harness.anomaly_maps import MapSettings
 from harness.config.discovery import modules_of, with_plugins
 from harness.config.file_ref import FileRef
-from harness.detectors import Detector, MeDS, presets
+from harness.detectors import AdaptiveMemoryDetector, Detector, MeDS, presets
 from harness.detectors.laptop import MEDS, MEMORY, PLAIN
 from harness.errors import UsageError
 from harness.features.encoder import Encoder
@@ -52,7 +52,13 @@ def methods() -> dict[str, Method]:
     >>> {"memory", "meds", "patchcore", "efficient_ad"} <= set(methods())
     True
     """
-    own = {"memory": MEMORY, "plain": PLAIN, "distilled": _distilled(MEDS), "meds": MEDS}
+    own = {
+        "memory": MEMORY,
+        "adaptive_memory": AdaptiveMemoryDetector(),
+        "plain": PLAIN,
+        "distilled": _distilled(MEDS),
+        "meds": MEDS,
+    }
     found = {name: Method(detector=cast(Detector, each)) for name, each in own.items()}
     if (package := _baselines()) is not None:
         for name in modules_of(package):
@@ -177,7 +183,8 @@ def _released() -> Mapping[str, Method]:
         name: Method(detector=cast(Detector, each), encoder=dinomaly.encoder, maps=dinomaly.maps)
         for name, each in own.items()
     }
-    found["memory"] = Method(detector=memory.detector, encoder=memory.encoder, maps=memory.maps)
+    for detector in (memory.detector, AdaptiveMemoryDetector()):
+        found[detector.name] = Method(detector=detector, encoder=memory.encoder, maps=memory.maps)
     if _baselines() is None:
         return found
     module = importlib.import_module(f"{BASELINES}.presets")

@@ -151,9 +151,10 @@ def _with_digest(pair: str) -> str:
 
 def _with_seeds(experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Experiment]:
     """Return each experiment with each training seed; a memory, which has no training seed, appears once."""
-    from harness.detectors import MemoryDetector
+    from harness.detectors import AdaptiveMemoryDetector, MemoryDetector
 
-    seedless = [e for e in experiments if isinstance(e.detector, MemoryDetector)]
-    others = [e for e in experiments if not isinstance(e.detector, MemoryDetector)]
+    memories = MemoryDetector, AdaptiveMemoryDetector
+    seedless = [e for e in experiments if isinstance(e.detector, memories)]
+    others = [e for e in experiments if not isinstance(e.detector, memories)]
     seeded = [replace(experiment, seed=seed) for seed in seeds for experiment in others]
     return list(dict.fromkeys([*seedless, *seeded]))

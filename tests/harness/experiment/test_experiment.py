@@ -22,13 +22,18 @@ from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
 from harness.anomaly_maps import DINOMALY
 from harness.datasets.magnetic_tile import MagneticTile
-from harness.detectors import MemoryDetector, ReconstructionDetector, Requirements
+from harness.detectors import (
+    AdaptiveMemoryDetector,
+    MemoryDetector,
+    ReconstructionDetector,
+    Requirements,
+)
 from harness.detectors.meds import MeDS
 from harness.errors import InputError
 from harness.evaluation import Evaluation
 from harness.experiment import Experiment, names, run, run_prepared
 from harness.features.patch_features import WithClassToken
-from harness.memory import MemoryEnsemble
+from harness.memory import AdaptiveMemory, MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.metrics import image_auroc
 from harness.metrics.names import DEFECT
@@ -45,6 +50,7 @@ SMALL_AD = EfficientAD(teacher="random", image_size=64, width=16, steps=2, batch
 DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
+    AdaptiveMemoryDetector(),
     ReconstructionDetector(network=NETWORK, training=SHORT),
     MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
     PatchCore(),
@@ -60,6 +66,7 @@ DETECTORS = [
     UniAD(network=QUERIES, training=SHORT),
     ReverseDistillation(network=STUDENT, training=SHORT),
     MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),
+    MeDS(network=NETWORK, adaptive=AdaptiveMemory(), distillation=SHORT, finetuning=SHORT),
     MeDS(
         network=QUERIES,
         memory=MemoryEnsemble(distance="euclidean"),

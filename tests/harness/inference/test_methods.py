@@ -20,7 +20,7 @@ from sweeps.profiles import PROFILES
 
 TRAINED = {"plain", "distilled", "meds", "uniad", "reverse_distillation", "efficient_ad", "ad2"}
 NOT_IN_STEPS = {"memory", "patchcore", "softpatch", "inreach", "fun_ad", "musc", "anomaly_dino"}
-NOT_IN_STEPS |= {"rad", "subspace_ad"}
+NOT_IN_STEPS |= {"adaptive_memory", "rad", "subspace_ad"}
 
 
 def test_every_method_of_the_harness_has_a_name():
