@@ -48,7 +48,7 @@ def build(settings: Anomalib, *, pretrained: bool = True) -> AnomalibModule:
             f"anomalib's {settings.model} has no setting {unknown[0]!r}. Settings: {', '.join(accepted)}."
         )
     backbone = {name: settings.backbone for name in BACKBONES if name in accepted}
-    before = _pre_processor(kind, settings.image_size)
+    before = _pre_processor(kind, settings.image_size, settings.backbone if backbone else None)
     with local_weights(settings.encoder if pretrained else None):
         try:
             module = kind(**backbone | given, pre_processor=before, **OFF)
@@ -79,11 +79,22 @@ def _class_named(name: str) -> type[AnomalibModule]:
     return found[name]
 
 
-def _pre_processor(kind: type[AnomalibModule], image_size: int) -> PreProcessor:
-    """Return the model's own preparation of images, without a crop, which would shift maps against masks."""
+def _pre_processor(
+    kind: type[AnomalibModule], image_size: int, backbone: str | None
+) -> PreProcessor:
+    """Return the model's own preparation of images, with two changes.
+
+    A crop is left out, because it would shift maps against masks. Colours are normalised as the weights of the backbone
+    require, where anomalib always has the mean and deviation of ImageNet.
+    """
     own = kind.configure_pre_processor(image_size=(image_size, image_size)).transform
     steps = own.transforms if isinstance(own, v2.Compose) else [own]
-    return PreProcessor(v2.Compose([each for each in steps if not isinstance(each, v2.CenterCrop)]))
+    steps = [each for each in steps if not isinstance(each, v2.CenterCrop)]
+    if backbone is not None:
+        known = timm.models.get_pretrained_cfg(backbone)
+        normal = v2.Normalize(mean=known.mean, std=known.std)
+        steps = [normal if isinstance(each, v2.Normalize) else each for each in steps]
+    return PreProcessor(v2.Compose(steps))
 
 
 @contextmanager

@@ -36,11 +36,11 @@ MODELS = (
     Anomalib(model="Padim", settings=(("layers", ALL_LAYERS), ("n_features", 100))),
     Anomalib(model="Dfm", settings=(("layer", LAYERS[1]), ("pooling_kernel_size", 2))),
     Anomalib(model="Dfkde", settings=(("layers", LAYERS[1:]),)),
-    Anomalib(model="Stfpm", settings=(("layers", ALL_LAYERS),), epochs=10, batch_size=16),
+    Anomalib(model="Stfpm", settings=(("layers", ALL_LAYERS),), epochs=5, batch_size=8),
     Anomalib(
         model="Cflow",
         settings=(("layers", LAYERS), ("coupling_blocks", 4), ("fiber_batch_size", 1024)),
-        epochs=3,
+        epochs=2,
     ),
 )
 """Models of anomalib that run on the shipped encoder."""
