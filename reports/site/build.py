@@ -148,7 +148,7 @@ def _settings(runs: pd.DataFrame) -> list[dict[str, str]]:
         texts = [f"{value} ({count})" for value, count in counts.iloc[:MANY].items()]
         several = len(counts) > 1
         found.append(
-            {"name": str(name), "values": ", ".join(texts) if several else str(counts.index[0])}
+            {"name": str(name), "text": ", ".join(texts) if several else str(counts.index[0])}
         )
     return found
 

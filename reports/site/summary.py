@@ -126,7 +126,9 @@ def _examples(own: pd.DataFrame, noise: float) -> list[tuple[str, str]]:
     chosen = own[own["main"] & (own["noise"] == noise)]
     return [
         (f"seed {run.seed}, noise seed {run.noise_seed}", run.page)
-        for run in chosen.rename(columns={"noise.seed": "noise_seed"}).itertuples()
+        for run in chosen.rename(columns={"noise.seed": "noise_seed"})
+        .sort_values(["seed", "noise_seed"])
+        .itertuples()
     ]
 
 

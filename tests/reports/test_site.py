@@ -44,6 +44,8 @@ def test_every_link_of_every_page_leads_to_a_file_of_the_site(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) > 6
     for page in pages:
+        assert "<built-in" not in page.read_text()
+        assert "&lt;built-in" not in page.read_text()
         for address in linked(page.read_text()):
             target, _, _ = unquote(address).partition("#")
             assert (page.parent / target).resolve().is_relative_to(site.resolve())

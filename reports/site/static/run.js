@@ -119,7 +119,7 @@ Run.curves = (id, curves, yTitle) => {
       x: { field: "step", type: "quantitative", title: "training step", scale: { nice: false } },
       y: { field: "value", type: "quantitative", title: yTitle, scale: { zero: id === "selections" } },
       color: { field: "name", type: "nominal", title: null, legend: { orient: "bottom", columns: 2, labelLimit: 260 }, scale: { range: Site.isDark() ? ["#5db7f5", "#f39a68", "#3fd6a6", "#cf7bee"] : ["#0072b2", "#c1440e", "#1c9872", "#8c19b1"] } },
-      strokeDash: { field: "name", type: "nominal", legend: null },
+      strokeDash: { field: "name", type: "nominal", title: null },
     },
   }));
 };
