@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,6 +100,8 @@ def searcher(search: Search) -> ConcurrencyLimiter:
     The limiter asks for a whole batch at once, and lets TPE learn from it when all of its settings have ended.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # On a busy machine, TPE itself may need more than the second after which Tune warns.
+    warnings.filterwarnings("ignore", message="Define-by-run function", category=UserWarning)
     batch = len(search.start)
     tpe = OptunaSearch(
         functools.partial(_suggest, dict(search.space)),
