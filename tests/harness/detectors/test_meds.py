@@ -9,7 +9,7 @@ from harness.detectors.meds import MeDS
 from harness.detectors.presets import paper, release
 from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
-from harness.memory import MemoryEnsemble
+from harness.memory import AdaptiveMemory, MemoryEnsemble
 from harness.memory.scores import memory_scores
 from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
@@ -56,6 +56,17 @@ def test_fine_tuning_with_the_memory_has_no_distillation(images):
     _, first = fitted.history["finetuning"].selections[0]
     taught = robust_max(memory_scores(images, images, detector.memory))
     np.testing.assert_array_equal(first.criterion_N, taught)
+
+
+def test_an_adaptive_memory_teaches_its_left_out_scores(images):
+    adaptive = AdaptiveMemory()
+    stages = {"distillation": None, "start": "random", "criterion": "memory"}
+    detector = replace(FULL, adaptive=adaptive, **stages)
+    fitted = fit(detector, images)
+    _, first = fitted.history["finetuning"].selections[0]
+    taught = robust_max(adaptive.scores_left_out(images, adaptive.factors(images)))
+    np.testing.assert_array_equal(first.criterion_N, taught)
+    assert detector.requirements.memories == adaptive.left_out
 
 
 def test_a_random_start_forgets_the_weights_and_keeps_the_criterion(images):
@@ -149,6 +160,7 @@ def test_paper_and_release_differ_where_they_are_known_to(network):
         ({"distillation": None, "start": "random"}, "no distilled network"),
         ({"memory": EUCLIDEAN}, "same distance for both"),
         ({"network": Hvq()}, "same distance for both"),
+        ({"network": Hvq(), "memory": EUCLIDEAN, "adaptive": AdaptiveMemory()}, "same distance"),
     ],
 )
 def test_stages_that_do_not_fit_are_refused(changes, text):
