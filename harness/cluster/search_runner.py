@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.cluster.search_trial import Member
+from harness.cluster.search_member import Member
 from harness.cluster.trial_runner import TrialRunner
 from harness.datasets import Dataset
 from harness.experiment import Experiment

@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 
+from harness.cluster.search_member import Member
 from harness.cluster.trial import LOST, last_line
 
 if TYPE_CHECKING:
@@ -23,23 +24,6 @@ BUDGET, OBJECTIVE, MERIT, FAILED = "budget", "objective", "merit", "failed"
 """Numbers that a trial reports: length of the rung, the rung's objective, both together, and 1 after a failure."""
 EXPERIMENTS = "experiments"
 """Outcomes of the rung's experiments, in a trial's report."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """Experiment of a setting on a rung."""
-
-    number: int
-    """Number of the setting, in the order of the suggestions."""
-    setting: dict[str, float]
-    rung: int
-    index: int
-    """Position among the experiments of the rung."""
-
-    @property
-    def label(self) -> str:
-        """Text that identifies the experiment within the search."""
-        return f"{self.number}/{self.rung}/{self.index}"
 
 
 @dataclass(frozen=True)
