@@ -45,7 +45,7 @@ def _categories(named: pd.DataFrame) -> Iterator[str]:
 
 def _seeds(named: pd.DataFrame) -> Iterator[str]:
     """Yield a sentence that lists methods with fewer seeds than others, at each noise ratio."""
-    seeded = named[(named["readout"] == ALL) & (named["detector"] != SEEDLESS)]
+    seeded = named[(named["readout"] == ALL) & ~named["detector"].isin(SEEDLESS)]
     pairs = seeded[["method", "noise", "noise.seed", "seed"]].drop_duplicates()
     counts = pairs.groupby(["method", "noise"], observed=True).size()
     most = counts.groupby("noise").transform("max")

@@ -38,8 +38,10 @@ Categories = Literal["fixed", "drawn"]
 """Role of categories: fixed for a statement about these categories, drawn for one about categories like these."""
 SEED = ["noise.seed", "seed"]
 """Columns that identify a unit: the seed of the contamination, and the seed of the training."""
-SEEDLESS = "MemoryDetector"
-"""Detector that does not depend on the training seed, so its single value serves for every seed."""
+SEEDLESS = frozenset(
+    {"MemoryDetector", "AdaptiveMemoryDetector", "MuSc", "AnomalyDino", "RAD", "SubspaceAD"}
+)
+"""Detectors that do not depend on the training seed, so a single value serves for every seed."""
 WITH_IMAGES = "categories with their test images"
 """Source of chance of drawn categories: other categories also have other test images."""
 SAME = 1e-6
@@ -220,7 +222,7 @@ def samples(
         *columns, *kinds, own["value"], strict=True
     ):
         cells.setdefault(name, []).append(Cell((noise, seed), of, value, run, metric, readout))
-        seedless |= {name} if detector == SEEDLESS else set()
+        seedless |= {name} if detector in SEEDLESS else set()
     return {name: _sample(found, images, name in seedless) for name, found in cells.items()}
 
 
