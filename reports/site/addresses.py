@@ -23,7 +23,7 @@ class Addresses:
 
         >>> addresses = Addresses()
         >>> addresses.of("studies", "rho on mtd"), addresses.of("studies", "RHO on mtd")
-        ('rho-on-mtd', 'rho-on-mtd-f5d7bf')
+        ('rho-on-mtd', 'rho-on-mtd-d0b65a')
         >>> addresses.of("studies", "../../etc/passwd")
         'etc-passwd'
         """

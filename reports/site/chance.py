@@ -15,7 +15,7 @@ from harness.metrics.names import ALL, DATA, IMAGE_AUROC, UNSEEN
 from reports.site.boards import DIGITS, Board
 from reports.statistics.best import Comparison, against_best
 from reports.statistics.images import ImageScores
-from reports.statistics.intervals import Interval
+from reports.statistics.intervals import Interval, within_bounds
 from reports.statistics.robustness import robustness
 from reports.statistics.samples import Sample, difference, samples
 from reports.tables.labels import PAPER_METRICS
@@ -84,7 +84,9 @@ def _described(
     numbers = robust.set_index("label")
     methods = {}
     for label in labels:
-        level = [_within(_bounds(at[label].interval())) if label in at else None for at in points]
+        level = [
+            _bounds(within_bounds(at[label].interval())) if label in at else None for at in points
+        ]
         methods[label] = {
             "levels": level,
             "verdicts": {
@@ -127,11 +129,6 @@ def _bounds(interval: Interval) -> list[float] | None:
     if not interval.is_known:
         return None
     return [round(interval.low, DIGITS), round(interval.high, DIGITS)]
-
-
-def _within(bounds: list[float] | None) -> list[float] | None:
-    """Return bounds cut to the values that a metric can have."""
-    return bounds and [max(bounds[0], 0.0), min(bounds[1], 1.0)]
 
 
 def _robust(row: pd.Series) -> dict[str, Any]:
