@@ -43,7 +43,7 @@ def test_every_method_has_a_row_at_every_noise_ratio(profile, methods):
     for ratio in profile.noise_ratios:
         shown = table.loc[table["noise"] == f"{ratio:.0%}", "image AUROC, %"].map(str)
         assert all(cell.startswith(f"{100 * (1 - ratio):.1f}") for cell in shown)
-    assert len(main_table.draw(results).axes[0].lines) == methods
+    assert len(main_table.draw(results).axes[0].lines) == methods + 1  # and the chance level
 
 
 def test_the_mean_of_categories_that_were_trained_apart_is_over_all_of_them():

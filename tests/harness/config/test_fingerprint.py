@@ -37,7 +37,7 @@ def test_the_text_of_a_profile_says_all_that_is_not_added(profile):
     """The text is the `repr` without added settings and with recorded names; every other changed setting shows."""
     for value in (profile.dataset, profile.meds, profile.plain, profile.noise):
         text = repr(value)
-        for added in (", betas=(0.9, 0.999)", ", listed=None", ", images=None"):
+        for added in (", betas=(0.9, 0.999)", ", listed=None", ", images=None", ", adaptive=None"):
             text = text.replace(added, "")
         for name, recorded in RECORDED_NAMES.items():
             text = text.replace(f"{name}(", f"{recorded}(")

@@ -50,9 +50,9 @@ SMALL_AD = EfficientAD(teacher="random", image_size=64, width=16, steps=2, batch
 DETECTORS = [
     MemoryDetector(memory=MemoryEnsemble(ratio=0.5)),
     MemoryDetector(memory=MemoryEnsemble(size=3, replacement=False)),
-    AdaptiveMemoryDetector(),
     ReconstructionDetector(network=NETWORK, training=SHORT),
     MeDS(network=NETWORK, distillation=SHORT, finetuning=SHORT),
+    AdaptiveMemoryDetector(),
     PatchCore(),
     SoftPatch(scope="all"),
     InReaCh(min_channel_length=1, std_factor=None),
