@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from harness.detectors import MemoryDetector
 from harness.errors import UsageError
 from harness.evaluation import Evaluation
-from harness.evaluation.memory_agreement import agreement
+from harness.evaluation.memory_agreement import METRIC, agreement
 from harness.experiment import run_prepared
 from harness.experiment.search import Grid, Search
 from harness.memory import MemoryEnsemble
@@ -122,7 +122,8 @@ def test_no_label_has_a_part_in_the_agreement(small):
     for table in (samples, flipped):
         prepared = replace(small.prepared, samples=table)
         result = run_prepared(experiment, prepared, data=small.data, compute=InProcess())
-        values.append(result.metrics.query("metric == @METRIC").set_index("category")["value"])
+        of_agreement = result.metrics["metric"] == METRIC
+        values.append(result.metrics[of_agreement].set_index("category")["value"])
     assert len(values[0]) == 4
     assert values[0].equals(values[1])
 
