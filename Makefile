@@ -11,7 +11,7 @@ ON = $(if $(PROFILE),--profile $(PROFILE))
 OPTIONS = $(ON) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install figures site docs results test test-faults bench compare compare-paper dist lock lock-check
+.PHONY: help install figures site docs results test test-slow test-faults bench compare compare-paper dist lock lock-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z% -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -48,14 +48,17 @@ results: $(INSTALLED)  ## write the tables and figures of docs/results.md and RE
 # The tests of a file stay in one process, because they share prepared data.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 # Threads of one process would wait for those of the other, and burn a quarter of the time.
-test test-faults: export OMP_NUM_THREADS := 1
+test test-slow test-faults: export OMP_NUM_THREADS := 1
 
 test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests and tests
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "not faults"
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "not slow and not faults"
+
+test-slow: $(INSTALLED)-dev  ## test packages and plug-ins in fresh environments, and studies on clusters and two machines
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "slow and not faults"
 
 test-faults: $(INSTALLED)-dev  ## test studies against killed processes, full disks, lost servers and races
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) tests/faults

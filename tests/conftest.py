@@ -22,9 +22,9 @@ settings.load_profile("meds")
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests first, so that no process is at one of them when the others have nothing left."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files that start Ray first, so that no process is at one of them when the others have nothing left."""
+    long = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,6 @@ def python(folder, *arguments):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_what_the_document_adds_runs_as_a_study(project):
     folder, _ = project
     rng = np.random.default_rng(0)

@@ -126,7 +126,6 @@ with start_pool() as pool:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_experiments_share_gpus_and_no_more_than_asked_for(tmp_path):
     """Four work at the same time, and Ray has booked the GPUs, so a fifth waits. Ray needs no real GPU for this."""
     program = [sys.executable, "-c", SHARED, str(tmp_path)]

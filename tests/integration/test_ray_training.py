@@ -23,7 +23,7 @@ from tests.support.dataset import NETWORK
 from tests.support.kill import DieOnce
 from tests.support.studies import study_of
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray
 
 
 def phase_of(images):

@@ -145,6 +145,7 @@ def memories(small, setting, rung):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_search_on_a_cluster_takes_the_course_of_its_results(small, ray_cluster, tmp_path):
     """Bad settings stop, a failure is recorded and ends its setting, and a second search finds all of it again."""
     from harness.cluster.search import run_search

@@ -11,7 +11,7 @@ from torch import distributed
 from harness.cluster.ray_compute import RayCompute
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray
 
 
 def addresses(root: int) -> dict[int, list[tuple[str, str, int]]]:

@@ -45,7 +45,6 @@ class Breaks:
         raise AssertionError("never fitted")
 
 
-@pytest.mark.slow
 def test_a_study_records_results_and_failures_once_and_resumes(small, ray_cluster, tmp_path):
     good = [
         small.experiment(MemoryDetector(), noise=Noise(ratio=0.2)),

@@ -168,7 +168,6 @@ def test_a_label_has_the_settings_that_differ_from_the_usual_ones():
     assert list(found["main"]) == [True, False, False, True, True]
 
 
-@pytest.mark.slow
 def test_the_first_page_of_the_reference_results_is_small(tmp_path):
     build(find_studies("", [EXPORTS]), tmp_path / "site")
     page = tmp_path / "site" / "index.html"

@@ -16,11 +16,8 @@ from tests.support.waiting import PATIENCE
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-IN_BROWSER = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
-]
-"""Marks of tests that open pages."""
+IN_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+"""Mark of tests that open pages."""
 RESULT = re.compile(r'data-result="([^"]*)"')
 SHOW = "(found) => { document.body.dataset.result = encodeURIComponent(JSON.stringify(found)); }"
 TO_PARENT = '(found) => parent.postMessage(found, "*")'

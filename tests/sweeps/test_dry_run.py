@@ -245,7 +245,6 @@ def test_a_dry_run_refuses_a_cluster_that_does_not_answer(empty):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_dry_run_refuses_more_workers_than_there_are(tmp_path):
     options = ("--profile", "smoke", "--limit", "1", "--workers", "5000", "--dry-run")
     assert "5000 workers per training were asked for" in refused(tmp_path, *options)

@@ -29,7 +29,6 @@ def worlds(tmp_path_factory):
     return draw_worlds(tmp_path_factory.mktemp("worlds"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
 def test_every_detector_keeps_the_contract(worlds, detector):
     assert list(breaches_of_detector(detector, worlds)) == []

@@ -186,7 +186,6 @@ PAPER = Encoder(
 )
 
 
-@pytest.mark.slow
 def test_the_encoder_of_the_paper_has_its_shapes(photograph):
     encoded = encode(PAPER, [photograph])
     load_model.cache_clear()

@@ -176,7 +176,6 @@ def test_a_student_sees_the_images_of_python_at_every_size(length, size):
     torch.testing.assert_close(graph(features), expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_a_file_has_the_numbers_of_python_for_any_number_of_images(fitted, exported, name):
     own = fitted(name)
@@ -184,7 +183,6 @@ def test_a_file_has_the_numbers_of_python_for_any_number_of_images(fitted, expor
         assert difference(exported(name), own, drawn(count, own.encoder.image_size, 3)) <= 1e-4
 
 
-@pytest.mark.slow
 def test_a_file_is_its_own_model_card(fitted, exported):
     own, model = fitted("patchcore"), onnx.load(exported("patchcore"))
     onnx.checker.check_model(model, full_check=True)
@@ -203,7 +201,6 @@ def test_a_file_is_its_own_model_card(fitted, exported):
     assert own.size == 48
 
 
-@pytest.mark.slow
 def test_features_are_rounded_in_the_file_as_in_the_store(exported):
     model = onnx.load(exported("patchcore"))
     casts = [node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"]
@@ -265,7 +262,6 @@ def test_missing_packages_are_named(monkeypatch):
         module.require_packages()
 
 
-@pytest.mark.slow
 def test_the_command_converts_a_folder_once(fitted, tmp_path):
     save(fitted("fun_ad"), tmp_path / "detector", card="")
     file = tmp_path / "new" / "model.onnx"
