@@ -10,7 +10,11 @@ import numpy as np
 
 from harness.anomaly_maps import DINOMALY
 from harness.config.fingerprint import added_field
+from harness.detectors.adaptive_memory import AdaptiveMemoryDetector
 from harness.detectors.contract import Requirements
+from harness.detectors.mean_score import MeanScorer
+from harness.detectors.memory_detector import MemoryDetector
+from harness.detectors.modes import modes
 from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
 from harness.features import ImageSet
@@ -62,6 +66,8 @@ class MeDS:
     """Scores of stage 3 that make the first selection."""
     adaptive: AdaptiveMemory | None = added_field(None)
     """Memory of stage 1 instead of `memory`, which then has no effect; None for `memory`."""
+    scores: Literal["network", "mean"] = added_field("network")
+    """Anomaly scores: those of the network (the paper), or the mean of the network's and the memory's."""
 
     name = "meds"
     title = "MeDS"
@@ -69,10 +75,19 @@ class MeDS:
 
     @property
     def requirements(self) -> Requirements:
-        """Scores of the memory."""
+        """Scores of the memory; those with each training image left out, too, if the memory is a part of the score."""
+        if self.scores == "mean":
+            return self.memory_detector.requirements
         if self.adaptive is not None:
             return Requirements(memories=self.adaptive.left_out)
         return Requirements(memories=(self.memory,))
+
+    @property
+    def memory_detector(self) -> MemoryDetector | AdaptiveMemoryDetector:
+        """Memory of stage 1 as a detector."""
+        if self.adaptive is not None:
+            return AdaptiveMemoryDetector(memory=self.adaptive)
+        return MemoryDetector(memory=self.memory)
 
     def __post_init__(self) -> None:
         if self.distillation is None and self.finetuning is None:
@@ -90,8 +105,13 @@ class MeDS:
                 f"The memory measures a {memory.distance} distance, but {type(self.network).__name__} measures a "
                 f"{self.network.distance} distance, so their scores are not comparable. Set the same distance for both."
             )
+        if self.scores == "mean" and self.network.scores_are_unbounded:
+            raise InputError(
+                f"The scores of {type(self.network).__name__} have another unit than those of a memory, so their mean "
+                'means nothing. Set scores to "network", or choose a network with a cosine distance.'
+            )
 
-    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer:
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer | MeanScorer:
         """Run the three stages."""
         memory_scores_NP = self._memory_scores(images)
         history: dict[str, TrainingResult] = {}
@@ -116,22 +136,33 @@ class MeDS:
                 training=self.finetuning.over(len(images)),
                 objective=NetworkLoss() if self.objective == "native" else MeanScoreLoss(),
                 selector=ProgressiveSelector(
-                    self._reference(images, memory_scores_NP, distilled), self.selection
+                    self._reference(images, memory_scores_NP, distilled),
+                    self.selection,
+                    self._modes(images, seed),
                 ),
                 initial=distilled.state if self.start == "distilled" else None,
                 seed=seed,
             )
             history[phase.name] = compute.train(run_phase, phase)
-        return NetworkScorer(self.network, history)
+        scorer = NetworkScorer(self.network, history)
+        if self.scores == "network":
+            return scorer
+        return MeanScorer(scorer, self.memory_detector.fit(images, seed=seed, compute=compute))
 
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer:
-        """See `harness.detectors.Detector.restore`; the arrays are the final weights."""
-        return NetworkScorer.of_weights(self.network, arrays)
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer | MeanScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the final weights, and the bank of a mean."""
+        if self.scores == "network":
+            return NetworkScorer.of_weights(self.network, arrays)
+        return MeanScorer.restore(self.network, self.memory_detector, arrays)
 
     def _memory_scores(self, images: ImageSet) -> np.ndarray:
         if self.adaptive is None:
             return memory_scores(images, images, self.memory)
         return self.adaptive.scores_left_out(images, self.adaptive.factors(images))
+
+    def _modes(self, images: ImageSet, seed: int) -> np.ndarray | None:
+        count = self.selection.modes
+        return None if count == 1 else modes(images, count, seed=seed)
 
     def _reference(
         self, images: ImageSet, memory_scores_NP: np.ndarray, distilled: NetworkScorer

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.config.fingerprint import added_field
 from harness.errors import InputError
 from harness.features import ImageSet
 from harness.networks import Network, NetworkSettings, Reconstruction
@@ -139,6 +140,15 @@ class ProgressiveSelection:
     """Rounding of the number of these patches: up (the paper), or down (the release)."""
     first_pass: Literal["selected", "all"] = "selected"
     """Images of the first pass: half of every category (Eqs. 12, 13; the release), or all (Algorithm 1)."""
+    modes: int = added_field(1)
+    """Number of groups of similar images per category, each with its own threshold; 1 for one threshold (the paper)."""
+
+    def __post_init__(self) -> None:
+        if self.modes < 1:
+            raise InputError(
+                f"The number of modes per category must be at least 1, got {self.modes}. With 1, a category has one "
+                "threshold."
+            )
 
     def score(self, scores_NP: np.ndarray) -> np.ndarray:
         """Compute image scores [N] from patch scores [N, P]."""
@@ -153,6 +163,8 @@ class ProgressiveSelector:
     """Patch scores of the training images for the first pass; the network's own scores gradually replace them."""
     rule: ProgressiveSelection = ProgressiveSelection()
     """Settings of progressive selection."""
+    mode_N: np.ndarray | None = None
+    """Mode of every training image, each with its own threshold; None for a threshold per category."""
 
     def select(
         self, current_NP: Callable[[], np.ndarray], category_N: np.ndarray, progress: float
@@ -162,13 +174,23 @@ class ProgressiveSelector:
         selection = select(
             reference_N,
             self.rule.score(current_NP()) if progress > 0 else reference_N,
-            category_N,
+            category_N if self.mode_N is None else self.mode_N,
             progress=progress,
             critical_value=self.rule.critical_value,
         )
+        if self.mode_N is not None:
+            selection = _named_by_category(selection, self.mode_N, category_N)
         if progress == 0 and self.rule.first_pass == "all":
             return replace(selection, selected_N=np.ones_like(selection.selected_N))
         return selection
+
+
+def _named_by_category(
+    selection: Selection, mode_N: np.ndarray, category_N: np.ndarray
+) -> Selection:
+    """Return a selection by modes whose field `degenerate` holds categories."""
+    unusable_N = np.isin(mode_N, selection.degenerate)
+    return replace(selection, degenerate=tuple(np.unique(category_N[unusable_N]).tolist()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.detectors.meds import MeDS
+from harness.detectors.modes import modes
 from harness.detectors.presets import paper, release
 from harness.detectors.reconstruction import NetworkScorer
 from harness.errors import InputError
@@ -15,7 +16,7 @@ from harness.networks.dinomaly import Dinomaly
 from harness.networks.hvq import Hvq
 from harness.networks.inp_former import InpFormer
 from harness.runtime.compute import InProcess
-from harness.selection import robust_max
+from harness.selection import lower_median, robust_max
 from harness.training.optimizer import TrainingConfig
 from harness.training.phases import ProgressiveSelection
 from tests.support.dataset import NETWORK
@@ -67,6 +68,40 @@ def test_an_adaptive_memory_teaches_its_left_out_scores(images):
     taught = robust_max(adaptive.scores_left_out(images, adaptive.factors(images)))
     np.testing.assert_array_equal(first.criterion_N, taught)
     assert detector.requirements.memories == adaptive.left_out
+
+
+@pytest.mark.parametrize("adaptive", [None, AdaptiveMemory()])
+def test_a_mean_score_is_that_of_network_and_memory(images, adaptive):
+    alone = fit(replace(FULL, adaptive=adaptive), images)
+    detector = replace(FULL, adaptive=adaptive, scores="mean")
+    fitted = fit(detector, images)
+    memory = fit(detector.memory_detector, images)
+    expected = (alone.score(images) + memory.score(images)) / 2
+    np.testing.assert_array_equal(fitted.score(images), expected)
+    np.testing.assert_array_equal(detector.restore(fitted.arrays).score(images), expected)
+    left_out = (alone.score(images) + memory.score_left_out()) / 2
+    np.testing.assert_array_equal(fitted.score_left_out(), left_out)
+    assert list(fitted.history) == ["distillation", "finetuning"]
+
+
+def test_a_mean_needs_scores_of_one_unit():
+    with pytest.raises(InputError, match="another unit"):
+        MeDS(network=Hvq(), memory=EUCLIDEAN, scores="mean")
+
+
+def test_every_mode_has_a_threshold_of_its_own(images):
+    rule = ProgressiveSelection(modes=3)
+    fitted = fit(replace(FULL, selection=rule), images)
+    _, first = fitted.history["finetuning"].selections[0]
+    mode_N = modes(images, 3, seed=0)
+    for mode in np.unique(mode_N):
+        own_N = mode_N == mode
+        lowest = first.criterion_N[own_N] < lower_median(first.criterion_N[own_N])
+        if lowest.any():
+            np.testing.assert_array_equal(first.selected_N[own_N], lowest)
+        else:
+            assert first.selected_N[own_N].any()
+    assert set(first.degenerate) <= set(images.category_N)
 
 
 def test_a_random_start_forgets_the_weights_and_keeps_the_criterion(images):
