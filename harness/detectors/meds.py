@@ -12,7 +12,7 @@ from harness.anomaly_maps import DINOMALY
 from harness.config.fingerprint import added_field
 from harness.detectors.adaptive_memory import AdaptiveMemoryDetector
 from harness.detectors.contract import Requirements
-from harness.detectors.mean_score import MeanScorer
+from harness.detectors.joint_score import JointScorer, Together
 from harness.detectors.memory_detector import MemoryDetector
 from harness.detectors.modes import modes
 from harness.detectors.reconstruction import NetworkScorer
@@ -35,6 +35,8 @@ from harness.training.phases import (
 )
 
 Stage = Literal["memory", "distilled"]
+MEDS, DISTILLED = "MeDS", "distilled model"
+"""Titles of a method with all stages, and of one without fine-tuning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +68,24 @@ class MeDS:
     """Scores of stage 3 that make the first selection."""
     adaptive: AdaptiveMemory | None = added_field(None)
     """Memory of stage 1 instead of `memory`, which then has no effect; None for `memory`."""
-    scores: Literal["network", "mean"] = added_field("network")
-    """Anomaly scores: those of the network (the paper), or the mean of the network's and the memory's."""
+    scores: Literal["network"] | Together = added_field("network")
+    """Anomaly scores: those of the network (the paper), or both together (`harness.detectors.joint_score`)."""
 
     name = "meds"
-    title = "MeDS"
     maps = DINOMALY
+
+    @property
+    def title(self) -> str:
+        """Name in figures and tables: MeDS, or with the memory if that is a part of the score."""
+        if self.scores == "network":
+            return MEDS
+        together = f"{DISTILLED if self.finetuning is None else MEDS} + memory"
+        return together if self.scores == "larger" else f"{together}, mean"
 
     @property
     def requirements(self) -> Requirements:
         """Scores of the memory; those with each training image left out, too, if the memory is a part of the score."""
-        if self.scores == "mean":
+        if self.scores != "network":
             return self.memory_detector.requirements
         if self.adaptive is not None:
             return Requirements(memories=self.adaptive.left_out)
@@ -108,10 +117,10 @@ class MeDS:
         if self.scores == "mean" and self.network.scores_are_unbounded:
             raise InputError(
                 f"The scores of {type(self.network).__name__} have another unit than those of a memory, so their mean "
-                'means nothing. Set scores to "network", or choose a network with a cosine distance.'
+                'means nothing. Set scores to "larger" or "network", or choose a network with a cosine distance.'
             )
 
-    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer | MeanScorer:
+    def fit(self, images: ImageSet, *, seed: int, compute: Compute) -> NetworkScorer | JointScorer:
         """Run the three stages."""
         memory_scores_NP = self._memory_scores(images)
         history: dict[str, TrainingResult] = {}
@@ -147,13 +156,14 @@ class MeDS:
         scorer = NetworkScorer(self.network, history)
         if self.scores == "network":
             return scorer
-        return MeanScorer(scorer, self.memory_detector.fit(images, seed=seed, compute=compute))
+        memory = self.memory_detector.fit(images, seed=seed, compute=compute)
+        return JointScorer.fitted(scorer, memory, self.scores)
 
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer | MeanScorer:
-        """See `harness.detectors.Detector.restore`; the arrays are the final weights, and the bank of a mean."""
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> NetworkScorer | JointScorer:
+        """See `harness.detectors.Detector.restore`; the arrays are the final weights, and those of the memory."""
         if self.scores == "network":
             return NetworkScorer.of_weights(self.network, arrays)
-        return MeanScorer.restore(self.network, self.memory_detector, arrays)
+        return JointScorer.restore(self.network, self.memory_detector, self.scores, arrays)
 
     def _memory_scores(self, images: ImageSet) -> np.ndarray:
         if self.adaptive is None:

@@ -20,6 +20,8 @@ from reports.loco import draw as draw_loco
 from reports.loco import named as variants
 from reports.options import named as choices
 from reports.published.paper import published
+from reports.student import named as variants_of_the_student
+from sweeps import student
 from sweeps.loco import BATCHES
 from sweeps.profiles import PROFILES
 from sweeps.profiles.local import LAPTOP, MTD
@@ -185,3 +187,16 @@ def test_iterations_need_a_distillation():
     nothing = replace(LAPTOP.meds, distillation=None, start="random", criterion="memory")
     with pytest.raises(InputError, match="no distillation"):
         cells("iterations", replace(LAPTOP, meds=nothing))
+
+
+@pytest.mark.parametrize("profile", [MTD, MVTEC_AD], ids=lambda profile: profile.name)
+def test_every_variant_of_the_student_has_a_name_of_its_own(results_of, profile):
+    experiments = profile.cells(student.experiments(profile))
+    rows = variants_of_the_student(results_of(experiments))
+    counts = rows.groupby("method", observed=False).size()
+    assert {"memory ensemble", "distilled model", "MeDS", "plain network"} <= set(counts.index)
+    each = len(profile.noise_ratios) * len(
+        (experiments[0].categories and profile.categories) or "1"
+    )
+    assert (counts[["memory ensemble", "adaptive memory"]] == each).all()
+    assert (counts.drop(["memory ensemble", "adaptive memory"]) == 3 * each).all()

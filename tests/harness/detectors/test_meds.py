@@ -70,16 +70,28 @@ def test_an_adaptive_memory_teaches_its_left_out_scores(images):
     assert detector.requirements.memories == adaptive.left_out
 
 
+def together(rule, memory_NP, network_NP, factors_N):
+    scaled_NP = network_NP * factors_N[:, None].astype(np.float32)
+    return np.maximum(memory_NP, scaled_NP) if rule == "larger" else (memory_NP + scaled_NP) / 2
+
+
+@pytest.mark.parametrize("rule", ["mean", "larger"])
 @pytest.mark.parametrize("adaptive", [None, AdaptiveMemory()])
-def test_a_mean_score_is_that_of_network_and_memory(images, adaptive):
+def test_scores_of_network_and_memory_together(images, adaptive, rule):
     alone = fit(replace(FULL, adaptive=adaptive), images)
-    detector = replace(FULL, adaptive=adaptive, scores="mean")
+    detector = replace(FULL, adaptive=adaptive, scores=rule)
     fitted = fit(detector, images)
     memory = fit(detector.memory_detector, images)
-    expected = (alone.score(images) + memory.score(images)) / 2
+    network_NP, left_out_NP = alone.score(images), memory.score_left_out()
+    factors_N = np.ones(len(images))
+    for c in np.unique(images.category_N) if rule == "larger" else ():
+        own_N = images.category_N == c
+        typical = [np.median(robust_max(each[own_N])) for each in (left_out_NP, network_NP)]
+        factors_N[own_N] = typical[0] / typical[1]
+    expected = together(rule, memory.score(images), network_NP, factors_N)
     np.testing.assert_array_equal(fitted.score(images), expected)
     np.testing.assert_array_equal(detector.restore(fitted.arrays).score(images), expected)
-    left_out = (alone.score(images) + memory.score_left_out()) / 2
+    left_out = together(rule, left_out_NP, network_NP, factors_N)
     np.testing.assert_array_equal(fitted.score_left_out(), left_out)
     assert list(fitted.history) == ["distillation", "finetuning"]
 

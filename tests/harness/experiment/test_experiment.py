@@ -73,7 +73,7 @@ DETECTORS = [
         distillation=SHORT,
         finetuning=SHORT,
         selection=ProgressiveSelection(modes=2),
-        scores="mean",
+        scores="larger",
     ),
     MeDS(
         network=QUERIES,

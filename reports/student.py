@@ -1,0 +1,111 @@
+"""Network of MeDS beside its teacher, the plain network and variants of MeDS.   make figure-student"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.pages.captions import MEMORY_ALONE
+from reports.plots.seeds import draw_curve, over_seeds
+from reports.plots.style import draw_chance, identities
+from reports.tables.comparison import summarise
+from reports.tables.labels import METRICS, figure_metrics, headline, tidy
+
+TITLE = "Where the network of MeDS gains and loses against its teacher"
+TEACHER, ADAPTIVE, PLAIN = "memory ensemble", "adaptive memory", "plain network"
+DISTILLED, MEDS = "distilled model", "MeDS"
+PRESET = "distilled model, adaptive + memory"
+IN_FIGURE = (TEACHER, DISTILLED, MEDS, PRESET, PLAIN)
+"""Rows of the figure."""
+EVERYTHING = 1e6
+"""Critical value from which on a selection keeps all images."""
+CAPTION = (
+    "Curves: mean over categories and training seeds; bands: one standard deviation over seeds; all test images. The "
+    "memory ensemble is the teacher of the distilled model, from which MeDS is fine-tuned. The plain network has the "
+    "steps of both stages. "
+    '"Adaptive": the teacher is the adaptive memory. "+ memory": the score is the larger of network and teacher, or '
+    "their mean. "
+    f"{MEMORY_ALONE}"
+)
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """Return tidy results whose method names the settings in which a row differs from MeDS as published."""
+    rows = tidy(results)
+    ours = rows["detector"] == "MeDS"
+    name = rows["method"].astype(str).where(~ours, _names(rows))
+    order = pd.CategoricalDtype(_ordered(set(name)), ordered=True)
+    return rows.assign(method=name.astype(order)).sort_values(
+        ["method", "noise", "readout"], kind="stable"
+    )
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    """Return the names of settings of MeDS; runs of older versions lack the settings that were added later."""
+
+    def setting(name: str, default: str) -> pd.Series:
+        absent = pd.Series(default, index=rows.index, dtype=object)
+        return rows.get(f"detector.{name}", absent).fillna(default).astype(str)
+
+    def number(name: str) -> pd.Series:
+        return pd.to_numeric(setting(name, "1"), errors="coerce").fillna(1.0)
+
+    k, modes = number("selection.critical_value"), number("selection.modes")
+    distilled = setting("finetuning", "") == "None"
+    everything = k >= EVERYTHING
+    parts = [
+        (distilled, DISTILLED),
+        (~distilled, MEDS),
+        (setting("adaptive", "None") != "None", ", adaptive"),
+        (setting("start", "distilled") == "random", ", random start"),
+        (modes > 1, modes.map(", {:g} modes".format)),
+        (everything & ~distilled, ", all images"),
+        ((k != 1) & ~everything & ~distilled, k.map(", k {:g}".format)),
+        (setting("scores", "network") != "network", " + memory"),
+        (setting("scores", "network") == "mean", ", mean"),
+    ]
+    names = pd.Series("", index=rows.index)
+    for there, text in parts:
+        names = names + pd.Series(text, index=rows.index).where(there, "")
+    return names
+
+
+def _ordered(names: set[str]) -> list[str]:
+    """Return the names in the order of tables: memories, distilled models, MeDS, the plain network."""
+    kinds = (TEACHER, ADAPTIVE, DISTILLED, MEDS, PLAIN)
+
+    def place(name: str) -> tuple[int, int, str]:
+        kind = next((i for i, kind in enumerate(kinds) if name.startswith(kind)), len(kinds))
+        return kind, len(name), name
+
+    return sorted(names, key=place)
+
+
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw one panel per metric: teacher, distilled model, MeDS, the preset and the plain network."""
+    rows = named(results)
+    metrics = figure_metrics(rows)
+    figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout="constrained")
+    (panels,) = figure.subplots(1, len(metrics), squeeze=False)
+    for metric, axes in zip(metrics, panels, strict=True):
+        means = headline(rows, metric)
+        for method, look in identities(IN_FIGURE).items():
+            if (means["method"] == method).any():
+                draw_curve(axes, means[means["method"] == method], method, look.line)
+        draw_chance(axes, metric)
+        axes.set_xlabel("noise")
+        axes.set_xticks(sorted(means["noise"].unique()))
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.set_ylabel(METRICS[metric])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
+    return figure
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the paper's metrics of every row, one block per noise ratio and read-out."""
+    return summarise(named(results))
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation over training seeds, per row and noise ratio, of category means."""
+    return over_seeds(named(results), ["method", "noise"])
