@@ -23,7 +23,7 @@ from harness.selection import Selection
 from harness.training.batches import BatchReader, features_on
 from harness.training.compile import compiled
 from harness.training.optimizer import learning_rate, make_optimizer
-from harness.training.phases import Phase, State
+from harness.training.phases import AdaptiveObjective, Objective, PassStart, Phase, State
 from harness.training.scoring import forward_precision, patch_scores
 
 FETCHED_ON_GPU = 20
@@ -91,6 +91,7 @@ class _Run:
         self.features = features_on(phase.images, world.device)
         self.reader = BatchReader(self.features)
         self.optimizer = make_optimizer(self.network.parameters(), phase.training)
+        self.objective: Objective = phase.objective
         self.losses: list[float] = []
         self.unfetched: list[Tensor] = []
         """Losses of the last steps, which are still on the device."""
@@ -126,14 +127,18 @@ class _Run:
 
         The images of an incomplete last batch are dropped, unless the selected images fill no batch at all.
         """
-        phase = self.phase
-        selection = phase.selector.select(
-            functools.partial(
-                patch_scores, self.network, phase.images, world=self.world, features=self.features
-            ),
-            phase.images.category_N,
-            self.step / phase.training.steps,
+        phase, category_N = self.phase, self.phase.images.category_N
+        current_NP = functools.partial(
+            patch_scores, self.network, phase.images, world=self.world, features=self.features
         )
+        if isinstance(self.objective, AdaptiveObjective):
+            self.objective = self.objective.begin_pass(
+                PassStart(
+                    self.network, self.features.read, current_NP, category_N, self.step, self.order
+                )
+            )
+        progress = self.step / phase.training.steps
+        selection = phase.selector.select(current_NP, category_N, progress)
         rows = np.arange(len(phase.images))
         if selection is not None:
             self.selections.append((self.step, selection))
@@ -152,7 +157,7 @@ class _Run:
         batch = self.reader.read(mine, then_B=following)
         with forward_precision(self.network):
             reconstruction = self.forward(batch)
-        loss = weight * phase.objective.loss(
+        loss = weight * self.objective.loss(
             cast(Network, self.network), reconstruction, mine, self.step
         )
         self.unfetched.append(loss.detach())
@@ -203,6 +208,7 @@ class _Run:
             "selections": [(step, dict(vars(selection))) for step, selection in self.selections],
             "order": self.order.bit_generator.state,
             "batches": self.batches,
+            "objective": _course_of(self.objective),
             "dropout": self.world.gather(_generator_state(self.world.device)),
         }
 
@@ -222,7 +228,13 @@ class _Run:
         self.selections = [(step, Selection(**fields)) for step, fields in saved["selections"]]
         self.order.bit_generator.state = saved["order"]
         self.batches = saved["batches"]
+        if isinstance(self.objective, AdaptiveObjective):
+            self.objective = self.objective.after(saved["objective"])
         _set_generator_state(saved["dropout"][self.world.rank], self.world.device)
+
+
+def _course_of(objective: Objective) -> dict[str, Any]:
+    return dict(objective.course) if isinstance(objective, AdaptiveObjective) else {}
 
 
 def _generator_state(device: torch.device) -> list[Tensor]:

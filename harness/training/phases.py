@@ -8,18 +8,18 @@ Legend: N training images, B images in a batch, P patches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.config.fingerprint import added_field
 from harness.errors import InputError
 from harness.features import ImageSet
-from harness.networks import Network, NetworkSettings, Reconstruction
+from harness.networks import Batch, Network, NetworkSettings, Reconstruction
 from harness.selection import Rounding, Selection, robust_max, select
 from harness.training.optimizer import TrainingConfig
 
@@ -36,6 +36,43 @@ class Objective(Protocol):
         self, network: Network, reconstruction: Reconstruction, rows_B: np.ndarray, step: int
     ) -> Tensor:
         """Return the scalar loss of a batch; `rows_B` are the positions of the batch's images in the training set."""
+
+
+@dataclass(frozen=True)
+class PassStart:
+    """Training between two passes, as an objective sees it."""
+
+    network: nn.Module
+    """Network on its device; an objective may change its weights in place."""
+    read: Callable[[np.ndarray], Batch]
+    """Function that returns the features of the images at positions [B] of the training set, on the same device."""
+    current_NP: Callable[[], np.ndarray]
+    """Function that computes the network's current patch scores of the training images."""
+    category_N: np.ndarray
+    """Category of every training image."""
+    step: int
+    """Number of completed steps."""
+    generator: np.random.Generator
+    """Generator of the order of the images, equal in all processes; checkpoints contain its state."""
+
+
+@runtime_checkable
+class AdaptiveObjective(Objective, Protocol):
+    """Objective that depends on the course of training, such as a loss that weights images by their current scores."""
+
+    def begin_pass(self, start: PassStart) -> Self:
+        """Return the objective of the pass that starts now.
+
+        Processes that train together must return equal objectives and make equal changes. Torch's global generator
+        differs between them; it must be as before when the method returns.
+        """
+
+    @property
+    def course(self) -> Mapping[str, Any]:
+        """Everything that passes have changed, as plain values and arrays; checkpoints contain it."""
+
+    def after(self, course: Mapping[str, Any]) -> Self:
+        """Return the objective with a stored course."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Checkpoints of training: a killed training goes on to the same weights, and no foreign or damaged file is used."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,7 @@ from harness.networks.hvq import Hvq
 from harness.runtime.checkpoints import Checkpoints, digest
 from harness.runtime.compute import InProcess
 from harness.training import run_phase
-from harness.training.phases import (
-    ProgressiveSelector,
-)
+from harness.training.phases import AdaptiveObjective, ProgressiveSelector
 from tests.support.dataset import NETWORK
 from tests.support.training import same, train
 
@@ -24,6 +22,45 @@ STUDENT = ReverseStudent(bottleneck=1, stages=(1, 1))
 
 class KilledError(Exception):
     """A process that ends in mid-training."""
+
+
+def killed_and_resumed(phase, killed_at, folder):
+    """Train until a step, then train in another process from the last checkpoint."""
+
+    def die(phase, step, steps, loss):
+        if step == killed_at:
+            raise KilledError
+
+    checkpoints = Checkpoints(folder, every=2)
+    with pytest.raises(KilledError):
+        InProcess(die, checkpoints).train(run_phase, phase)
+    steps = []
+    going_on = InProcess(lambda phase, step, *_: steps.append(step), checkpoints)
+    resumed = going_on.train(run_phase, phase)
+    assert steps[0] == killed_at // 2 * 2 + 1
+    return resumed
+
+
+@dataclass(frozen=True)
+class Varying:
+    """An objective with a factor per pass, which depends on chance, on the scores and on the passes before."""
+
+    factors: tuple = ()
+
+    def begin_pass(self, start):
+        drawn = start.generator.random() + float(start.current_NP().mean())
+        assert start.read(np.arange(2)).targets[0].shape[0] == 2
+        return Varying((*self.factors, sum(self.factors) + drawn))
+
+    def loss(self, network, reconstruction, rows_B, step):
+        return self.factors[-1] * network.native_loss(reconstruction, step)
+
+    @property
+    def course(self):
+        return {"factors": self.factors}
+
+    def after(self, course):
+        return Varying(course["factors"])
 
 
 @pytest.mark.parametrize(
@@ -40,18 +77,7 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(
         training=replace(phase.training, steps=12),
     )
     undisturbed = train(phase)
-
-    def die(phase, step, steps, loss):
-        if step == killed_at:
-            raise KilledError
-
-    checkpoints = Checkpoints(tmp_path, every=2)
-    with pytest.raises(KilledError):
-        InProcess(die, checkpoints).train(run_phase, phase)
-    steps = []
-    going_on = InProcess(lambda phase, step, *_: steps.append(step), checkpoints)
-    resumed = going_on.train(run_phase, phase)
-    assert steps[0] == killed_at // 2 * 2 + 1
+    resumed = killed_and_resumed(phase, killed_at, tmp_path)
     assert same(resumed.state, undisturbed.state)
     np.testing.assert_array_equal(resumed.losses_T, undisturbed.losses_T)
     assert len(resumed.selections) == len(undisturbed.selections)
@@ -60,6 +86,17 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(
     ):
         assert first == second
         np.testing.assert_array_equal(one.criterion_N, other.criterion_N)
+
+
+@pytest.mark.parametrize("killed_at", [3, 4, 11])
+def test_a_killed_objective_that_varies_goes_on_to_the_same_weights(phase, tmp_path, killed_at):
+    assert isinstance(Varying(), AdaptiveObjective)
+    assert not isinstance(phase.objective, AdaptiveObjective)
+    training = replace(phase.training, steps=12)  # two passes
+    phase = replace(phase, objective=Varying(), training=training)
+    resumed, undisturbed = killed_and_resumed(phase, killed_at, tmp_path), train(phase)
+    assert same(resumed.state, undisturbed.state)
+    np.testing.assert_array_equal(resumed.losses_T, undisturbed.losses_T)
 
 
 def test_a_finished_phase_is_not_trained_again(phase, tmp_path):
