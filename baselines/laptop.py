@@ -9,6 +9,7 @@ from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.llbnad import Llbnad
 from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
@@ -17,10 +18,12 @@ from baselines.reverse_distillation import ReverseDistillation
 from baselines.softpatch import SoftPatch
 from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
+from harness.detectors.laptop import NETWORK
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware
 from harness.features.teacher import Teacher
+from harness.training.optimizer import TrainingConfig
 
 FUN_AD = FunAD(
     epochs=20,
@@ -46,6 +49,10 @@ UNIAD = UniAD(
     network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
     training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
 )
+LLBNAD = Llbnad(
+    network=NETWORK, screening=TrainingConfig(steps=200), training=TrainingConfig(steps=1000)
+)
+"""LLBNAD on the plain network with as many steps in sum: 5 x 200 for the sub-models, and 1,000 for the final model."""
 _FEATURES = MethodPreset(encoder=Encoder(), detector=REVERSE, evaluation=Evaluation())
 _PIXELS = MethodPreset(
     encoder=Encoder(image_size=96, pixels=True), detector=STUDENT, evaluation=Evaluation()
@@ -53,6 +60,7 @@ _PIXELS = MethodPreset(
 SYSTEMS = (
     _FEATURES,
     replace(_FEATURES, detector=UNIAD),
+    replace(_FEATURES, detector=LLBNAD),
     _PIXELS,
     replace(_PIXELS, detector=AD2(student=STUDENT)),
 )

@@ -20,6 +20,7 @@ from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.llbnad import Llbnad
 from baselines.musc import MuSc
 from baselines.patch_bank.pool import Scope
 from baselines.patchcore import PatchCore
@@ -31,6 +32,7 @@ from baselines.uniad import UniAD, UniADTransformer
 from harness.datasets import training_images
 from harness.datasets.mvtec_ad import MVTecAD
 from harness.detectors import Detector
+from harness.detectors.presets import DINOV2
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import ConcatenatedLayers, LocallyAware, WithClassToken
@@ -198,6 +200,12 @@ def uniad(*, weights: str = "hub", images: int = MVTEC_AD) -> MethodPreset:
     training = method.training.for_epochs(1000, images)
     detector = replace(method, network=network, training=training)
     return MethodPreset(encoder=encoder, detector=detector, evaluation=Evaluation(size=224))
+
+
+def llbnad(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of LLBNAD on Dinomaly, whose filter keeps the images that it scores lowest."""
+    encoder = replace(DINOV2, weights=weights, image_size=392, crop_size=None)
+    return MethodPreset(encoder=encoder, detector=Llbnad(), evaluation=Evaluation(size=392))
 
 
 def efficient_ad(*, clean_validation: bool = False) -> MethodPreset:

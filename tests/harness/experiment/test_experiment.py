@@ -13,6 +13,7 @@ from baselines.anomaly_dino import AnomalyDino
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
+from baselines.llbnad import Llbnad
 from baselines.musc import MuSc
 from baselines.patchcore import PatchCore
 from baselines.rad import RAD
@@ -67,6 +68,7 @@ DETECTORS = [
     UniAD(network=QUERIES, training=SHORT),
     ReverseDistillation(network=STUDENT, training=SHORT),
     MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),
+    Llbnad(network=NETWORK, subsets=2, screening=SHORT, training=SHORT),
     MeDS(
         network=NETWORK,
         adaptive=AdaptiveMemory(),
