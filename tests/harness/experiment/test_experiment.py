@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from baselines.ad2 import AD2
 from baselines.anomaly_dino import AnomalyDino
+from baselines.comet import CoMet, MetaLearning
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
@@ -67,6 +68,7 @@ DETECTORS = [
     SubspaceAD(),
     UniAD(network=QUERIES, training=SHORT),
     ReverseDistillation(network=STUDENT, training=SHORT),
+    CoMet(network=NETWORK, training=SHORT, meta=MetaLearning(passes=1, tasks=2)),
     MeDS(network=STUDENT, distillation=SHORT, finetuning=SHORT),
     Llbnad(network=NETWORK, subsets=2, screening=SHORT, training=SHORT),
     MeDS(
