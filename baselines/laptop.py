@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from baselines.ad2 import AD2
 from baselines.anomaly_dino import AnomalyDino
+from baselines.comet import CoMet
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
@@ -19,6 +20,7 @@ from baselines.softpatch import SoftPatch
 from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
 from harness.detectors.laptop import NETWORK
+from harness.detectors.laptop import PLAIN
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware
@@ -65,6 +67,8 @@ SYSTEMS = (
     replace(_PIXELS, detector=AD2(student=STUDENT)),
 )
 """Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
+COMET = replace(_FEATURES, detector=CoMet(network=PLAIN.network, training=PLAIN.training))
+"""CoMet around the small Dinomaly, with as many steps as the plain network."""
 RIVALS = (
     MuSc(),
     MuSc(images="training"),
@@ -77,6 +81,7 @@ RIVALS = (
 METHODS = (
     *(replace(_FEATURES, detector=each) for each in (InReaCh(), PatchCore(), SoftPatch(), FUN_AD)),
     *SYSTEMS,
+    COMET,
     replace(_FEATURES, detector=MuSc(images="training")),
 )
 """All baselines, each with its encoder; MuSc in the setting that can score a single image."""

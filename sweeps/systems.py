@@ -5,6 +5,9 @@ follow (`docs/rivals.md`); those whose title contains the word transductive comp
 distillation, UniAD, EfficientAD-M, AD2, LLBNAD, the plain network and MeDS run with three training seeds. Expect the
 first four of these to miss, under noise, injected images that are also tested. Expect AD2 to miss fewer of these images
 than EfficientAD-M.
+distillation, UniAD, EfficientAD-M, AD2, CoMet (on our own profiles), the plain network and MeDS run with three training
+seeds. Expect the first four of these to miss, under noise, injected images that are also tested. Expect AD2 to miss
+fewer of these images than EfficientAD-M.
 """
 
 from __future__ import annotations

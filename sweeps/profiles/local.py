@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from baselines.ad2 import AD2
+from baselines.comet import CoMet
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
-from baselines.laptop import FUN_AD, REVERSE, RIVALS, STUDENT, SYSTEMS, TEACHER, UNIAD
+from baselines.laptop import COMET, FUN_AD, REVERSE, RIVALS, STUDENT, SYSTEMS, TEACHER, UNIAD
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
@@ -30,12 +31,13 @@ from sweeps.profiles.contract import Profile
 from sweeps.profiles.paper import LOCO, MVTEC_AD, REAL_IAD, VISA
 
 _SMALL = replace(NETWORK, ramp_steps=100)
+_SHORT = TrainingConfig(steps=225)
 
 LAPTOP = Profile(
     name="laptop",
     dataset=Textures(),
     encoder=Encoder(),
-    plain=ReconstructionDetector(network=_SMALL, training=TrainingConfig(steps=225)),
+    plain=ReconstructionDetector(network=_SMALL, training=_SHORT),
     meds=MeDS(
         network=replace(_SMALL, discard=0.5),
         distillation=TrainingConfig(steps=75),
@@ -45,7 +47,7 @@ LAPTOP = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), FUN_AD),
-    systems=SYSTEMS,
+    systems=(*SYSTEMS, replace(COMET, detector=CoMet(network=_SMALL, training=_SHORT))),
     rivals=RIVALS,
     generated=True,
 )
@@ -127,7 +129,7 @@ MTD = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(FUN_AD, snapshots=5)),
-    systems=SYSTEMS,
+    systems=(*SYSTEMS, COMET),
     rivals=RIVALS,
     several_categories=False,
 )
@@ -138,6 +140,7 @@ FOLDER = replace(
     dataset=Folder(),
     plain=MTD.plain,
     meds=MTD.meds,
+    systems=MTD.systems,
     several_categories=False,
     generated=False,
 )

@@ -31,6 +31,7 @@ LATER_METHODS = {
     "adaptive_memory": (147, "3b52b637ffda5f01cbab825e5ecb363b91a1dd353873be964dab5177e04c9f2a"),
     "anomaly_dino": (12, "e6df66068c0c5fe332d5537454a6fc6ef78841f9f26452989d827ccf2ce919d5"),
     "llbnad": (36, "f7a733f692dcac84a7752d3cb61cd6050dc150fb04ebf722f5ac0f400056a6a4"),
+    "comet": (36, "c080da428658f28f3c570543be7d3123e86284b264db7a2ed82695adf8992f95"),
     "rad": (12, "5ae3603d16fdbd15e863c2b80522da43ff1fe3d29a7a386c43f7e0177207d4bf"),
     "subspace_ad": (12, "75e4d6dda83992d8159b7ea867e4dca37bbd8c1bbf0fea80186159d205cde47c"),
     "musc": (36, "cc62f71ce57ad5f7fe2c60114b582fa62dbe07df189111b796c3adc89e457cc8"),
