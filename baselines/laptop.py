@@ -19,8 +19,7 @@ from baselines.reverse_distillation import ReverseDistillation
 from baselines.softpatch import SoftPatch
 from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
-from harness.detectors.laptop import NETWORK
-from harness.detectors.laptop import PLAIN
+from harness.detectors.laptop import NETWORK, PLAIN
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware

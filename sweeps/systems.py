@@ -2,12 +2,9 @@
 
 The noise-robust baselines run as in the study `baselines`. The adaptive memory and later methods that train nothing
 follow (`docs/rivals.md`); those whose title contains the word transductive compare test images with each other. Reverse
-distillation, UniAD, EfficientAD-M, AD2, LLBNAD, the plain network and MeDS run with three training seeds. Expect the
-first four of these to miss, under noise, injected images that are also tested. Expect AD2 to miss fewer of these images
-than EfficientAD-M.
-distillation, UniAD, EfficientAD-M, AD2, CoMet (on our own profiles), the plain network and MeDS run with three training
-seeds. Expect the first four of these to miss, under noise, injected images that are also tested. Expect AD2 to miss
-fewer of these images than EfficientAD-M.
+distillation, UniAD, EfficientAD-M, AD2, LLBNAD and CoMet (both on our own profiles), the plain network and MeDS run
+with three training seeds. Expect the first four of these to miss, under noise, injected images that are also tested.
+Expect AD2 to miss fewer of these images than EfficientAD-M.
 """
 
 from __future__ import annotations

@@ -164,8 +164,7 @@ def test_every_system_is_compared_over_seeds_beside_the_baselines(results_of):
     rows = methods_of(results_of(cells("systems", MTD)))
     counts = rows["method"].value_counts()
     seeded = {"reverse distillation", "UniAD", "EfficientAD-M", "AD2", "plain network", "MeDS"}
-    seeded |= {"LLBNAD"}
-    seeded.add("CoMet")
+    seeded |= {"LLBNAD", "CoMet"}
     assert {name for name, count in counts.items() if count == 12} == seeded
     assert {name for name, count in counts.items() if count == 4} == set(counts.index) - seeded
     assert {e.key for e in cells("baselines", MTD)} <= {e.key for e in cells("systems", MTD)}

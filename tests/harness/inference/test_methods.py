@@ -19,8 +19,7 @@ from harness.inference.methods import (
 from sweeps.profiles import PROFILES
 
 TRAINED = {"plain", "distilled", "meds", "uniad", "reverse_distillation", "efficient_ad", "ad2"}
-TRAINED |= {"llbnad"}
-TRAINED |= {"comet"}
+TRAINED |= {"llbnad", "comet"}
 NOT_IN_STEPS = {"memory", "patchcore", "softpatch", "inreach", "fun_ad", "musc", "anomaly_dino"}
 NOT_IN_STEPS |= {"adaptive_memory", "rad", "subspace_ad"}
 
