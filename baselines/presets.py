@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from baselines.ad2 import AD2
 from baselines.anomaly_dino import AnomalyDino
+from baselines.comet import CoMet
 from baselines.efficient_ad import EfficientAD
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
@@ -206,6 +207,12 @@ def llbnad(*, weights: str = "hub") -> MethodPreset:
     """Return the preset of LLBNAD on Dinomaly, whose filter keeps the images that it scores lowest."""
     encoder = replace(DINOV2, weights=weights, image_size=392, crop_size=None)
     return MethodPreset(encoder=encoder, detector=Llbnad(), evaluation=Evaluation(size=392))
+
+
+def comet(*, weights: str = "hub") -> MethodPreset:
+    """Return the preset of CoMet on Dinomaly with Dinomaly's encoder, since its release has SimpleNet alone."""
+    encoder = replace(DINOV2, weights=weights)
+    return MethodPreset(encoder=encoder, detector=CoMet(), evaluation=Evaluation())
 
 
 def efficient_ad(*, clean_validation: bool = False) -> MethodPreset:
