@@ -21,6 +21,17 @@ class Now:
     starts: int = added_field(10)
 
 
+ADDED = (
+    ", betas=(0.9, 0.999)",
+    ", listed=None",
+    ", images=None",
+    ", adaptive=None",
+    ", modes=1",
+    ", scores='network'",
+)
+"""Settings of profiles that were added later, with their defaults."""
+
+
 def named(value, name):
     return canonical_repr(value).replace(type(value).__qualname__, name)
 
@@ -37,7 +48,7 @@ def test_the_text_of_a_profile_says_all_that_is_not_added(profile):
     """The text is the `repr` without added settings and with recorded names; every other changed setting shows."""
     for value in (profile.dataset, profile.meds, profile.plain, profile.noise):
         text = repr(value)
-        for added in (", betas=(0.9, 0.999)", ", listed=None", ", images=None", ", adaptive=None"):
+        for added in ADDED:
             text = text.replace(added, "")
         for name, recorded in RECORDED_NAMES.items():
             text = text.replace(f"{name}(", f"{recorded}(")
