@@ -14,6 +14,8 @@ import numpy as np
 from harness.errors import InputError
 
 Rounding = Literal["up", "down"]
+KEEPS_ALL = 1e9
+"""Critical value with which `select` keeps all images, once training has begun."""
 
 
 def robust_max(

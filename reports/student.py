@@ -5,20 +5,20 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.selection import KEEPS_ALL
 from reports.pages.captions import MEMORY_ALONE
-from reports.plots.seeds import draw_curve, over_seeds
-from reports.plots.style import draw_chance, identities
+from reports.plots.methods import draw_methods
+from reports.plots.seeds import over_seeds
+from reports.plots.style import draw_chance
 from reports.tables.comparison import summarise
-from reports.tables.labels import METRICS, figure_metrics, headline, tidy
+from reports.tables.labels import figure_metrics, tidy
 
 TITLE = "Where the network of MeDS gains and loses against its teacher"
 TEACHER, ADAPTIVE, PLAIN = "memory ensemble", "adaptive memory", "plain network"
 DISTILLED, MEDS = "distilled model", "MeDS"
-PRESET = "distilled model, adaptive + memory"
-IN_FIGURE = (TEACHER, DISTILLED, MEDS, PRESET, PLAIN)
+TOGETHER = "distilled model, adaptive + memory"
+IN_FIGURE = (TEACHER, DISTILLED, MEDS, TOGETHER, PLAIN)
 """Rows of the figure."""
-EVERYTHING = 1e6
-"""Critical value from which on a selection keeps all images."""
 CAPTION = (
     "Curves: mean over categories and training seeds; bands: one standard deviation over seeds; all test images. The "
     "memory ensemble is the teacher of the distilled model, from which MeDS is fine-tuned. The plain network has the "
@@ -52,7 +52,7 @@ def _names(rows: pd.DataFrame) -> pd.Series:
 
     k, modes = number("selection.critical_value"), number("selection.modes")
     distilled = setting("finetuning", "") == "None"
-    everything = k >= EVERYTHING
+    everything = k == KEEPS_ALL
     parts = [
         (distilled, DISTILLED),
         (~distilled, MEDS),
@@ -82,22 +82,11 @@ def _ordered(names: set[str]) -> list[str]:
 
 
 def draw(results: pd.DataFrame) -> Figure:
-    """Draw one panel per metric: teacher, distilled model, MeDS, the preset and the plain network."""
+    """Draw one panel per metric with the rows of `IN_FIGURE` that the study has."""
     rows = named(results)
-    metrics = figure_metrics(rows)
-    figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout="constrained")
-    (panels,) = figure.subplots(1, len(metrics), squeeze=False)
-    for metric, axes in zip(metrics, panels, strict=True):
-        means = headline(rows, metric)
-        for method, look in identities(IN_FIGURE).items():
-            if (means["method"] == method).any():
-                draw_curve(axes, means[means["method"] == method], method, look.line)
+    figure = draw_methods(rows, [row for row in IN_FIGURE if (rows["method"] == row).any()])
+    for metric, axes in zip(figure_metrics(rows), figure.axes, strict=True):
         draw_chance(axes, metric)
-        axes.set_xlabel("noise")
-        axes.set_xticks(sorted(means["noise"].unique()))
-        axes.xaxis.set_major_formatter("{x:.0%}")
-        axes.set_ylabel(METRICS[metric])
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return figure
 
 

@@ -14,21 +14,21 @@ from dataclasses import replace
 from harness.detectors import AdaptiveMemoryDetector, Detector, MeDS, MemoryDetector
 from harness.experiment import Experiment
 from harness.memory import AdaptiveMemory
+from harness.selection import KEEPS_ALL
 from sweeps.profiles.contract import Profile
 
 SEEDS = (0, 1, 2)
 MODES = 4
 """Groups of similar images that have a threshold each."""
-EVERYTHING = 1e9
-"""Critical value with which the selection keeps all images."""
 
 
 def experiments(profile: Profile) -> list[Experiment]:
     """Return all experiments of the study, cheap experiments first; a memory has nothing random and one seed."""
     return [
         profile.experiment(detector, ratio, seed=seed)
-        for detector in (*_memories(profile), *_trained(profile))
-        for seed in (SEEDS if hasattr(detector, "network") else SEEDS[:1])
+        for detectors, seeds in ((_memories(profile), SEEDS[:1]), (_trained(profile), SEEDS))
+        for detector in detectors
+        for seed in seeds
         for ratio in profile.noise_ratios
     ]
 
@@ -62,6 +62,6 @@ def _fine_tuned(meds: MeDS) -> Iterator[MeDS]:
     yield replace(meds, start="random")
     yield replace(meds, selection=replace(rule, critical_value=3.0))
     yield replace(meds, selection=replace(rule, modes=MODES))
-    everything = replace(rule, critical_value=EVERYTHING, first_pass="all")
+    everything = replace(rule, critical_value=KEEPS_ALL, first_pass="all")
     yield replace(meds, selection=everything)
     yield replace(meds, adaptive=_adaptive(meds), selection=everything, scores="larger")

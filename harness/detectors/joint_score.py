@@ -4,8 +4,7 @@ A memory notices what no training image has, a network what it cannot reconstruc
 together can rank images better than either. Two rules combine the patch scores m of the memory and n of the network:
 
 * mean: (m + n) / 2, for a network whose scores have the unit of the memory's distance.
-* larger: max(m, n * typical_m / typical_n). What is typical is the median image score of a category's training images,
-  each left out of the memory. It hardly depends on contamination of less than half of the training images.
+* larger: max(m, n * typical_m / typical_n), see `harness.memory.typical`. The memory leaves out each training image.
 
 Legend: N images, P patches, C categories.
 """
@@ -22,8 +21,8 @@ from harness.detectors.adaptive_memory import AdaptiveMemoryDetector, AdaptiveMe
 from harness.detectors.memory_detector import MemoryDetector, MemoryScorer
 from harness.detectors.reconstruction import NetworkScorer
 from harness.features import ImageSet
+from harness.memory.typical import larger, typical_ratio
 from harness.networks import NetworkSettings
-from harness.selection import robust_max
 from harness.training import TrainingResult
 
 Together = Literal["mean", "larger"]
@@ -50,8 +49,10 @@ class JointScorer:
         cls, network: NetworkScorer, memory: MemoryScorer | AdaptiveMemoryScorer, rule: Together
     ) -> JointScorer:
         """Return the scorer whose factors follow from the training images of the memory."""
-        categories = len(memory.bank.categories)
-        factors_C = np.ones(categories) if rule == "mean" else _factors(network, memory)
+        factors_C = np.ones(len(memory.bank.categories))
+        if rule == "larger":
+            memory_NP, network_NP = memory.score_left_out(), network.score(memory.bank)
+            factors_C = typical_ratio(memory_NP, network_NP, memory.bank.category_N)
         return cls(network, memory, rule, factors_C)
 
     @classmethod
@@ -94,19 +95,7 @@ class JointScorer:
         return self._together(self.memory.score_left_out(), self.memory.bank)
 
     def _together(self, memory_NP: np.ndarray, images: ImageSet) -> np.ndarray:
-        factors_N = self.factors_C[images.category_N].astype(memory_NP.dtype)
-        network_NP = self.network.score(images) * factors_N[:, None]
+        network_NP = self.network.score(images)
         if self.rule == "mean":
             return (memory_NP + network_NP) / 2
-        return np.maximum(memory_NP, network_NP)
-
-
-def _factors(network: NetworkScorer, memory: MemoryScorer | AdaptiveMemoryScorer) -> np.ndarray:
-    """Return the typical score of the memory over that of the network for every category [C]; 1 if that is 0."""
-    bank = memory.bank
-    memory_N, network_N = map(robust_max, (memory.score_left_out(), network.score(bank)))
-    typical = [
-        [np.median(scores_N[bank.category_N == c]) for scores_N in (memory_N, network_N)]
-        for c in range(len(bank.categories))
-    ]
-    return np.array([of_memory / own if own > 0 else 1.0 for of_memory, own in typical])
+        return larger(memory_NP, network_NP, self.factors_C[images.category_N])

@@ -18,7 +18,6 @@ Legend: N images, P patches, C categories.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +27,7 @@ from harness.errors import InputError
 from harness.features import ImageSet
 from harness.memory.kth_nearest import KthNearest
 from harness.memory.scores import memory_scores
-from harness.selection import robust_max
+from harness.memory.typical import larger, typical_ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +67,7 @@ class AdaptiveMemory:
         The factor is 1 if typical far distances are 0.
         """
         near_NP, far_NP = (memory_scores(bank, bank, memory) for memory in self.left_out)
-        typical = [
-            [
-                np.median(robust_max(scores_NP[bank.category_N == c]))
-                for scores_NP in (near_NP, far_NP)
-            ]
-            for c in range(len(bank.categories))
-        ]
-        return np.array([near / far if far > 0 else 1.0 for near, far in typical], dtype=np.float64)
+        return typical_ratio(near_NP, far_NP, bank.category_N)
 
     def scores(self, images: ImageSet, bank: ImageSet, factors_C: np.ndarray) -> np.ndarray:
         """Return patch scores [N, P] of images against the training images of the same category.
@@ -85,15 +77,10 @@ class AdaptiveMemory:
             bank: Training images.
             factors_C: Factors of the training images, see `factors`.
         """
-        scores = [memory_scores(images, bank, memory) for memory in self.depths]
-        return _larger(scores, factors_C[images.category_N])
+        near_NP, far_NP = (memory_scores(images, bank, memory) for memory in self.depths)
+        return larger(near_NP, far_NP, factors_C[images.category_N])
 
     def scores_left_out(self, bank: ImageSet, factors_C: np.ndarray) -> np.ndarray:
         """Return patch scores [N, P] of the training images, each image left out of the memory."""
-        scores = [memory_scores(bank, bank, memory) for memory in self.left_out]
-        return _larger(scores, factors_C[bank.category_N])
-
-
-def _larger(scores: Sequence[np.ndarray], factors_N: np.ndarray) -> np.ndarray:
-    near_NP, far_NP = scores
-    return np.maximum(near_NP, far_NP * factors_N[:, None].astype(far_NP.dtype))
+        near_NP, far_NP = (memory_scores(bank, bank, memory) for memory in self.left_out)
+        return larger(near_NP, far_NP, factors_C[bank.category_N])

@@ -20,7 +20,12 @@ COMPONENTS = ("detector.", "encoder.")
 def draw(results: pd.DataFrame) -> Figure:
     """Draw one panel per metric."""
     rows = named(results)
-    metrics, methods = figure_metrics(rows), list(rows["method"].unique())
+    return draw_methods(rows, list(rows["method"].unique()))
+
+
+def draw_methods(rows: pd.DataFrame, methods: list[str]) -> Figure:
+    """Draw one panel per metric of tidy results, with a curve over the noise ratios for each of these methods."""
+    metrics = figure_metrics(rows)
     figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout="constrained")
     (panels,) = figure.subplots(1, len(metrics), squeeze=False)
     for metric, axes in zip(metrics, panels, strict=True):

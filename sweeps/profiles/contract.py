@@ -45,7 +45,7 @@ class Profile:
     baselines: tuple[Detector, ...]
     """Noise-robust baselines on the profile's features, in the order of tables."""
     systems: tuple[MethodPreset, ...]
-    """Systems of the papers that are not made for noise, AD2 and LLBNAD; studies train them with several seeds."""
+    """Trained systems: those of the papers that are not made for noise, AD2, LLBNAD, CoMet; each with several seeds."""
     rivals: tuple[Detector, ...] = ()
     """Later methods without training or random choices, on the profile's features; the study `systems` runs them."""
     several_categories: bool = True

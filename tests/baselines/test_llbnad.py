@@ -104,7 +104,7 @@ def test_as_many_images_are_kept_as_by_the_release_but_at_least_one(images, frac
     seed=st.integers(0, 99),
 )
 def test_every_category_is_divided_as_by_the_release(counts, subsets, seed):
-    """The release cuts N // K images K - 1 times; the last part is what remains."""
+    """Each of the first K - 1 parts has N // K images, and the last part has the others."""
     category_N = np.repeat(np.arange(len(counts)), counts)
     subset_N = partition(category_N, subsets, np.random.default_rng(seed))
     for category, count in enumerate(counts):
