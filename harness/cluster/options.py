@@ -11,7 +11,7 @@ import tyro
 
 from harness.cluster.resources import Resources
 from harness.errors import InputError
-from harness.runtime.remote import absolute
+from harness.runtime.remote import FORMS, absolute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,10 @@ class ClusterOptions:
     """Folder for checkpoints and for data that can be recomputed: drawn images, features, distances."""
 
     def __post_init__(self) -> None:
+        if self.storage.startswith("memory:"):
+            raise InputError(
+                f"--storage {self.storage} is the memory of one process, which no other process can read. {FORMS}"
+            )
         if self.remote_url:
             return
         # If a mount is missing, later code would create the folder on this machine's own disk.

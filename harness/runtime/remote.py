@@ -19,6 +19,10 @@ from harness.errors import DISK_FULL, InputError, hide_passwords
 
 MARKER_FILE = "meds-mirror.txt"
 """Marker file in a cache; it contains the URL of the remote storage."""
+FORMS = (
+    "Give a folder, or an address such as s3://bucket/folder, gs://bucket/folder or file:///folder."
+)
+"""Advice in errors of addresses."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def absolute(url: str) -> str:
     """Return the absolute form of a URL, valid in every working directory; the storage is not contacted.
 
     Raises:
-        InputError: the protocol is unknown, its package is not installed, or the URL holds a password.
+        InputError: the protocol is unknown, its package is not installed, or the URL holds a password or names no
+            folder.
     """
     if hide_passwords(url) != url:
         raise InputError(
@@ -113,6 +118,9 @@ def absolute(url: str) -> str:
             "plain text. Give the address without it, and the secret as its package expects it, for example in "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the package's own file."
         )
+    protocol, _, folder = url.partition("://")
+    if not protocol or not folder.strip("/"):
+        raise InputError(f"The storage {url} names no folder. {FORMS}")
     files, place = _open(url)
     return str(files.unstrip_protocol(place)).rstrip("/")
 
@@ -125,11 +133,8 @@ def _open(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             f"The storage {url} needs a Python package that is not installed: {error}. Install the package on every "
             "machine, or give a folder that all machines see."
         ) from error
-    except ValueError as error:
-        raise InputError(
-            f"The storage {url} cannot be used: {error}. Give a folder, or an address such as s3://bucket/folder, "
-            "gs://bucket/folder or file:///folder."
-        ) from error
+    except Exception as error:  # every fsspec backend raises its own classes
+        raise InputError(f"The storage {url} cannot be used: {error}. {FORMS}") from error
 
 
 @contextmanager

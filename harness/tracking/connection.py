@@ -39,8 +39,8 @@ def default_uri(runs: Path) -> str:
     own working directory.
 
     Raises:
-        InputError: the URI is a folder, which MLflow does not support any more, or the path of the database cannot be
-            written as a URI.
+        InputError: the URI is a folder, which MLflow does not support any more, or a database without a file. It is
+            also raised if the path of the database cannot be written as a URI.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI") and (odd := set(str(runs.absolute())) & UNUSABLE):
         raise InputError(
@@ -53,7 +53,23 @@ def default_uri(runs: Path) -> str:
             f"MLFLOW_TRACKING_URI={uri} is a folder, which MLflow 3.13 and later refuse. Set it to "
             "sqlite:////absolute/path.db or to the http address of a server, or unset it."
         )
-    return uri
+    return _with_file(uri) if uri.startswith("sqlite:") else uri
+
+
+def _with_file(uri: str) -> str:
+    """Return the URI of an SQLite database with the absolute path of its file.
+
+    Raises:
+        InputError: the URI names no file, so SQLite would keep the results in the memory of one process.
+    """
+    path, mark, options = uri.removeprefix(SQLITE).partition("?")
+    in_memory = path in ("", ":memory:") or path.startswith("file:")
+    if not uri.startswith(SQLITE) or in_memory or path.endswith("/") or Path(path).is_dir():
+        raise InputError(
+            f"MLFLOW_TRACKING_URI={uri} names no file for the database, so all results would be lost at the end. Set "
+            "it to sqlite:////absolute/path.db or to the http address of a server, or unset it."
+        )
+    return f"{SQLITE}{Path(path).absolute()}{mark}{options}"
 
 
 def check_artifact_store(address: str) -> str:

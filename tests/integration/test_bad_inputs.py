@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.support import bad_files
 from tests.support.commands import Shell
 
-EXAMPLES = int(os.environ.get("MEDS_BAD_INPUTS", "3"))
-"""Values tried of each kind of bad input."""
+EXAMPLES = int(os.environ.get("MEDS_BAD_INPUTS", "12"))
+"""Largest number of values tried of each kind of bad input: all where the values are a list."""
 NAMES = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=300)
 NEGATIVE = st.integers(max_value=-1)
 BELOW_ONE = st.integers(max_value=0)
@@ -26,6 +26,7 @@ REFUSED = [
     "nonsense://x",
     "words",
     "sqlite:///",
+    "sqlite:///:memory:",
     "file:///",
     "http://",
     "://",
@@ -125,7 +126,17 @@ KINDS = {
         (*STUDY, "--storage"),
         always(
             st.sampled_from(
-                ["nowhere", "nonsense://x", "s3://", "://", "file", "\udcff", "n" * 300]
+                [
+                    "nowhere",
+                    "nonsense://x",
+                    "s3://",
+                    "://",
+                    "file",
+                    "\udcff",
+                    "n" * 300,
+                    "memory://x",
+                    "dir://x",
+                ]
             )
         ),
     ),

@@ -233,10 +233,18 @@ def test_an_experiment_takes_all_that_is_shared_from_a_mirror(small, tmp_path, m
     [
         ("nonsense://bucket/x", "Protocol not known: nonsense"),
         ("s3://bucket/x", "needs a Python package that is not installed: Install s3fs"),
+        ("://", "names no folder"),
+        ("://x", "names no folder"),
+        ("file://", "names no folder"),
+        ("file:///", "names no folder"),
+        ("s3://", "names no folder"),
+        ("dir://x", "cannot be used: .* Give a folder, or an address such as"),
+        ("github://x", "cannot be used: .* Give a folder, or an address such as"),
+        ("reference://x", "cannot be used: .* Give a folder, or an address such as"),
     ],
 )
 def test_an_address_that_nothing_here_can_open_is_refused(tmp_path, address, text):
-    if address.startswith("s3"):
+    if address.startswith("s3://bucket"):
         try:
             import s3fs  # noqa: F401
         except ImportError:

@@ -152,6 +152,34 @@ def test_a_folder_of_results_may_have_any_name(tmp_path, monkeypatch, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:///",
+        "sqlite://",
+        "sqlite:////",
+        "sqlite:///:memory:",
+        "sqlite:///?cache=shared",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///.",
+    ],
+)
+def test_a_database_without_a_file_is_refused(tmp_path, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InputError, match="names no file for the database"):
+        default_uri(tmp_path)
+
+
+def test_the_file_of_a_database_is_the_same_in_every_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("mlflow.db", "./a/../mlflow.db", tmp_path / "mlflow.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}?timeout=9")
+        file, _, options = default_uri(tmp_path).removeprefix("sqlite:///").partition("?")
+        assert Path(file).is_absolute()
+        assert Path(file).resolve() == tmp_path / "mlflow.db"
+        assert options == "timeout=9"
+
+
 def test_a_question_mark_in_the_path_of_the_results_is_refused(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(InputError, match=r"has '\?' in its path"):
