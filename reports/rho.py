@@ -12,13 +12,22 @@ from matplotlib.lines import Line2D
 
 from reports.pages.captions import MEMORY_ALONE, contamination
 from reports.plots.seeds import draw_curve
-from reports.plots.style import MARKERS, draw_chance, shades
+from reports.plots.style import MARKERS, draw_chance, identities, shades
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, figure_metrics, headline, tidy, wide
 
 TITLE = "Memory ensemble and MeDS against the memory's subsampling ratio"
 PLAIN, MEMORY = "plain network", "memory ensemble"
-PANELS = {MEMORY: "Memory ensemble alone (exact, B = ∞)", "MeDS": "MeDS, after fine-tuning"}
+MEDS, METHODS = "MeDS", "methods"
+COMPARED = "All methods"
+DEFAULT_RATIO = 0.1
+"""Ratio of the memory in the comparison of methods, if no MeDS was run: the paper's."""
+PANELS = {
+    MEMORY: "Memory ensemble alone (exact, B = ∞)",
+    MEDS: "MeDS, after fine-tuning",
+    METHODS: f"{COMPARED} at ρ = {{:g}}",
+}
+"""Titles of the panels by method, and of the panel that compares all methods."""
 RING: Any = {
     "marker": "o",
     "markersize": 13,
@@ -30,7 +39,8 @@ RING: Any = {
 """Ring around the best point of a curve."""
 CAPTION = (
     "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Rings: the best ratio "
-    "of a curve. Dotted lines: the plain network, one per noise ratio. Mean over categories and training seeds; bands: "
+    "of a curve. Dotted lines: the plain network, one per noise ratio. The last panel compares methods at one ratio. "
+    "Mean over categories and training seeds; bands: "
     f"one standard deviation over seeds; all test images. {MEMORY_ALONE}"
 )
 
@@ -46,23 +56,27 @@ def draw(results: pd.DataFrame) -> Figure:
     )
     for metric, line in zip(metrics, lines, strict=True):
         means = headline(rows, metric)
-        for axes, method in zip(line, panels, strict=True):
-            _draw_curves(axes, means, method)
-            own = means.loc[means["method"] == method, "rho"]
-            _decorate(axes, PANELS[method], sorted(own.dropna().unique()))
+        for axes, panel in zip(line, panels, strict=True):
+            draw = _draw_methods if panel == METHODS else _draw_ratios
+            draw(axes, means, panel)
             draw_chance(axes, metric)
         line[0].set_ylabel(METRICS[metric])
-    for axes in lines[-1]:
-        axes.set_xlabel("subsampling ratio ρ of the memory")
+    for axes, panel in zip(lines[-1], panels, strict=True):
+        axes.set_xlabel("noise" if panel == METHODS else "subsampling ratio ρ of the memory")
     figure.suptitle(_story(headline(rows, metrics[0]), METRICS[metrics[0]]), fontweight="bold")
     _add_legend(figure, rows, contamination(results))
     return figure
 
 
 def _panels(rows: pd.DataFrame) -> list[str]:
-    """Return the methods that have a panel; the lines of the plain network alone are in the panel of MeDS."""
+    """Return the panels; the lines of the plain network alone are in the panel of MeDS.
+
+    Studies that run further methods have a panel that compares all methods.
+    """
     there = set(rows["method"])
-    return [name for name in PANELS if name in there] or ["MeDS"]
+    panels = [name for name in PANELS if name in there] or [MEDS]
+    further = there - {MEMORY, MEDS, PLAIN}
+    return [*panels, METHODS] if further and rows["noise"].nunique() > 1 else panels
 
 
 def _story(means: pd.DataFrame, metric: str) -> str:
@@ -86,6 +100,26 @@ def _best(means: pd.DataFrame) -> pd.Series:
     return table.idxmax(axis=1)
 
 
+def _draw_methods(axes: Axes, means: pd.DataFrame, _: str) -> None:
+    """Draw one curve per method over the noise ratios; the memory and MeDS have one subsampling ratio."""
+    ratios = sorted(means.loc[means["method"] == MEDS, "rho"].unique()) or [DEFAULT_RATIO]
+    ratio = ratios[len(ratios) // 2]
+    grid = means["method"].isin([MEMORY, MEDS])
+    shown = means[~grid | (means["rho"] == ratio)]
+    for name, look in identities(map(str, shown["method"].unique())).items():
+        draw_curve(axes, shown[shown["method"] == name], name, look.line)
+    axes.set_title(PANELS[METHODS].format(ratio), fontsize=11)
+    axes.set_xticks(sorted(shown["noise"].unique()))
+    axes.xaxis.set_major_formatter("{x:.0%}")
+
+
+def _draw_ratios(axes: Axes, means: pd.DataFrame, method: str) -> None:
+    """Draw one curve per noise ratio over the subsampling ratios of a method."""
+    _draw_curves(axes, means, method)
+    own = means.loc[means["method"] == method, "rho"]
+    _decorate(axes, PANELS[method], sorted(own.dropna().unique()))
+
+
 def _draw_curves(axes: Axes, means: pd.DataFrame, method: str) -> None:
     noises = sorted(means["noise"].unique())
     for noise, colour, marker in zip(noises, shades(len(noises)), MARKERS, strict=False):
@@ -94,7 +128,7 @@ def _draw_curves(axes: Axes, means: pd.DataFrame, method: str) -> None:
         line = {"color": colour, "marker": marker}
         draw_curve(axes, curve, f"{noise:.0%}", line, x="rho")
         _mark_best(axes, curve, colour)
-        if method == "MeDS":
+        if method == MEDS:
             _draw_level(axes, at_noise.loc[at_noise["method"] == PLAIN, "value"], colour)
 
 
@@ -125,7 +159,10 @@ def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
 
 
 def _add_legend(figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str]) -> None:
-    """Add the legend beside the panels, where it hides no curve; noise ratios have their share of the images."""
+    """Add the legend beside the panels, where it hides no curve; noise ratios have their share of the images.
+
+    The methods of the comparison have a legend of their own.
+    """
     handles, labels = figure.axes[0].get_legend_handles_labels()
     texts = [
         f"{label} ({shares[label]} of images)" if label in shares else label for label in labels
@@ -135,7 +172,13 @@ def _add_legend(figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str]) -
     if (rows["method"] == PLAIN).any():
         plain = Line2D([], [], color="grey", linestyle=":", linewidth=1.5)
         handles, texts = [*handles, plain], [*texts, PLAIN]
-    figure.legend(handles, texts, title="noise", loc="outside right center", fontsize=9)
+    compared = next((a for a in figure.axes if a.get_title().startswith(COMPARED)), None)
+    if compared is None:
+        figure.legend(handles, texts, title="noise", loc="outside right center", fontsize=9)
+        return
+    figure.legend(handles, texts, title="noise", loc="outside right upper", fontsize=9)
+    methods = compared.get_legend_handles_labels()
+    figure.legend(*methods, title=COMPARED, loc="outside right lower", fontsize=9)
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

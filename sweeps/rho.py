@@ -1,8 +1,9 @@
 """Subsampling ratio rho x noise ratio (MeDS, Fig. 2).   make sweep-rho
 
 The memory ensemble (exact, B = infinity) runs at every point of the grid. MeDS runs at the subsampling ratios that the
-profile lists, and the plain network once per noise ratio. Expect the memory ensemble to peak at a smaller rho as the
-noise grows. Expect the curve of MeDS to be flatter, and higher where the curve of the memory ensemble has fallen.
+profile lists. The plain network runs once per noise ratio. So do the distilled model and the tuned MeDS, if the profile
+has one. Expect the memory ensemble to peak at a smaller rho as the noise grows. Expect the curve of MeDS to be flatter,
+and higher where the curve of the memory ensemble has fallen.
 """
 
 from __future__ import annotations
@@ -34,3 +35,6 @@ def _detectors(profile: Profile) -> Iterator[Detector]:
         replace(profile.meds, memory=replace(memory, ratio=rho)) for rho in profile.meds_rhos
     )
     yield profile.plain
+    if profile.tuned is not None:
+        yield replace(profile.meds, finetuning=None)
+        yield profile.tuned

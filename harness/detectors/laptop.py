@@ -7,6 +7,7 @@ from dataclasses import replace
 from harness.detectors.meds import MeDS
 from harness.detectors.memory_detector import MemoryDetector
 from harness.detectors.reconstruction import ReconstructionDetector
+from harness.memory import AdaptiveMemory
 from harness.networks.dinomaly import Dinomaly
 from harness.training.optimizer import TrainingConfig
 
@@ -22,3 +23,5 @@ MEDS = MeDS(
     finetuning=TrainingConfig(steps=1500),
 )
 """MeDS on the same network."""
+DISTILLED = replace(MEDS, adaptive=AdaptiveMemory(), finetuning=None, scores="larger")
+"""Distilled model of the adaptive memory, whose score is the larger of both: MeDS as the study `student` prefers it."""

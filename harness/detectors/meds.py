@@ -76,11 +76,10 @@ class MeDS:
 
     @property
     def title(self) -> str:
-        """Name in figures and tables: MeDS, or with the memory if that is a part of the score."""
-        if self.scores == "network":
-            return MEDS
-        together = f"{DISTILLED if self.finetuning is None else MEDS} + memory"
-        return together if self.scores == "larger" else f"{together}, mean"
+        """Name in figures and tables: MeDS or distilled model, and the memory if that is a part of the score."""
+        name = DISTILLED if self.finetuning is None else MEDS
+        parts = {"network": name, "larger": f"{name} + memory", "mean": f"{name} + memory, mean"}
+        return parts[self.scores]
 
     @property
     def requirements(self) -> Requirements:

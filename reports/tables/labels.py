@@ -72,7 +72,7 @@ def titles(results: pd.DataFrame, component: str = "detector") -> pd.Series:
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """Add columns method, noise, rho (NaN without a memory) and seed to tracked results.
+    """Add columns method, noise, rho (NaN without a memory of one ratio) and seed to tracked results.
 
     Methods follow the order of TITLES. Other methods come last, sorted by title.
     """
@@ -80,7 +80,9 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     names = pd.CategoricalDtype(
         list(dict.fromkeys([*TITLES.values(), *sorted(method)])), ordered=True
     )
-    rho = results.get("detector.memory.ratio", pd.Series(index=results.index, dtype=float))
+    absent = pd.Series(index=results.index, dtype=object)
+    adaptive = results.get("detector.adaptive", absent).fillna("None") != "None"
+    rho = results.get("detector.memory.ratio", absent).where(~adaptive)
     return results.assign(
         method=method.astype(names),
         noise=results["noise.ratio"].astype(float),

@@ -30,6 +30,8 @@ class Profile:
     """Network as its authors train it; in our own profiles with as many steps as the two stages of MeDS together."""
     meds: MeDS
     """MeDS on the same network."""
+    tuned: MeDS | None = None
+    """MeDS with the settings that are best on the profile's encoder (study `student`); None for published settings."""
     noise_ratios: tuple[float, ...]
     """Noise ratios of the training set, in [0, 1)."""
     noise: Noise = Noise()

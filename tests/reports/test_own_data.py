@@ -139,7 +139,7 @@ def test_several_training_seeds_give_means_and_bands_and_no_line_per_seed():
     )
     auroc = rows[(rows["metric"] == "image_auroc") & (rows["readout"] == "all")]
     auroc = auroc[(auroc["category"] == "mean") & (auroc["noise.ratio"] == "0.4")]
-    of_meds = auroc[auroc["detector"] == "MeDS"]
+    of_meds = auroc[auroc["detector.title"] == "MeDS"]
     means = of_meds.groupby(of_meds["detector.memory.ratio"].astype(float))["value"].mean()
     curve = next(line for line in axes.lines if line.get_label() == "40%")
     assert list(curve.get_ydata()) == pytest.approx(list(means))
@@ -151,10 +151,26 @@ def test_several_training_seeds_give_means_and_bands_and_no_line_per_seed():
     assert len(axes.patches) == 2  # a band per dotted line
 
 
-@pytest.mark.parametrize("kept", [["MeDS"], ["MemoryDetector"], ["PlainNetwork"]])
+def test_the_last_panel_compares_all_methods_at_one_ratio_over_the_noise():
+    rows = tracked_rows(experiments("rho", ONE, 3), categories=ONE)
+    axes = next(each for each in document("rho", rows).figure.axes if "ρ = 0.2" in each.get_title())
+    auroc = rows[(rows["metric"] == "image_auroc") & (rows["readout"] == "all")]
+    auroc = auroc[auroc["category"] == "mean"]
+    curves = {line.get_label(): line for line in axes.lines if line.get_label()[0] != "_"}
+    assert set(curves) == set(auroc["detector.title"])
+    for title, curve in curves.items():
+        own = auroc[auroc["detector.title"] == title]
+        if title in ("memory ensemble", "MeDS"):
+            own = own[own["detector.memory.ratio"] == "0.2"]
+        means = own.groupby(own["noise.ratio"].astype(float))["value"].mean()
+        assert list(curve.get_xdata()) == [0, 0.4]
+        assert list(curve.get_ydata()) == pytest.approx(list(means))
+
+
+@pytest.mark.parametrize("kept", [["MeDS"], ["memory ensemble"], ["plain network"]])
 def test_a_panel_of_a_method_that_was_not_asked_for_is_left_out(kept):
     rows = tracked_rows(experiments("rho", ONE, 1), categories=ONE)
-    figure = document("rho", rows[rows["detector"].isin(kept)]).figure
+    figure = document("rho", rows[rows["detector.title"].isin(kept)]).figure
     assert len(figure.axes) == 2  # one per metric
 
 
@@ -164,4 +180,5 @@ def test_the_caption_names_the_methods_if_sizes_differ():
     rows["evaluation.size"] = rows["evaluation.size"].where(~is_plain, "224")
     caption = document("rho", rows).caption
     assert "Maps and masks (plain network) are compared at 224 x 224 pixels" in caption
-    assert "Maps and masks (MeDS, memory ensemble) are compared at 256 x 256 pixels" in caption
+    others = "MeDS, distilled model, distilled model + memory, memory ensemble"
+    assert f"Maps and masks ({others}) are compared at 256 x 256 pixels" in caption

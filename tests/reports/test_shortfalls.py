@@ -28,7 +28,8 @@ def test_a_study_that_runs_some_methods_at_one_noise_ratio_names_the_others():
 
 
 def test_a_mean_over_fewer_seeds_says_so(rows):
-    lost = (rows["detector"] == "MeDS") & (rows["noise.ratio"] == "0.4") & (rows["seed"] == "2")
+    lost = (rows["detector.title"] == "MeDS") & (rows["noise.ratio"] == "0.4")
+    lost &= rows["seed"] == "2"
     assert fewer(rows[~lost]) == " Means of fewer seeds: MeDS at noise 40% (2 of 3)."
 
 

@@ -204,8 +204,8 @@ def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
     places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))
     answer = command("sweeps", "rho", "--profile", "smoke", "--dry-run", "--noise", "0.4", *places)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("to run ") == 3 + 1 + 1
-    assert "5 experiments, 0 finished, 5 to run" in answer.stdout
+    assert answer.stdout.count("to run ") == 3 + 1 + 3  # memories, MeDS, one of each other method
+    assert "7 experiments, 0 finished, 7 to run" in answer.stdout
     assert "3 x memory: none was run on this data yet" in answer.stdout
     assert not (tmp_path / "runs").exists()
 
@@ -276,4 +276,4 @@ def test_a_thousand_experiments_are_planned_within_ten_seconds(empty, capsys):
     experiments = cells("rho", large)
     dry_run("rho", "large", experiments, **places)
     assert time.process_time() - start < 10
-    assert "1020 experiments, 0 finished" in capsys.readouterr().out
+    assert "1060 experiments, 0 finished" in capsys.readouterr().out
