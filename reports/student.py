@@ -16,14 +16,14 @@ from reports.tables.labels import figure_metrics, tidy
 TITLE = "Where the network of MeDS gains and loses against its teacher"
 TEACHER, ADAPTIVE, PLAIN = "memory ensemble", "adaptive memory", "plain network"
 DISTILLED, MEDS = "distilled model", "MeDS"
-TOGETHER = "distilled model, adaptive + memory"
+TOGETHER = "distilled model + adaptive memory"
 IN_FIGURE = (TEACHER, DISTILLED, MEDS, TOGETHER, PLAIN)
 """Rows of the figure."""
 CAPTION = (
     "Curves: mean over categories and training seeds; bands: one standard deviation over seeds; all test images. The "
     "memory ensemble is the teacher of the distilled model, from which MeDS is fine-tuned. The plain network has the "
     "steps of both stages. "
-    '"Adaptive": the teacher is the adaptive memory. "+ memory": the score is the larger of network and teacher, or '
+    '"Adaptive": the teacher is the adaptive memory. "+ memory": the score is the larger of network and memory, or '
     "their mean. "
     f"{MEMORY_ALONE}"
 )
@@ -51,6 +51,7 @@ def _names(rows: pd.DataFrame) -> pd.Series:
         return pd.to_numeric(setting(name, "1"), errors="coerce").fillna(1.0)
 
     k, modes = number("selection.critical_value"), number("selection.modes")
+    joined, partner = setting("scores", "network") != "network", setting("partner", "None")
     distilled = setting("finetuning", "") == "None"
     everything = k == KEEPS_ALL
     parts = [
@@ -61,7 +62,8 @@ def _names(rows: pd.DataFrame) -> pd.Series:
         (modes > 1, modes.map(", {:g} modes".format)),
         (everything & ~distilled, ", all images"),
         ((k != 1) & ~everything & ~distilled, k.map(", k {:g}".format)),
-        (setting("scores", "network") != "network", " + memory"),
+        (joined & (partner == "None"), " + memory"),
+        (joined & (partner != "None"), " + adaptive memory"),
         (setting("scores", "network") == "mean", ", mean"),
     ]
     names = pd.Series("", index=rows.index)

@@ -52,6 +52,7 @@ def _trained(profile: Profile) -> Iterator[Detector]:
         yield distilled
         yield replace(distilled, scores="mean")
         yield replace(distilled, scores="larger")
+    yield replace(meds, finetuning=None, partner=_adaptive(meds), scores="larger")
     yield from _fine_tuned(meds)
     yield profile.plain
 

@@ -31,8 +31,9 @@ class Fit:
     out: Path = Path("detector")
     """Folder for the detector; it must not exist yet."""
     method: str | None = None
-    """Name of the method: memory, adaptive_memory, plain, distilled, meds, patchcore, softpatch, inreach, fun_ad,
-    uniad, reverse_distillation, efficient_ad, ad2, or the name of a baseline of yours. The default is memory."""
+    """Name of the method: memory, adaptive_memory, plain, distilled, meds, meds_tuned, patchcore, softpatch, inreach,
+    fun_ad, uniad, reverse_distillation, efficient_ad, ad2, or the name of a baseline of yours. The default is
+    memory."""
     released: bool = False
     """Whether to use the settings and the encoder of the method's authors, which need a GPU and a download."""
     remove: Path | None = None

@@ -23,5 +23,5 @@ MEDS = MeDS(
     finetuning=TrainingConfig(steps=1500),
 )
 """MeDS on the same network."""
-DISTILLED = replace(MEDS, adaptive=AdaptiveMemory(), finetuning=None, scores="larger")
-"""Distilled model of the adaptive memory, whose score is the larger of both: MeDS as the study `student` prefers it."""
+TUNED = replace(MEDS, finetuning=None, partner=AdaptiveMemory(), scores="larger")
+"""Distilled model and adaptive memory, of which the larger score counts: MeDS as the study `student` prefers it."""

@@ -70,6 +70,8 @@ class MeDS:
     """Memory of stage 1 instead of `memory`, which then has no effect; None for `memory`."""
     scores: Literal["network"] | Together = added_field("network")
     """Anomaly scores: those of the network (the paper), or both together (`harness.detectors.joint_score`)."""
+    partner: AdaptiveMemory | None = added_field(None)
+    """Memory that is a part of the score; None for that of stage 1. Needs `scores` other than "network"."""
 
     name = "meds"
     maps = DINOMALY
@@ -78,23 +80,24 @@ class MeDS:
     def title(self) -> str:
         """Name in figures and tables: MeDS or distilled model, and the memory if that is a part of the score."""
         name = DISTILLED if self.finetuning is None else MEDS
-        parts = {"network": name, "larger": f"{name} + memory", "mean": f"{name} + memory, mean"}
-        return parts[self.scores]
+        if self.scores == "network":
+            return name
+        together = f"{name} + {'memory' if self.partner is None else 'adaptive memory'}"
+        return together if self.scores == "larger" else f"{together}, mean"
 
     @property
     def requirements(self) -> Requirements:
         """Scores of the memory; those with each training image left out, too, if the memory is a part of the score."""
-        if self.scores != "network":
-            return self.memory_detector.requirements
-        if self.adaptive is not None:
-            return Requirements(memories=self.adaptive.left_out)
-        return Requirements(memories=(self.memory,))
+        taught = (self.memory,) if self.adaptive is None else self.adaptive.left_out
+        joined = () if self.scores == "network" else self.memory_detector.requirements.memories
+        return Requirements(memories=tuple(dict.fromkeys((*taught, *joined))))
 
     @property
     def memory_detector(self) -> MemoryDetector | AdaptiveMemoryDetector:
-        """Memory of stage 1 as a detector."""
-        if self.adaptive is not None:
-            return AdaptiveMemoryDetector(memory=self.adaptive)
+        """Memory that is a part of the score as a detector."""
+        adaptive = self.partner or self.adaptive
+        if adaptive is not None:
+            return AdaptiveMemoryDetector(memory=adaptive)
         return MemoryDetector(memory=self.memory)
 
     def __post_init__(self) -> None:
@@ -107,11 +110,17 @@ class MeDS:
                 'Without distillation there is no distilled network: set start to "random" and criterion to '
                 '"memory".'
             )
-        memory = self.adaptive or self.memory
-        if memory.distance != self.network.distance:
+        for memory in (self.adaptive or self.memory, self.partner):
+            if memory is not None and memory.distance != self.network.distance:
+                raise InputError(
+                    f"The memory measures a {memory.distance} distance, but {type(self.network).__name__} measures a "
+                    f"{self.network.distance} distance, so their scores are not comparable. Set the same distance for "
+                    "both."
+                )
+        if self.partner is not None and self.scores == "network":
             raise InputError(
-                f"The memory measures a {memory.distance} distance, but {type(self.network).__name__} measures a "
-                f"{self.network.distance} distance, so their scores are not comparable. Set the same distance for both."
+                'The partner has no effect on the scores of the network alone. Set scores to "larger" or "mean", or '
+                "leave the partner out."
             )
         if self.scores == "mean" and self.network.scores_are_unbounded:
             raise InputError(

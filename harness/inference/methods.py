@@ -14,7 +14,7 @@ from harness.anomaly_maps import MapSettings
 from harness.config.discovery import modules_of, with_plugins
 from harness.config.file_ref import FileRef
 from harness.detectors import AdaptiveMemoryDetector, Detector, MeDS, presets
-from harness.detectors.laptop import MEDS, MEMORY, PLAIN
+from harness.detectors.laptop import MEDS, MEMORY, PLAIN, TUNED
 from harness.errors import UsageError
 from harness.features.encoder import Encoder
 
@@ -58,6 +58,7 @@ def methods() -> dict[str, Method]:
         "plain": PLAIN,
         "distilled": _distilled(MEDS),
         "meds": MEDS,
+        "meds_tuned": TUNED,
     }
     found = {name: Method(detector=cast(Detector, each)) for name, each in own.items()}
     if (package := _baselines()) is not None:

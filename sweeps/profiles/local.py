@@ -17,7 +17,7 @@ from harness.datasets.folder import Folder
 from harness.datasets.magnetic_tile import MagneticTile
 from harness.datasets.textures import Textures
 from harness.detectors import ReconstructionDetector
-from harness.detectors.laptop import DISTILLED, MEDS, NETWORK, PLAIN
+from harness.detectors.laptop import MEDS, NETWORK, PLAIN, TUNED
 from harness.detectors.meds import MeDS
 from harness.detectors.presets import NetworkPreset
 from harness.evaluation import Evaluation
@@ -44,7 +44,7 @@ LAPTOP = Profile(
         finetuning=TrainingConfig(steps=150),
     ),
     tuned=replace(
-        DISTILLED, network=replace(_SMALL, discard=0.5), distillation=TrainingConfig(steps=75)
+        TUNED, network=replace(_SMALL, discard=0.5), distillation=TrainingConfig(steps=75)
     ),
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
@@ -85,7 +85,7 @@ SMOKE = Profile(
         distillation=_BRIEF,
         finetuning=_BRIEF,
     ),
-    tuned=replace(DISTILLED, network=replace(_TINY, discard=0.5), distillation=_BRIEF),
+    tuned=replace(TUNED, network=replace(_TINY, discard=0.5), distillation=_BRIEF),
     noise_ratios=(0.0, 0.4),
     rhos=(0.1, 0.5, 1.0),
     meds_rhos=(0.5,),
@@ -129,7 +129,7 @@ MTD = Profile(
     encoder=Encoder(),
     plain=PLAIN,
     meds=MEDS,
-    tuned=DISTILLED,
+    tuned=TUNED,
     noise_ratios=(0.0, 0.1, 0.2, 0.4),
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),

@@ -180,5 +180,5 @@ def test_the_caption_names_the_methods_if_sizes_differ():
     rows["evaluation.size"] = rows["evaluation.size"].where(~is_plain, "224")
     caption = document("rho", rows).caption
     assert "Maps and masks (plain network) are compared at 224 x 224 pixels" in caption
-    others = "MeDS, distilled model, distilled model + memory, memory ensemble"
+    others = "MeDS, distilled model, distilled model + adaptive memory, memory ensemble"
     assert f"Maps and masks ({others}) are compared at 256 x 256 pixels" in caption

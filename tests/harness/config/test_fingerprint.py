@@ -28,6 +28,7 @@ ADDED = (
     ", adaptive=None",
     ", modes=1",
     ", scores='network'",
+    ", partner=None",
 )
 """Settings of profiles that were added later, with their defaults."""
 

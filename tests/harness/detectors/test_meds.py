@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.detectors import AdaptiveMemoryDetector, MemoryDetector
 from harness.detectors.meds import MeDS
 from harness.detectors.modes import modes
 from harness.detectors.presets import paper, release
@@ -76,12 +77,19 @@ def together(rule, memory_NP, network_NP, factors_N):
 
 
 @pytest.mark.parametrize("rule", ["mean", "larger"])
-@pytest.mark.parametrize("adaptive", [None, AdaptiveMemory()])
-def test_scores_of_network_and_memory_together(images, adaptive, rule):
-    alone = fit(replace(FULL, adaptive=adaptive), images)
-    detector = replace(FULL, adaptive=adaptive, scores=rule)
+@pytest.mark.parametrize(
+    ("memories", "part_of_score"),
+    [
+        ({}, MemoryDetector(memory=FULL.memory)),
+        ({"adaptive": AdaptiveMemory()}, AdaptiveMemoryDetector()),
+        ({"partner": AdaptiveMemory()}, AdaptiveMemoryDetector()),
+    ],
+)
+def test_scores_of_network_and_memory_together(images, memories, part_of_score, rule):
+    alone = fit(replace(FULL, adaptive=memories.get("adaptive")), images)
+    detector = replace(FULL, **memories, scores=rule)
     fitted = fit(detector, images)
-    memory = fit(detector.memory_detector, images)
+    memory = fit(part_of_score, images)
     network_NP, left_out_NP = alone.score(images), memory.score_left_out()
     factors_N = np.ones(len(images))
     for c in np.unique(images.category_N) if rule == "larger" else ():
@@ -94,6 +102,27 @@ def test_scores_of_network_and_memory_together(images, adaptive, rule):
     left_out = together(rule, left_out_NP, network_NP, factors_N)
     np.testing.assert_array_equal(fitted.score_left_out(), left_out)
     assert list(fitted.history) == ["distillation", "finetuning"]
+
+
+def test_a_partner_needs_the_distance_of_the_network_and_a_score_that_it_joins():
+    with pytest.raises(InputError, match="no effect on the scores of the network alone"):
+        replace(FULL, partner=AdaptiveMemory())
+    with pytest.raises(InputError, match="Set the same distance for both"):
+        MeDS(network=Hvq(), memory=EUCLIDEAN, partner=AdaptiveMemory(), scores="larger")
+
+
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [
+        ({}, "MeDS"),
+        ({"finetuning": None}, "distilled model"),
+        ({"scores": "mean"}, "MeDS + memory, mean"),
+        ({"finetuning": None, "scores": "larger"}, "distilled model + memory"),
+        ({"partner": AdaptiveMemory(), "scores": "larger"}, "MeDS + adaptive memory"),
+    ],
+)
+def test_the_title_names_stages_and_memory(settings, title):
+    assert replace(FULL, **settings).title == title
 
 
 def test_a_mean_needs_scores_of_one_unit():

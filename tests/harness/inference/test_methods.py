@@ -19,7 +19,7 @@ from harness.inference.methods import (
 from sweeps.profiles import PROFILES
 
 TRAINED = {"plain", "distilled", "meds", "uniad", "reverse_distillation", "efficient_ad", "ad2"}
-TRAINED |= {"llbnad", "comet"}
+TRAINED |= {"llbnad", "comet", "meds_tuned"}
 NOT_IN_STEPS = {"memory", "patchcore", "softpatch", "inreach", "fun_ad", "musc", "anomaly_dino"}
 NOT_IN_STEPS |= {"adaptive_memory", "rad", "subspace_ad"}
 
@@ -29,17 +29,27 @@ def test_every_method_of_the_harness_has_a_name():
     assert DEFAULT in methods()
 
 
-@pytest.mark.parametrize("name", sorted(TRAINED | NOT_IN_STEPS))
+@pytest.mark.parametrize("name", sorted((TRAINED | NOT_IN_STEPS) - {"meds_tuned"}))
 def test_every_method_has_the_settings_of_a_laptop_and_those_of_its_authors(name):
     laptop, released = method_named(name), method_named(name, released=True)
     assert type(laptop.detector) is type(released.detector)
     assert laptop.encoder.weights == "package"
 
 
+def test_settings_that_no_author_published_are_named_so():
+    with pytest.raises(UsageError, match="no method with settings of its authors 'meds_tuned'"):
+        method_named("meds_tuned", released=True)
+
+
 def test_the_settings_are_those_of_the_profile_for_folders():
     profile = PROFILES["folder"]
     detectors = [method.detector for method in methods().values()]
-    own = [profile.plain, profile.meds, *(preset.detector for preset in profile.systems)]
+    own = [
+        profile.plain,
+        profile.meds,
+        profile.tuned,
+        *(preset.detector for preset in profile.systems),
+    ]
     assert all(each in detectors for each in own)
 
 
