@@ -49,7 +49,9 @@ def draw(results: pd.DataFrame) -> Figure:
     """Draw one row of panels per metric from the results of the study (see `harness.tracking.Tracker.load`)."""
     rows = tidy(results)
     metrics, panels = figure_metrics(rows), _panels(rows)
-    sizes = [max(2, rows.loc[rows["method"] == name, "rho"].nunique()) for name in panels]
+    points = rows.groupby("method", observed=True)["rho"].nunique()
+    points[METHODS] = rows["noise"].nunique()
+    sizes = [max(2, points.get(name, 0)) for name in panels]
     figure = Figure(figsize=(5.5 * len(panels) + 1.6, 3.9 * len(metrics)), layout="constrained")
     lines = figure.subplots(
         len(metrics), len(panels), sharex="col", sharey="row", squeeze=False, width_ratios=sizes
@@ -59,6 +61,7 @@ def draw(results: pd.DataFrame) -> Figure:
         for axes, panel in zip(line, panels, strict=True):
             draw = _draw_methods if panel == METHODS else _draw_ratios
             draw(axes, means, panel)
+        for axes in line:  # after all curves, because it fixes the limits that the panels share
             draw_chance(axes, metric)
         line[0].set_ylabel(METRICS[metric])
     for axes, panel in zip(lines[-1], panels, strict=True):

@@ -32,8 +32,8 @@ class Fit:
     """Folder for the detector; it must not exist yet."""
     method: str | None = None
     """Name of the method: memory, adaptive_memory, plain, distilled, meds, meds_tuned, patchcore, softpatch, inreach,
-    fun_ad, uniad, reverse_distillation, efficient_ad, ad2, or the name of a baseline of yours. The default is
-    memory."""
+    fun_ad, uniad, reverse_distillation, efficient_ad or ad2. Your own baseline is known by its class attribute
+    `name`. The default is memory."""
     released: bool = False
     """Whether to use the settings and the encoder of the method's authors, which need a GPU and a download."""
     remove: Path | None = None
