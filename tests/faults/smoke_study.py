@@ -26,13 +26,13 @@ Fault = Callable[[subprocess.Popen], None]
 
 @dataclass
 class SmokeStudy:
-    """Six experiments of `rho` on drawn textures, in folders of their own."""
+    """First six experiments of `rho` on drawn textures, in folders of their own."""
 
     runs: Path
     cache: Path
     uri: str = ""
     """Address of an MLflow server; by default a database in `runs`."""
-    options: tuple[str, ...] = ("--noise", "0", "0.4", "--rho", "0.5")
+    options: tuple[str, ...] = ("--noise", "0", "0.4", "--rho", "0.5", "--limit", "6")
     environment: dict[str, str] = field(default_factory=dict, kw_only=True)
     """Further variables of the driver's environment."""
     count: int = field(default=6, kw_only=True)

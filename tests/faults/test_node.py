@@ -6,7 +6,7 @@ from tests.faults.cluster import three_nodes
 from tests.faults.smoke_study import SmokeStudy, assert_nothing_lost, losses
 from tests.support.waiting import wait_until
 
-TRAINED = ("--noise", "0", "0.4", "--rho", "0.5", "--method", "meds", "plain")
+TRAINED = ("--noise", "0", "0.4", "--rho", "0.5", "--method", "meds", "plain", "--limit", "4")
 """Options that leave the experiments that train a network."""
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]

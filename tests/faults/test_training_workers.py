@@ -24,7 +24,18 @@ WORKER = "ray::RayTrainWorker"
 
 def shared(folder):
     """One experiment, MeDS, whose two trainings are shared by two worker processes each."""
-    options = ("--noise", "0.4", "--rho", "0.5", "--method", "meds", "--workers", "2")
+    options = (
+        "--noise",
+        "0.4",
+        "--rho",
+        "0.5",
+        "--method",
+        "meds",
+        "--limit",
+        "1",
+        "--workers",
+        "2",
+    )
     return SmokeStudy(folder / "runs", folder / "cache", options=options, count=1)
 
 

@@ -59,7 +59,7 @@ def test_an_installed_package_runs_a_study_in_an_empty_folder(installed, tmp_pat
     assert run.returncode == 0, run.stdout + run.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "cache"}
     table = pd.read_csv(tmp_path / "runs" / "rho" / "smoke.csv")
-    assert set(table["method"]) == {"memory ensemble", "MeDS", "plain network"}
+    assert {"memory ensemble", "MeDS", "plain network"} < set(table["method"])
     again = installed.run("meds-bench", "report", "rho", "--profile", "smoke", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     nothing = installed.run("meds-bench", "report", "gain", "--profile", "smoke", cwd=tmp_path)
