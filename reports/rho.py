@@ -11,23 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reports.pages.captions import MEMORY_ALONE, contamination
+from reports.plots.methods import draw_over_noise
 from reports.plots.seeds import draw_curve
-from reports.plots.style import MARKERS, draw_chance, identities, shades
+from reports.plots.style import MARKERS, draw_chance, shades
 from reports.tables.comparison import summarise
 from reports.tables.labels import METRICS, figure_metrics, headline, tidy, wide
 
 TITLE = "Memory ensemble and MeDS against the memory's subsampling ratio"
 PLAIN, MEMORY = "plain network", "memory ensemble"
-MEDS, METHODS = "MeDS", "methods"
-COMPARED = "All methods"
-DEFAULT_RATIO = 0.1
-"""Ratio of the memory in the comparison of methods, if no MeDS was run: the paper's."""
+MEDS, COMPARISON = "MeDS", "All methods"
+"""Method with a panel, and title of the panel that compares methods."""
+PAPER_RATIO = 0.1
+"""Subsampling ratio of the paper's main results."""
 PANELS = {
     MEMORY: "Memory ensemble alone (exact, B = ∞)",
     MEDS: "MeDS, after fine-tuning",
-    METHODS: f"{COMPARED} at ρ = {{:g}}",
 }
-"""Titles of the panels by method, and of the panel that compares all methods."""
+"""Titles of the panels by method."""
 RING: Any = {
     "marker": "o",
     "markersize": 13,
@@ -39,9 +39,9 @@ RING: Any = {
 """Ring around the best point of a curve."""
 CAPTION = (
     "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Rings: the best ratio "
-    "of a curve. Dotted lines: the plain network, one per noise ratio. The last panel compares methods at one ratio. "
-    "Mean over categories and training seeds; bands: "
-    f"one standard deviation over seeds; all test images. {MEMORY_ALONE}"
+    "of a curve. Dotted lines: the plain network, one per noise ratio. The last panel compares all methods, "
+    "each at its ratio nearest to 0.1. Mean over categories and training seeds; bands: one standard deviation over "
+    f"seeds; all test images. {MEMORY_ALONE}"
 )
 
 
@@ -50,7 +50,7 @@ def draw(results: pd.DataFrame) -> Figure:
     rows = tidy(results)
     metrics, panels = figure_metrics(rows), _panels(rows)
     points = rows.groupby("method", observed=True)["rho"].nunique()
-    points[METHODS] = rows["noise"].nunique()
+    points[COMPARISON] = rows["noise"].nunique()
     sizes = [max(2, points.get(name, 0)) for name in panels]
     figure = Figure(figsize=(5.5 * len(panels) + 1.6, 3.9 * len(metrics)), layout="constrained")
     lines = figure.subplots(
@@ -59,15 +59,18 @@ def draw(results: pd.DataFrame) -> Figure:
     for metric, line in zip(metrics, lines, strict=True):
         means = headline(rows, metric)
         for axes, panel in zip(line, panels, strict=True):
-            draw = _draw_methods if panel == METHODS else _draw_ratios
-            draw(axes, means, panel)
+            if panel == COMPARISON:
+                _draw_methods(axes, means)
+            else:
+                _draw_ratios(axes, means, panel)
         for axes in line:  # after all curves, because it fixes the limits that the panels share
             draw_chance(axes, metric)
         line[0].set_ylabel(METRICS[metric])
     for axes, panel in zip(lines[-1], panels, strict=True):
-        axes.set_xlabel("noise" if panel == METHODS else "subsampling ratio ρ of the memory")
+        axes.set_xlabel("noise" if panel == COMPARISON else "subsampling ratio ρ of the memory")
     figure.suptitle(_story(headline(rows, metrics[0]), METRICS[metrics[0]]), fontweight="bold")
-    _add_legend(figure, rows, contamination(results))
+    compared = lines[0, -1] if panels[-1] == COMPARISON else None
+    _add_legend(figure, rows, contamination(results), compared)
     return figure
 
 
@@ -79,7 +82,7 @@ def _panels(rows: pd.DataFrame) -> list[str]:
     there = set(rows["method"])
     panels = [name for name in PANELS if name in there] or [MEDS]
     further = there - {MEMORY, MEDS, PLAIN}
-    return [*panels, METHODS] if further and rows["noise"].nunique() > 1 else panels
+    return [*panels, COMPARISON] if further and rows["noise"].nunique() > 1 else panels
 
 
 def _story(means: pd.DataFrame, metric: str) -> str:
@@ -103,17 +106,19 @@ def _best(means: pd.DataFrame) -> pd.Series:
     return table.idxmax(axis=1)
 
 
-def _draw_methods(axes: Axes, means: pd.DataFrame, _: str) -> None:
-    """Draw one curve per method over the noise ratios; the memory and MeDS have one subsampling ratio."""
-    ratios = sorted(means.loc[means["method"] == MEDS, "rho"].unique()) or [DEFAULT_RATIO]
-    ratio = ratios[len(ratios) // 2]
-    grid = means["method"].isin([MEMORY, MEDS])
-    shown = means[~grid | (means["rho"] == ratio)]
-    for name, look in identities(map(str, shown["method"].unique())).items():
-        draw_curve(axes, shown[shown["method"] == name], name, look.line)
-    axes.set_title(PANELS[METHODS].format(ratio), fontsize=11)
-    axes.set_xticks(sorted(shown["noise"].unique()))
-    axes.xaxis.set_major_formatter("{x:.0%}")
+def _draw_methods(axes: Axes, means: pd.DataFrame) -> None:
+    """Draw one curve per method over the noise ratios, at the ratio that is nearest to the paper's."""
+    away = (means["rho"] - PAPER_RATIO).abs().fillna(0)
+    nearest = away == away.groupby(means["method"], observed=True).transform("min")
+    shown = _with_ratio(means[nearest], ", ρ {:g}")
+    draw_over_noise(axes, shown, list(shown["method"].unique()))
+    axes.set_title(COMPARISON, fontsize=11)
+
+
+def _with_ratio(rows: pd.DataFrame, ratio: str) -> pd.DataFrame:
+    """Return tidy rows whose method includes its subsampling ratio in this format."""
+    text = rows["rho"].map(ratio.format).where(rows["rho"].notna(), "")
+    return rows.assign(method=rows["method"].astype(str) + text)
 
 
 def _draw_ratios(axes: Axes, means: pd.DataFrame, method: str) -> None:
@@ -161,11 +166,10 @@ def _decorate(axes: Axes, title: str, rhos: list[float]) -> None:
     axes.minorticks_off()
 
 
-def _add_legend(figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str]) -> None:
-    """Add the legend beside the panels, where it hides no curve; noise ratios have their share of the images.
-
-    The methods of the comparison have a legend of their own.
-    """
+def _add_legend(
+    figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str], compared: Axes | None
+) -> None:
+    """Add a legend outside the panels: of noise ratios with their share of the images, and of compared methods."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     texts = [
         f"{label} ({shares[label]} of images)" if label in shares else label for label in labels
@@ -175,20 +179,18 @@ def _add_legend(figure: Figure, rows: pd.DataFrame, shares: Mapping[str, str]) -
     if (rows["method"] == PLAIN).any():
         plain = Line2D([], [], color="grey", linestyle=":", linewidth=1.5)
         handles, texts = [*handles, plain], [*texts, PLAIN]
-    compared = next((a for a in figure.axes if a.get_title().startswith(COMPARED)), None)
     if compared is None:
         figure.legend(handles, texts, title="noise", loc="outside right center", fontsize=9)
         return
     figure.legend(handles, texts, title="noise", loc="outside right upper", fontsize=9)
     methods = compared.get_legend_handles_labels()
-    figure.legend(*methods, title=COMPARED, loc="outside right lower", fontsize=9)
+    figure.legend(*methods, title=COMPARISON, loc="outside right lower", fontsize=9)
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Return the paper's metrics of every method and subsampling ratio, one block per noise ratio and read-out."""
     rows = tidy(results).sort_values(["method", "rho"], kind="stable")
-    ratio = rows["rho"].map(", rho {:g}".format).where(rows["rho"].notna(), "")
-    return summarise(rows.assign(method=rows["method"].astype(str) + ratio))
+    return summarise(_with_ratio(rows, ", rho {:g}"))
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

@@ -32,16 +32,15 @@ CAPTION = (
 def named(results: pd.DataFrame) -> pd.DataFrame:
     """Return tidy results whose method names the settings in which a row differs from MeDS as published."""
     rows = tidy(results)
-    ours = rows["detector"] == "MeDS"
-    name = rows["method"].astype(str).where(~ours, _names(rows))
+    name = rows["method"].astype(str) + _settings(rows)
     order = pd.CategoricalDtype(_ordered(set(name)), ordered=True)
     return rows.assign(method=name.astype(order)).sort_values(
         ["method", "noise", "readout"], kind="stable"
     )
 
 
-def _names(rows: pd.DataFrame) -> pd.Series:
-    """Return the names of settings of MeDS; runs of older versions lack the settings that were added later."""
+def _settings(rows: pd.DataFrame) -> pd.Series:
+    """Return the settings of MeDS that its title leaves out; runs of older versions lack the later settings."""
 
     def setting(name: str, default: str) -> pd.Series:
         absent = pd.Series(default, index=rows.index, dtype=object)
@@ -51,25 +50,18 @@ def _names(rows: pd.DataFrame) -> pd.Series:
         return pd.to_numeric(setting(name, "1"), errors="coerce").fillna(1.0)
 
     k, modes = number("selection.critical_value"), number("selection.modes")
-    joined, partner = setting("scores", "network") != "network", setting("partner", "None")
-    distilled = setting("finetuning", "") == "None"
-    everything = k == KEEPS_ALL
+    fine_tuned = setting("finetuning", "None") != "None"
     parts = [
-        (distilled, DISTILLED),
-        (~distilled, MEDS),
         (setting("adaptive", "None") != "None", ", adaptive"),
         (setting("start", "distilled") == "random", ", random start"),
         (modes > 1, modes.map(", {:g} modes".format)),
-        (everything & ~distilled, ", all images"),
-        ((k != 1) & ~everything & ~distilled, k.map(", k {:g}".format)),
-        (joined & (partner == "None"), " + memory"),
-        (joined & (partner != "None"), " + adaptive memory"),
-        (setting("scores", "network") == "mean", ", mean"),
+        (fine_tuned & (k == KEEPS_ALL), ", all images"),
+        (fine_tuned & ~k.isin([1, KEEPS_ALL]), k.map(", k {:g}".format)),
     ]
-    names = pd.Series("", index=rows.index)
-    for there, text in parts:
-        names = names + pd.Series(text, index=rows.index).where(there, "")
-    return names
+    text = pd.Series("", index=rows.index)
+    for there, words in parts:
+        text = text + pd.Series(words, index=rows.index).where(there, "")
+    return text
 
 
 def _ordered(names: set[str]) -> list[str]:

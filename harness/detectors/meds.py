@@ -71,14 +71,14 @@ class MeDS:
     scores: Literal["network"] | Together = added_field("network")
     """Anomaly scores: those of the network (the paper), or both together (`harness.detectors.joint_score`)."""
     partner: AdaptiveMemory | None = added_field(None)
-    """Memory that is a part of the score; None for that of stage 1. Needs `scores` other than "network"."""
+    """Memory whose scores are joined with those of the network; None for the memory of stage 1."""
 
     name = "meds"
     maps = DINOMALY
 
     @property
     def title(self) -> str:
-        """Name in figures and tables: MeDS or distilled model, and the memory if that is a part of the score."""
+        """Name in figures and tables: that of the last stage, and of a memory whose score is joined with it."""
         name = DISTILLED if self.finetuning is None else MEDS
         if self.scores == "network":
             return name
@@ -87,14 +87,14 @@ class MeDS:
 
     @property
     def requirements(self) -> Requirements:
-        """Scores of the memory; those with each training image left out, too, if the memory is a part of the score."""
+        """Scores of the memory that is distilled, and of the memory whose scores are joined with the network's."""
         taught = (self.memory,) if self.adaptive is None else self.adaptive.left_out
         joined = () if self.scores == "network" else self.memory_detector.requirements.memories
         return Requirements(memories=tuple(dict.fromkeys((*taught, *joined))))
 
     @property
     def memory_detector(self) -> MemoryDetector | AdaptiveMemoryDetector:
-        """Memory that is a part of the score as a detector."""
+        """Detector of the memory whose scores are joined with those of the network."""
         adaptive = self.partner or self.adaptive
         if adaptive is not None:
             return AdaptiveMemoryDetector(memory=adaptive)

@@ -57,7 +57,7 @@ def default_uri(runs: Path) -> str:
 
 
 def _with_file(uri: str) -> str:
-    """Return the URI of an SQLite database with the absolute path of its file.
+    """Return the URI of an SQLite database with the path of its file made absolute.
 
     Raises:
         InputError: the URI names no file, so SQLite would keep the results in the memory of one process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.plots.seeds import draw_curve, over_seeds
@@ -29,15 +30,19 @@ def draw_methods(rows: pd.DataFrame, methods: list[str]) -> Figure:
     figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout="constrained")
     (panels,) = figure.subplots(1, len(metrics), squeeze=False)
     for metric, axes in zip(metrics, panels, strict=True):
-        means = headline(rows, metric)
-        for method, look in identities(methods).items():
-            draw_curve(axes, means[means["method"] == method], method, look.line)
+        draw_over_noise(axes, headline(rows, metric), methods)
         axes.set_xlabel("noise")
-        axes.set_xticks(sorted(means["noise"].unique()))
-        axes.xaxis.set_major_formatter("{x:.0%}")
         axes.set_ylabel(METRICS[metric])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return figure
+
+
+def draw_over_noise(axes: Axes, means: pd.DataFrame, methods: list[str]) -> None:
+    """Draw a curve over the noise ratios for each of these methods."""
+    for method, look in identities(methods).items():
+        draw_curve(axes, means[means["method"] == method], method, look.line)
+    axes.set_xticks(sorted(means["noise"].unique()))
+    axes.xaxis.set_major_formatter("{x:.0%}")
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:

@@ -72,9 +72,10 @@ def titles(results: pd.DataFrame, component: str = "detector") -> pd.Series:
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """Add columns method, noise, rho (NaN without a memory of one ratio) and seed to tracked results.
+    """Add columns method, noise, rho and seed to tracked results.
 
-    Methods follow the order of TITLES. Other methods come last, sorted by title.
+    The column rho is NaN for a method without a memory, and for one whose memory has no subsampling ratio. Methods
+    follow the order of TITLES. Other methods come last, sorted by title.
     """
     method = titles(results)
     names = pd.CategoricalDtype(

@@ -15,7 +15,7 @@ from tests.support import bad_files
 from tests.support.commands import Shell
 
 EXAMPLES = int(os.environ.get("MEDS_BAD_INPUTS", "12"))
-"""Largest number of values tried of each kind of bad input: all where the values are a list."""
+"""Number of values that are tried per kind of bad input; a kind with fewer values tries all of them."""
 NAMES = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=300)
 NEGATIVE = st.integers(max_value=-1)
 BELOW_ONE = st.integers(max_value=0)
