@@ -24,4 +24,4 @@ MEDS = MeDS(
 )
 """MeDS on the same network."""
 TUNED = replace(MEDS, finetuning=None, partner=AdaptiveMemory(), scores="larger")
-"""Distilled model and adaptive memory, of which the larger score counts: MeDS as the study `student` prefers it."""
+"""Distilled model together with the adaptive memory: a variant of MeDS for the shipped encoder (study `student`)."""

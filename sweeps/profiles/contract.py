@@ -31,7 +31,7 @@ class Profile:
     meds: MeDS
     """MeDS on the same network."""
     tuned: MeDS | None = None
-    """MeDS with the settings that are best on the profile's encoder (study `student`); None for published settings."""
+    """Variant of MeDS that is chosen for the profile's encoder (study `student`); None for published settings alone."""
     noise_ratios: tuple[float, ...]
     """Noise ratios of the training set, in [0, 1)."""
     noise: Noise = Noise()
