@@ -1,5 +1,6 @@
 """Keys of experiments: a finished experiment stays finished, whatever the code around it is called."""
 
+import functools
 import hashlib
 import importlib
 
@@ -71,10 +72,9 @@ def _digest(lines):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@functools.cache  # 27,000 keys take seconds
 def _earlier_studies():
-    for study in modules_of(sweeps):
-        if study not in LATER:
-            yield from _lines(study)
+    return [line for study in modules_of(sweeps) if study not in LATER for line in _lines(study)]
 
 
 def _method(line, experiment):
