@@ -54,6 +54,7 @@ def test_an_actor_that_dies_costs_nothing_but_time(on_ray, tmp_path):
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.faults
 def test_a_node_that_dies_in_mid_pass_costs_nothing_but_time(tmp_path):
     command = [sys.executable, "-m", "tests.faults.lose_a_node", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, **as_a_user())

@@ -61,6 +61,7 @@ def python(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_what_the_document_adds_runs_as_a_study(project):
     folder, _ = project

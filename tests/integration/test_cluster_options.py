@@ -125,6 +125,7 @@ with start_pool() as pool:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_experiments_share_gpus_and_no_more_than_asked_for(tmp_path):
     """Four work at the same time, and Ray has booked the GPUs, so a fifth waits. Ray needs no real GPU for this."""

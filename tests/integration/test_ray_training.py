@@ -89,6 +89,7 @@ class TrainsTwice:
         return NetworkScorer(NETWORK, {"training": outcome[-1]})
 
 
+@pytest.mark.slow
 def test_workers_of_a_study_select_as_one_and_go_on_after_a_death(small, ray_cluster, tmp_path):
     of_study, here = tmp_path / "of_study", tmp_path / "here"
     of_study.mkdir()

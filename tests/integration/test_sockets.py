@@ -40,6 +40,7 @@ def look(world, driver):
     return addresses(driver), os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
 
 
+@pytest.mark.slow
 def test_only_the_meeting_point_of_training_workers_is_seen_from_outside(ray_cluster, tmp_path):
     """docs/clusters.md names it: torch's store opens its port on every interface; it exists during training only."""
     found, master, port = RayCompute(tmp_path, workers=2).train(look, os.getpid())

@@ -50,8 +50,15 @@ def texts(table):
     return {str(column) for column in table.frame.columns}
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("categories", [ONE, SEVERAL], ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("categories", "seeds"),
+    [
+        pytest.param(ONE, 1, id="one"),
+        pytest.param(ONE, 3, id="one-seeds", marks=pytest.mark.slow),
+        pytest.param(SEVERAL, 1, id="several", marks=pytest.mark.slow),
+        pytest.param(SEVERAL, 3, id="several-seeds"),
+    ],
+)
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.filterwarnings("error")
 def test_every_study_draws_images_without_masks(study, categories, seeds, tmp_path):

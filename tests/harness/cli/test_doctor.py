@@ -104,6 +104,7 @@ def test_a_tracking_store_that_does_not_answer(tmp_path):
         Tracker(default_uri(tmp_path), "doctor").reach()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_trainings_that_would_wait_for_each_other_for_ever(tmp_path):
     places = ("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"))

@@ -92,18 +92,17 @@ METHODS = {
     "fun_ad": (FunAD(epochs=2), CNN),
     "ad2 at another size": (AD2(student=replace(STUDENT, image_size=64)), PIXELS),
 }
-EXPORTED = (
+FILES = ("meds", "patchcore", "efficient_ad")
+"""Methods whose file is written in a fast test."""
+MORE_FILES = (
+    SHIPPED,
     "dinomaly",
     "dinomaly on a cropping transformer",
-    "meds",
-    SHIPPED,
-    "patchcore",
-    "efficient_ad",
     "inp_former",
     "hvq",
     "uniad",
 )
-"""Methods whose file is written in a test; the other graphs have no operators of their own."""
+"""Methods whose file is written in a slow test; the other graphs have no operators of their own."""
 THRESHOLD = Threshold("highest", 0.5, "The highest score of the training images.")
 
 
@@ -176,7 +175,9 @@ def test_a_student_sees_the_images_of_python_at_every_size(length, size):
     torch.testing.assert_close(graph(features), expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize(
+    "name", [*FILES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_FILES)]
+)
 def test_a_file_has_the_numbers_of_python_for_any_number_of_images(fitted, exported, name):
     own = fitted(name)
     for count in (1, 3):

@@ -138,9 +138,9 @@ def test_a_copy_of_an_image_is_as_suspicious_as_the_image(folder, ranking, tmp_p
 
 
 def test_tiles_find_a_defect_that_is_smaller_than_a_patch(tmp_path):
-    """A black dot of 8 pixels in one of twenty noisy images of 512 pixels."""
+    """A black dot of 8 pixels in one of twelve noisy images of 512 pixels."""
     rng = np.random.default_rng(0)
-    for number in range(20):
+    for number in range(12):
         pixels = rng.integers(100, 156, (512, 512)).astype(np.uint8)
         if number == 7:
             pixels[300:308, 200:208] = 0

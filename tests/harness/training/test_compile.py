@@ -26,7 +26,13 @@ def gradients(network, forward):
     return loss.item(), [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize("settings", SHALLOW.values(), ids=SHALLOW)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(settings, id=name, marks=() if name == "dinomaly" else pytest.mark.slow)
+        for name, settings in SHALLOW.items()
+    ],
+)
 def test_compiling_changes_neither_loss_nor_gradients(settings):
     network = build(settings, (16, 16)).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -40,6 +46,7 @@ def test_compiling_changes_neither_loss_nor_gradients(settings):
         torch.testing.assert_close(other, eager, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_shape_is_compiled_for_itself():
     """More of them than torch compiles for by default, and never once for any shape."""
     shapes = []

@@ -20,6 +20,7 @@ def test_intervals_cover_the_truth(scenario):
     assert width > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", FAST, ids=title)
 def test_intervals_cover_the_truth_in_93_to_97_percent(scenario):
     """The error of the simulation, below 0.6 %, is allowed twice beyond both bounds."""
