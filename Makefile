@@ -57,7 +57,7 @@ test: $(INSTALLED)-dev  ## run linters, type checks, import contracts, doctests 
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "not slow and not faults"
 
-test-slow: $(INSTALLED)-dev  ## test packages and plug-ins in fresh environments, and studies on clusters and two machines
+test-slow: $(INSTALLED)-dev  ## test packages in fresh environments, studies on clusters, and what `make test` shows for further methods
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder -m "slow and not faults"
 
 test-faults: $(INSTALLED)-dev  ## test studies against killed processes, full disks, lost servers and races
