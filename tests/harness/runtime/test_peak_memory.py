@@ -1,5 +1,6 @@
 """Peak memory: what was allocated and freed since the reset counts, what was freed before does not."""
 
+import mmap
 import sys
 
 import numpy as np
@@ -13,7 +14,12 @@ SIZE = 0.3
 
 
 def allocate():
-    np.ones(int(SIZE * 1e9), dtype=np.uint8).sum()
+    """Write to fresh pages, and give them back to the system.
+
+    An array would not do: its pages may come from freed ones of the heap, and stay resident after it.
+    """
+    with mmap.mmap(-1, int(SIZE * 1e9)) as pages:
+        np.frombuffer(pages, dtype=np.uint8).fill(1)
 
 
 def can_reset():
@@ -34,6 +40,7 @@ def test_freed_memory_counts():
 
 @pytest.mark.skipif(sys.platform != "linux" or not can_reset(), reason="no reset of the peak here")
 def test_memory_of_an_earlier_experiment_does_not_count():
+    reset_peaks()  # of earlier tests in this process
     allocate()
     high = peak_memory().host
     reset_peaks()
