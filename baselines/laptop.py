@@ -19,7 +19,8 @@ from baselines.reverse_distillation import ReverseDistillation
 from baselines.softpatch import SoftPatch
 from baselines.subspace_ad import SubspaceAD
 from baselines.uniad import UniAD, UniADTransformer
-from harness.detectors.laptop import NETWORK, PLAIN
+from harness.detectors.laptop import PLAIN
+from harness.detectors.reconstruction import ReconstructionDetector
 from harness.evaluation import Evaluation
 from harness.features.encoder import Encoder
 from harness.features.patch_features import LocallyAware
@@ -50,10 +51,6 @@ UNIAD = UniAD(
     network=UniADTransformer(width=64, depth=2, heads=2, hidden=128),
     training=replace(UniAD().training, steps=300, learning_rate=1e-3, final_learning_rate=1e-4),
 )
-LLBNAD = Llbnad(
-    network=NETWORK, screening=TrainingConfig(steps=200), training=TrainingConfig(steps=1000)
-)
-"""LLBNAD on the plain network with as many steps in sum: 5 x 200 for the sub-models, and 1,000 for the final model."""
 _FEATURES = MethodPreset(encoder=Encoder(), detector=REVERSE, evaluation=Evaluation())
 _PIXELS = MethodPreset(
     encoder=Encoder(image_size=96, pixels=True), detector=STUDENT, evaluation=Evaluation()
@@ -61,13 +58,25 @@ _PIXELS = MethodPreset(
 SYSTEMS = (
     _FEATURES,
     replace(_FEATURES, detector=UNIAD),
-    replace(_FEATURES, detector=LLBNAD),
     _PIXELS,
     replace(_PIXELS, detector=AD2(student=STUDENT)),
 )
 """Systems of the papers, small and with few training steps, on the shipped encoder's features or on small images."""
-COMET = replace(_FEATURES, detector=CoMet(network=PLAIN.network, training=PLAIN.training))
-"""CoMet around the small Dinomaly, with as many steps as the plain network."""
+
+
+def schemes(plain: ReconstructionDetector) -> tuple[MethodPreset, MethodPreset]:
+    """Return LLBNAD and CoMet around a plain network, each with as many training steps in sum as that network.
+
+    LLBNAD spends half of its steps on the sub-models, and the rest on the final model.
+    """
+    subsets, steps = Llbnad().subsets, plain.training.steps
+    screening = TrainingConfig(steps=steps // (2 * subsets))
+    final = TrainingConfig(steps=steps - subsets * screening.steps)
+    llbnad = Llbnad(network=plain.network, subsets=subsets, screening=screening, training=final)
+    comet = CoMet(network=plain.network, training=plain.training)
+    return replace(_FEATURES, detector=llbnad), replace(_FEATURES, detector=comet)
+
+
 RIVALS = (
     MuSc(),
     MuSc(images="training"),
@@ -80,7 +89,7 @@ RIVALS = (
 METHODS = (
     *(replace(_FEATURES, detector=each) for each in (InReaCh(), PatchCore(), SoftPatch(), FUN_AD)),
     *SYSTEMS,
-    COMET,
+    *schemes(PLAIN),
     replace(_FEATURES, detector=MuSc(images="training")),
 )
 """All baselines, each with its encoder; MuSc in the setting that can score a single image."""

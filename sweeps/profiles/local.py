@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from baselines.ad2 import AD2
-from baselines.comet import CoMet
 from baselines.fun_ad import FunAD
 from baselines.inreach import InReaCh
-from baselines.laptop import COMET, FUN_AD, REVERSE, RIVALS, STUDENT, SYSTEMS, TEACHER, UNIAD
+from baselines.laptop import (
+    FUN_AD,
+    REVERSE,
+    RIVALS,
+    STUDENT,
+    SYSTEMS,
+    TEACHER,
+    UNIAD,
+    schemes,
+)
 from baselines.patchcore import PatchCore
 from baselines.presets import MethodPreset
 from baselines.reverse_distillation import ReverseDistillation, ReverseStudent
@@ -31,13 +39,13 @@ from sweeps.profiles.contract import Profile
 from sweeps.profiles.paper import LOCO, MVTEC_AD, REAL_IAD, VISA
 
 _SMALL = replace(NETWORK, ramp_steps=100)
-_SHORT = TrainingConfig(steps=225)
+_PLAIN = ReconstructionDetector(network=_SMALL, training=TrainingConfig(steps=225))
 
 LAPTOP = Profile(
     name="laptop",
     dataset=Textures(),
     encoder=Encoder(),
-    plain=ReconstructionDetector(network=_SMALL, training=_SHORT),
+    plain=_PLAIN,
     meds=MeDS(
         network=replace(_SMALL, discard=0.5),
         distillation=TrainingConfig(steps=75),
@@ -50,7 +58,7 @@ LAPTOP = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.05, 0.2, 1.0),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), FUN_AD),
-    systems=(*SYSTEMS, replace(COMET, detector=CoMet(network=_SMALL, training=_SHORT))),
+    systems=(*SYSTEMS, *schemes(_PLAIN)),
     rivals=RIVALS,
     generated=True,
 )
@@ -134,7 +142,7 @@ MTD = Profile(
     rhos=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     meds_rhos=(0.1,),
     baselines=(InReaCh(), PatchCore(), SoftPatch(), replace(FUN_AD, snapshots=5)),
-    systems=(*SYSTEMS, COMET),
+    systems=(*SYSTEMS, *schemes(PLAIN)),
     rivals=RIVALS,
     several_categories=False,
 )
