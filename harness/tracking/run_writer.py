@@ -21,6 +21,7 @@ from harness.metrics.names import DATA, MetricName
 from harness.noise.counts import STORED
 from harness.tracking.dataset_inputs import dataset_inputs
 from harness.tracking.descriptions import result_note
+from harness.tracking.shared_rows import insert_shared
 
 if TYPE_CHECKING:
     from harness.experiment import Result
@@ -76,7 +77,8 @@ class RunWriter:
         self.client.log_image(self.run_id, result.worst.image, WORST)
         self.client.log_text(self.run_id, result.worst.places.to_csv(index=False), WORST_PLACES)
         self.client.set_tag(self.run_id, MLFLOW_RUN_NOTE, result_note(result))
-        self.client.log_inputs(self.run_id, dataset_inputs(result, folder))
+        inputs = dataset_inputs(result, folder)
+        insert_shared(lambda: self.client.log_inputs(self.run_id, inputs))
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def _curves_of(self, result: Result) -> Iterable[Metric]:

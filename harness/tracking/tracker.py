@@ -41,6 +41,7 @@ from harness.tracking.run_reader import (
     values_of,
 )
 from harness.tracking.run_writer import ALIVE, LOCK, RunWriter, loss_tags
+from harness.tracking.shared_rows import insert_shared
 from harness.tracking.store import Store
 from harness.tracking.study_members import StudyScope
 
@@ -97,9 +98,9 @@ class Tracker(Store):
             run_id = parent.info.run_id
             study_members.add(self._client, run_id, set(keys), data_digest, scope)
             # Reports show the data and variant of the last command.
-            self._client.set_tag(run_id, DATA, data_digest)
+            insert_shared(lambda: self._client.set_tag(run_id, DATA, data_digest))
             if parent.data.tags.get(VARIANT, "") != scope.variant:
-                self._client.set_tag(run_id, VARIANT, scope.variant)
+                insert_shared(lambda: self._client.set_tag(run_id, VARIANT, scope.variant))
             return run_id
 
     def close_study(self, parent: str, *, complete: bool) -> None:
