@@ -65,7 +65,7 @@ SYSTEMS = (
 
 
 def schemes(plain: ReconstructionDetector) -> tuple[MethodPreset, MethodPreset]:
-    """Return LLBNAD and CoMet around a plain network, each with as many training steps in sum as that network.
+    """Return LLBNAD and CoMet around a plain network, each trained for as many steps in total as this network.
 
     LLBNAD spends half of its steps on the sub-models, and the rest on the final model.
     """

@@ -14,9 +14,9 @@ SIZE = 0.3
 
 
 def allocate():
-    """Write to fresh pages, and give them back to the system.
+    """Write to new pages of memory, then return these pages to the system.
 
-    An array would not do: its pages may come from freed ones of the heap, and stay resident after it.
+    An array could reuse pages that the heap has freed but not returned; the memory of the process would not fall then.
     """
     with mmap.mmap(-1, int(SIZE * 1e9)) as pages:
         np.frombuffer(pages, dtype=np.uint8).fill(1)
