@@ -25,6 +25,8 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
 }
 MARKERS = "osD^vPX*"
+FOOTNOTE_LETTERS = 16
+"""Letters of a footnote per inch, a little fewer than fit."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,11 @@ def draw_chance(axes: Axes, metric: str) -> None:
 
 
 def add_footnote(figure: Figure, text: str) -> None:
-    """Add a note in small print below a figure."""
-    width = 16 * figure.get_figwidth()
-    figure.supxlabel(textwrap.fill(text, int(width)), fontsize=7.5, color="0.35")
+    """Add a note in small print below a figure, left of its legends."""
+    legends = max((each.get_window_extent().width for each in figure.legends), default=0)
+    width = FOOTNOTE_LETTERS * (figure.get_figwidth() - legends / figure.dpi)
+    note = textwrap.fill(text, int(width))
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color="0.35")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,9 +1,12 @@
 """Reports: figures, tables and pages are functions of the results, and say what they show."""
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from reports import baselines, ensemble_size, gain, label_correction, releases, rho, theorem
+from reports.plots.style import STYLE, add_footnote
 from reports.tables.labels import METRICS
 
 
@@ -219,3 +222,17 @@ def test_released_baselines_are_told_apart(results):
         "SoftPatch",
         "SoftPatch, released",
     ]
+
+
+@pytest.mark.parametrize("name", ["a", "distilled model + adaptive memory, ρ 0.1"])
+def test_no_legend_hides_a_footnote(name):
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(18, 4), layout="constrained")
+        figure.subplots().plot([1, 2], label=name)
+        figure.legend(loc="outside right lower", title="All methods")
+        add_footnote(figure, "The injected images are drawn in each category. " * 12)
+        figure.draw_without_rendering()
+    note, legend = figure.get_supxlabel(), figure.legends[0].get_window_extent()
+    (footnote,) = (text for text in figure.texts if text.get_text() == note)
+    assert footnote.get_window_extent().x1 < legend.x0
+    assert footnote.get_window_extent().x1 > 0.6 * legend.x0
