@@ -61,8 +61,11 @@ IDENTITIES = {
     "UniAD": Identity("#4b1f20", "#b98a85", "o", (5, 2)),
     "EfficientAD-M": Identity("#f92169", "#ff5c93", "s", (5, 2)),
     "AD2": Identity("#1c9872", "#3fd6a6", "D", (5, 2)),
+    "adaptive memory": Identity("#577216", "#a6d96a", "^", (5, 2)),
+    "distilled model": Identity("#816eaf", "#b39ddb", "v", (5, 2)),
+    "distilled model + adaptive memory": Identity("#111111", "#fdfc92", "P", (5, 2)),
 }
-"""Identities of methods by title. The colours differ for all common kinds of colour vision."""
+"""Identities of methods by title. Where two colours look alike to some readers, marker or dash differs."""
 DASHES = ((), (5, 2), (2, 2), (7, 2, 2, 2))
 
 
