@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import select
+import signal
 import sys
 import textwrap
 import traceback
@@ -63,7 +66,8 @@ def exit_on_input_error() -> Iterator[None]:
     Any other error ends the program with its traceback, without passwords: errors of libraries may hold addresses.
     """
     try:
-        yield
+        with end_without_readers():
+            yield
     except InputError as error:
         print(paragraph(f"Error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
@@ -72,6 +76,38 @@ def exit_on_input_error() -> Iterator[None]:
         shown = paragraph(f"Error: {text}") if text else traceback.format_exc().rstrip()
         print(hide_passwords(printable(shown)), file=sys.stderr)
         raise SystemExit(1) from error
+
+
+@contextmanager
+def end_without_readers() -> Iterator[None]:
+    """End the program in silence once no other program reads its output, as after `| head`.
+
+    The exit code is that of a program that the signal SIGPIPE ends.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _silence_unread_streams():
+            raise
+        raise SystemExit(128 + signal.SIGPIPE) from error
+
+
+def _silence_unread_streams() -> bool:
+    """Discard the output of streams that are not read any more; return whether there is one."""
+    unread = [stream for stream in (sys.stdout, sys.stderr) if _unread(stream.fileno())]
+    for stream in unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return bool(unread)
+
+
+def _unread(descriptor: int) -> bool:
+    """Return whether a descriptor is the end of a pipe whose reader has ended."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def explain_os_error(error: OSError) -> str | None:

@@ -1,6 +1,7 @@
 """Messages: no password of an address is in any of them, whatever the password looks like."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -121,3 +122,39 @@ def test_an_unexpected_traceback_is_shown_without_the_passwords_of_its_chain(add
     assert "RuntimeError: {" in found.stderr
     assert found.stderr.count("***") == 3
     assert CANARY not in found.stderr
+
+
+PRINTS = {
+    "once, at the end": "print('text')",
+    "before its own end": "print('text'); sys.exit(0)",
+    "line by line": "[print(number, flush=True) for number in range(9)]",
+    "more than a buffer": "print('x' * 100_000)",
+}
+
+
+@pytest.mark.parametrize("statement", PRINTS.values(), ids=PRINTS)
+@pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
+def test_a_program_whose_output_nobody_reads_any_more_ends_in_silence(statement, both):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import sys\nfrom harness.errors import exit_on_input_error\nwith exit_on_input_error(): {statement}"
+    with os.fdopen(writer) as output:
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stdout=output,
+            stderr=output if both else subprocess.PIPE,
+            check=False,
+        )
+    assert found.returncode == 128 + signal.SIGPIPE
+    assert not found.stderr
+
+
+def test_a_broken_connection_is_no_reason_to_be_silent():
+    code = (
+        "from harness.errors import exit_on_input_error\n"
+        "with exit_on_input_error(): raise BrokenPipeError(32, 'Broken pipe')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert found.returncode == 1
+    assert b"BrokenPipeError" in found.stderr
