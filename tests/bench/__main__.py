@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import tyro
@@ -39,11 +40,22 @@ def main(
         if name not in names and getattr(module, "ON_REQUEST", False):
             continue
         rows = module.run()
-        record = {"about": module.__doc__, "rows": rows, "environment": made_with}
-        (out / f"{name}.json").write_text(json.dumps(record, indent=2))
+        record = {"about": module.__doc__, "rows": _writable(rows), "environment": made_with}
+        (out / f"{name}.json").write_text(json.dumps(record, indent=2, allow_nan=False))
         print(
             f"\n{module.__doc__}\n\n{pd.DataFrame(rows).to_markdown(index=False, floatfmt='.3g')}\n"
         )
+
+
+def _writable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with null for every number that JSON cannot express."""
+    return [
+        {
+            name: None if isinstance(value, float) and not isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":
