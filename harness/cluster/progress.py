@@ -132,7 +132,7 @@ class ConsoleReporter(StudyCallback):
             self._print(key, f"FAILED: {outcome['failure']}")
         else:
             self.summary.finished += 1
-            self._seconds[experiment.detector.name].append(outcome["seconds"])
+            self._seconds[experiment.detector.title].append(outcome["seconds"])
             self._print(key, f"image AUROC {outcome[IMAGE_AUROC]:.3f}, {outcome['seconds']:.0f} s")
 
     def _print(self, key: str, text: str) -> None:
@@ -145,7 +145,7 @@ class ConsoleReporter(StudyCallback):
 
     def _remaining(self) -> str:
         """Return the remaining time, or no text until each remaining kind of detector has finished one experiment."""
-        kinds = [experiment.detector.name for experiment in self._waiting.values()]
+        kinds = [experiment.detector.title for experiment in self._waiting.values()]
         if not kinds or any(kind not in self._seconds for kind in kinds):
             return ""
         seconds = (

@@ -82,7 +82,7 @@ def order(experiments: Mapping[str, Experiment]) -> list[str]:
     """
     first: dict[str, str] = {}
     for key, experiment in experiments.items():
-        first.setdefault(experiment.detector.name, key)
+        first.setdefault(experiment.detector.title, key)
     others = [key for key in experiments if key not in first.values()]
     others.sort(key=lambda key: steps_of(experiments[key].params), reverse=True)
     return [*first.values(), *others]

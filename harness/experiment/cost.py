@@ -71,9 +71,9 @@ class CostEstimate:
 
     @property
     def unknown(self) -> list[str]:
-        """Sorted names of the detectors whose duration is unknown."""
+        """Sorted titles of the detectors whose duration is unknown."""
         return sorted(
-            {e.detector.name for key, e in self.missing.items() if key not in self.seconds}
+            {e.detector.title for key, e in self.missing.items() if key not in self.seconds}
         )
 
     def total(self, devices: int, at_once: int | None = None) -> float:

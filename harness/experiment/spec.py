@@ -86,8 +86,9 @@ class Experiment:
     @property
     def name(self) -> str:
         """Short description for one line of text, with the settings that vary in most studies; see `names`."""
-        parts = [self.detector.name, f"noise {self.noise.ratio:.0%}"]
-        parts += dict.fromkeys(memory.label for memory in self.detector.requirements.memories)
+        parts = [self.detector.title, f"noise {self.noise.ratio:.0%}"]
+        labels = [memory.label for memory in self.detector.requirements.memories]
+        parts += dict.fromkeys(filter(None, labels))
         parts += [", ".join(self.categories)] if self.categories else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"noise seed {self.noise.seed}"] if self.noise.seed else []

@@ -30,7 +30,7 @@ class Memory(Protocol):
 
     @property
     def label(self) -> str:
-        """Short description for the names of experiments."""
+        """Setting that studies vary, for the names of experiments; empty if they vary none."""
 
     def rank_weights(self, left: int, images: int) -> np.ndarray:
         """Return the weights [M] of the sorted distances, the nearest image first; their sum is 1.

@@ -137,7 +137,7 @@ class MemoryEnsemble:
 
     @property
     def label(self) -> str:
-        """Short description for the names of experiments."""
+        """Subsampling ratio, for the names of experiments."""
         return f"rho {self.ratio:g}"
 
     def rank_weights(self, left: int, images: int) -> np.ndarray:

@@ -49,8 +49,8 @@ class KthNearest:
 
     @property
     def label(self) -> str:
-        """Short description for the names of experiments."""
-        return f"rank {self.rank}" + (f" or {self.share:.1%}" if self.share else "")
+        """Text for the names of experiments, empty: no study varies the rank alone."""
+        return ""
 
     def rank_of(self, images: int) -> int:
         """Return k for `images` training images, exact in decimal; it may exceed the number of images.

@@ -86,7 +86,7 @@ def as_text(found: CostEstimate, cache: Path, sharing: Resources = Resources()) 
     lines = ["", steps.to_markdown(index=False), ""] if len(steps) else [""]
     kinds: dict[str, list[str]] = {}
     for key, experiment in found.missing.items():
-        kinds.setdefault(experiment.detector.name, []).append(key)
+        kinds.setdefault(experiment.detector.title, []).append(key)
     lines += [f"{len(keys)} x {kind}: {_takes(keys, found)}" for kind, keys in kinds.items()]
     count, what = devices()
     partly = f", excluding {', '.join(found.unknown)}" if found.unknown else ""

@@ -65,7 +65,7 @@ def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
     assert encoding.missing == encoding.wanted == len(small.prepared.samples)
     assert comparing.missing == sum(block.pairs for table in tables for block in _blocks(table))
     assert reading.missing == 2 * 2 * 3 * 2  # every memory also with each training image left out
-    assert before.unknown == ["plain"]
+    assert before.unknown == ["plain network"]
     work = sum(step.seconds for step in before.steps)
     assert before.total(2) == pytest.approx((work + 4 * 2.0) / 2)
     prepare(study.values(), **places, compute=InProcess())
@@ -75,8 +75,8 @@ def test_what_is_left_is_counted_before_and_after(small, study, tmp_path):
     assert [step.missing for step in after.steps] == [0]
     assert list(after.missing) == list(study)[4:]
     text = as_text(after, tmp_path)
-    assert "2 x plain: none was run on this data yet" in text
-    assert "excluding plain" in text
+    assert "2 x plain network: none was run on this data yet" in text
+    assert "excluding plain network" in text
 
 
 def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
@@ -87,7 +87,7 @@ def test_what_trains_longer_is_expected_to_take_longer(small, tmp_path):
     found = forecast(cells, **places, finished=set(), rates={"MeDS": 0.5})
     steps = [s + half.finetuning.steps for s in (100, 200)]
     assert [found.seconds[key] for key in cells] == [0.5 * count for count in steps]
-    assert "2 x meds: 84 min to 85 min each" in as_text(found, tmp_path)
+    assert "2 x MeDS: 84 min to 85 min each" in as_text(found, tmp_path)
     assert steps_of(SMOKE.experiment(SMOKE.system(AD2).detector, 0.0).params) == 10
     assert steps_of(small.experiment(MemoryDetector()).params) == 1
 
@@ -206,7 +206,7 @@ def test_a_dry_run_prints_every_experiment_and_leaves_no_results(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("to run ") == 3 + 1 + 3  # memories, MeDS, one of each other method
     assert "7 experiments, 0 finished, 7 to run" in answer.stdout
-    assert "3 x memory: none was run on this data yet" in answer.stdout
+    assert "3 x memory ensemble: none was run on this data yet" in answer.stdout
     assert not (tmp_path / "runs").exists()
 
 

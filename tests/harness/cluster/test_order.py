@@ -10,7 +10,7 @@ def test_one_experiment_of_each_kind_comes_first_and_then_the_longest():
     experiments = {experiment.key: experiment for experiment in rho.experiments(LAPTOP)}
     keys = order(experiments)
     assert sorted(keys) == sorted(experiments)
-    kinds = [experiments[key].detector.name for key in keys]
+    kinds = [experiments[key].detector.title for key in keys]
     different = len(set(kinds))
     assert len(set(kinds[:different])) == different
     steps = [steps_of(experiments[key].params) for key in keys[different:]]

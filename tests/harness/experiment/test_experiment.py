@@ -111,11 +111,25 @@ def test_names_tell_what_the_experiments_of_a_study_set_otherwise(small):
     study = [small.experiment(detector) for detector in (plain, longer, meds, bounded)]
     study.append(small.experiment(longer, seed=1))
     assert list(names({experiment.key: experiment for experiment in study}).values()) == [
-        "plain, noise 0%",
-        "plain, noise 0%, steps=5",
-        "meds, noise 0%, rho 0.1",
-        "meds, noise 0%, rho 0.1, network=InpFormer",
-        "plain, noise 0%, seed 1",
+        "plain network, noise 0%",
+        "plain network, noise 0%, steps=5",
+        "MeDS, noise 0%, rho 0.1",
+        "MeDS, noise 0%, rho 0.1, network=InpFormer",
+        "plain network, noise 0%, seed 1",
+    ]
+
+
+def test_stages_of_meds_have_the_names_that_figures_give_them(small):
+    meds = next(d for d in DETECTORS if d.name == "meds")
+    distilled = replace(meds, finetuning=None)
+    distance = distilled.network.distance
+    near, far = (replace(depth, distance=distance) for depth in AdaptiveMemory().depths)
+    joined = replace(distilled, partner=AdaptiveMemory(near=near, far=far), scores="larger")
+    study = [small.experiment(detector) for detector in (meds, distilled, joined)]
+    assert list(names({experiment.key: experiment for experiment in study}).values()) == [
+        "MeDS, noise 0%, rho 0.1",
+        "distilled model, noise 0%, rho 0.1",
+        "distilled model + adaptive memory, noise 0%, rho 0.1",
     ]
 
 
