@@ -39,8 +39,8 @@ RING: Any = {
 """Ring around the best point of a curve."""
 CAPTION = (
     "A panel has the method of its title: the memory ensemble alone, or MeDS after fine-tuning. Rings: the best ratio "
-    "of a curve. Dotted lines: the plain network, one per noise ratio. The last panel compares all methods, "
-    "each at its ratio nearest to 0.1. Mean over categories and training seeds; bands: one standard deviation over "
+    "of a curve. Dotted lines beside MeDS: the plain network, one per noise ratio. The panel of all methods has each "
+    "method at its ratio nearest to 0.1. Mean over categories and training seeds; bands: one standard deviation over "
     f"seeds; all test images. {MEMORY_ALONE}"
 )
 
@@ -77,12 +77,17 @@ def draw(results: pd.DataFrame) -> Figure:
 def _panels(rows: pd.DataFrame) -> list[str]:
     """Return the panels; the lines of the plain network alone are in the panel of MeDS.
 
-    Studies that run further methods have a panel that compares all methods.
+    Studies that run further methods have a panel that compares all methods. MeDS at a single ratio is in that panel
+    alone.
     """
     there = set(rows["method"])
     panels = [name for name in PANELS if name in there] or [MEDS]
     further = there - {MEMORY, MEDS, PLAIN}
-    return [*panels, COMPARISON] if further and rows["noise"].nunique() > 1 else panels
+    if not further or rows["noise"].nunique() == 1:
+        return panels
+    if rows.loc[rows["method"] == MEDS, "rho"].nunique() == 1:
+        panels.remove(MEDS)
+    return [*panels, COMPARISON]
 
 
 def _story(means: pd.DataFrame, metric: str) -> str:
@@ -176,7 +181,7 @@ def _add_legend(
     ]
     if any(line.get_markerfacecolor() == "none" for axes in figure.axes for line in axes.lines):
         handles, texts = [*handles, Line2D([], [], **RING)], [*texts, "best ρ"]
-    if (rows["method"] == PLAIN).any():
+    if (rows["method"] == PLAIN).any() and MEDS in _panels(rows):
         plain = Line2D([], [], color="grey", linestyle=":", linewidth=1.5)
         handles, texts = [*handles, plain], [*texts, PLAIN]
     if compared is None:

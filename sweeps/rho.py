@@ -19,10 +19,7 @@ from sweeps.profiles.contract import Profile
 def experiments(profile: Profile) -> list[Experiment]:
     """Return all experiments of the study, cheap experiments first."""
     return [
-        profile.experiment(
-            detector,
-            ratio,
-        )
+        profile.experiment(detector, ratio)
         for detector in _detectors(profile)
         for ratio in profile.noise_ratios
     ]

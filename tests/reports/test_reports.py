@@ -54,6 +54,21 @@ def test_the_figure_has_a_curve_per_noise_ratio_in_both_panels(results):
     assert sorted(line.get_ydata()[0] for line in dotted) == pytest.approx([0.8, 0.9])
 
 
+def test_meds_at_a_single_ratio_is_in_the_panel_of_all_methods_alone(results):
+    plain = results[results["detector"] == "PlainNetwork"]
+    further = pd.concat([results, plain.assign(detector="PatchCore", run_id="further")])
+    meds = results[results["detector"] == "MeDS"]
+    wider = pd.concat([further, meds.assign(**{"run_id": "wider", "detector.memory.ratio": "1.0"})])
+    for rows, panels in ((further, ["Memory", "All"]), (wider, ["Memory", "MeDS", "All"])):
+        figure = rho.draw(rows)
+        titles = [axes.get_title() for axes in figure.axes[: len(panels)]]
+        assert [title.partition(" ")[0].strip(",") for title in titles] == panels
+        legends = [text.get_text() for each in figure.legends for text in each.get_texts()]
+        # One stands for the dotted lines beside MeDS, the other for the curve of the last panel.
+        assert legends.count("plain network") == len(panels) - 1
+        assert "PatchCore" in legends
+
+
 def test_the_table_has_a_row_per_point_and_category(results):
     table = rho.table(results)
     assert len(table) == 2 * 4  # a single category has no mean beside it
