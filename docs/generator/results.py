@@ -83,7 +83,8 @@ def by_noise(results: pd.DataFrame, metric: str, readout: str) -> pd.DataFrame:
 def _origin(manifest: dict[str, Any]) -> str:
     """Return the sentence about the command, revision and machine behind an export."""
     places = "; ".join(
-        f"{place['runs']} runs with {_place(place)}" for place in manifest["made with"]
+        f"{place['runs']} {'run' if place['runs'] == 1 else 'runs'} with {_place(place)}"
+        for place in manifest["made with"]
     )
     return f"Made by `{_command(manifest['study'], manifest['profile'])}`: {places}."
 
