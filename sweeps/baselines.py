@@ -1,10 +1,10 @@
 """Noise-robust baselines beside the plain network and MeDS (Table 1).   make sweep-baselines
 
-All methods run on the profile's features at every noise ratio. The baselines are PatchCore, SoftPatch, InReaCh and
-FUN-AD without the errors of their releases (`baselines.presets` has these errors). Each baseline produces the maps and
-image scores of its authors. If there are several categories, PatchCore and SoftPatch also run with one memory bank for
-all categories. Expect PatchCore to lead on clean data and to fall far behind where injected images are tested. Expect
-FUN-AD to be worse without contamination than with some.
+All methods run on the profile's features at every noise ratio; so does the tuned MeDS, if the profile has one. The
+baselines are PatchCore, SoftPatch, InReaCh and FUN-AD without the errors of their releases (`baselines.presets` has
+these errors). Each baseline produces the maps and image scores of its authors. If there are several categories,
+PatchCore and SoftPatch also run with one memory bank for all categories. Expect PatchCore to lead on clean data and to
+fall far behind where injected images are tested. Expect FUN-AD to be worse without contamination than with some.
 """
 
 from __future__ import annotations
@@ -35,3 +35,5 @@ def _detectors(profile: Profile) -> Iterator[Detector]:
             yield replace(detector, scope="all")
     yield profile.plain
     yield profile.meds
+    if profile.tuned is not None:
+        yield profile.tuned

@@ -2,9 +2,9 @@
 
 The noise-robust baselines run as in the study `baselines`. The adaptive memory and later methods that train nothing
 follow (`docs/rivals.md`); those whose title contains the word transductive compare test images with each other. Reverse
-distillation, UniAD, EfficientAD-M, AD2, LLBNAD and CoMet (both on our own profiles), the plain network and MeDS run
-with three training seeds. Expect the first four of these to miss, under noise, injected images that are also tested.
-Expect AD2 to miss fewer of these images than EfficientAD-M.
+distillation, UniAD, EfficientAD-M and AD2 run with three training seeds. So do LLBNAD, CoMet and the tuned MeDS (all
+on our own profiles), the plain network and MeDS. Expect the first four to miss, under noise, injected images that are
+also tested. Expect AD2 to miss fewer of these images than EfficientAD-M.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from sweeps.profiles.contract import Profile
 def experiments(profile: Profile) -> list[Experiment]:
     """Return all experiments of the study, the baselines first."""
     own = profile.own
-    trained = (*profile.systems, own, replace(own, detector=profile.meds))
+    ours = [profile.meds, *filter(None, [profile.tuned])]
+    trained = (*profile.systems, own, *(replace(own, detector=meds) for meds in ours))
     over_seeds = [
         profile.cell(method, ratio, seed=seed)
         for seed in SEEDS

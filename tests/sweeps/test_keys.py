@@ -35,6 +35,14 @@ LATER_METHODS = {
         28,
         "0fe4ea020e0efa911159932c6977a375dda276182318caffc11a6010b74a68eb",
     ),
+    "distilled models of baselines": (
+        14,
+        "87e56780755c96d5fa1b836590f9d15e3de315c1e9f8425e2bfdc22fe531384b",
+    ),
+    "distilled models of systems": (
+        42,
+        "f33e7c4e843a54ec0a89cefeec836d14001c9301f49200cf8e63ca43c8a317a6",
+    ),
     "llbnad": (36, "484210b2b94a9c17c405c3c3caf6022895ca983cd53e45f7ec3e3161dc6af6cf"),
     "comet": (36, "c080da428658f28f3c570543be7d3123e86284b264db7a2ed82695adf8992f95"),
     "rad": (12, "5ae3603d16fdbd15e863c2b80522da43ff1fe3d29a7a386c43f7e0177207d4bf"),
@@ -81,8 +89,10 @@ def _earlier_studies():
 
 
 def _method(line, experiment):
-    if line.startswith("rho ") and getattr(experiment.detector, "finetuning", ...) is None:
-        return "distilled models of rho"
+    study = line.partition(" ")[0]
+    is_distilled = getattr(getattr(experiment, "detector", None), "finetuning", ...) is None
+    if study in ("rho", "baselines", "systems") and is_distilled:
+        return f"distilled models of {study}"
     return experiment and experiment.detector.name
 
 
