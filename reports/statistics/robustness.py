@@ -21,8 +21,8 @@ from reports.statistics.intervals import LEVEL, Interval, interval_of
 from reports.statistics.levels import narrow
 from reports.statistics.samples import Categories, Sample, combine, difference, samples
 
-TRAINING_FREE = ("MemoryDetector", "PatchCore", "SoftPatch", "InReaCh")
-"""Detectors that store features and train no network."""
+LENGTHS = (".steps", ".epochs")
+"""Ends of the names of settings that only trained networks have."""
 KEYS = ["dataset", "readout", "metric"]
 STEP = 0.1
 """Contamination per unit of slope: a slope of -0.02 is a loss of two points per 10 % of anomalies."""
@@ -79,7 +79,7 @@ def robustness(
         in `WITH_INTERVAL` have bounds with the ends _low and _high, which are NaN if chance is unknown. The columns
         from and to are the lowest and highest true contamination, as fractions.
     """
-    shares = _shares(results, category)
+    shares, free = _shares(results, category), _training_free(results, by)
     measured = _with_clean(narrow(results[results["readout"].isin([ALL, UNSEEN])], by))
     kinds = [name for name in KEYS if name in measured]
     table = []
@@ -88,13 +88,21 @@ def robustness(
         own = {
             noise: share for (of, noise), share in shares.items() if of == named.get("dataset", "")
         }
-        curves = _curves(group, own, images, category, by)
+        curves = _curves(group, own, images, category=category, by=by, free=free)
         table += [
             named | {by: name} | _numbers(name, curves, categories)
             for name, curve in curves.items()
             if len(curve.points) > 1
         ]
     return pd.DataFrame(table, columns=[*kinds, by, *COLUMNS])
+
+
+def _training_free(results: pd.DataFrame, by: str) -> set[str]:
+    """Return the names of methods that train no network and do not compare test images with each other."""
+    lengths = [name for name in results if name.startswith("detector.") and name.endswith(LENGTHS)]
+    is_trained = (results[lengths].astype("object").fillna("None") != "None").any(axis=1)
+    names = results[by].astype(str)
+    return {*names[~is_trained & ~names.str.contains("transductive")]} - {*names[is_trained]}
 
 
 def _with_clean(rows: pd.DataFrame) -> pd.DataFrame:
@@ -122,10 +130,11 @@ def _curves(
     group: pd.DataFrame,
     shares: Mapping[float, float],
     images: ImageScores | None,
+    *,
     category: str,
     by: str,
+    free: set[str],
 ) -> dict[str, Curve]:
-    free = set(group.loc[group["detector"].isin(TRAINING_FREE), by].astype(str))
     points: dict[str, list[tuple[float, Sample]]] = {}
     for noise, at in group.groupby("noise"):
         for name, sample in samples(at, images, category=category, by=by).items():

@@ -22,6 +22,7 @@ def tidy_rows(values, *, method="m", detector="MeDS", metric="image_auroc", nois
                 **{"dataset": "D", "readout": "all", "metric": metric, "noise": noise},
                 **{"method": method, "detector": detector, "category": name, "value": value},
                 **{"noise.seed": noise_seed, "seed": seed},
+                "detector.training.steps": "9" if detector == "MeDS" else None,
                 **{
                     "run_id": f"{method}-{noise}-{noise_seed}-{seed}",
                     "key": f"{method}{noise}{seed}",

@@ -144,7 +144,7 @@ Board.columns = () => [
 Board.extra = [
   { id: "area", head: "area", about: "mean over the true share of anomalies, trapezoidal rule", value: (row) => row.chance?.area?.[0] ?? null, text: (row) => Site.number(row.chance?.area?.[0]), bounds: (row) => row.chance?.area?.slice(1) },
   { id: "kept", head: "kept", about: "worst value as a share of the value without noise", value: (row) => row.chance?.kept ?? null, text: (row) => (row.chance?.kept ? `${(100 * row.chance.kept).toFixed(0)} %` : "–") },
-  { id: "below", head: "overtaken at", about: "true share of anomalies from which the best other training-free method is better", value: (row) => row.chance?.below_at ?? null, text: (row) => (row.chance?.below_at === null || row.chance?.below_at === undefined ? "–" : Site.percent(row.chance.below_at)) },
+  { id: "below", head: "overtaken at", about: "first true share of anomalies at which the best other training-free method is better, at any of its settings", value: (row) => row.chance?.below_at ?? null, text: (row) => (row.chance?.below_at === null || row.chance?.below_at === undefined ? "–" : Site.percent(row.chance.below_at)) },
 ];
 
 Board.table = (rows) => {

@@ -120,7 +120,7 @@ def test_the_command_compares_two_exports(tmp_path):
         [sys.executable, "-m", "meds_bench", *command], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "24 experiments are in both, 0 only in the first" in done.stdout
+    assert f"{made_with()['runs']} experiments are in both, 0 only in the first" in done.stdout
     assert "PatchCore, noise 40%, image AUROC (all): 37.1 to 27.1 %, -10.0" in done.stdout
     table = pd.read_csv(tmp_path / "changes.csv")
     changed = table[table["verdict"] != "equal"]
@@ -129,9 +129,15 @@ def test_the_command_compares_two_exports(tmp_path):
 
 
 def test_a_source_describes_its_runs_and_machine():
-    made = json.loads((EXPORT / "manifest.json").read_text())["made with"][0]
+    made = made_with()
     about = read_source(str(EXPORT)).about
-    assert f"24 runs of revision {made['git'][:7]} on {made['processor']}" in about
+    assert f"{made['runs']} runs of revision {made['git'][:7]} on {made['processor']}" in about
+
+
+def made_with():
+    """Number of runs, revision and machine of the export."""
+    (made,) = json.loads((EXPORT / "manifest.json").read_text())["made with"]
+    return made
 
 
 def test_wrong_sources_are_refused_with_what_is_allowed(tmp_path):

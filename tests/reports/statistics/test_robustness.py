@@ -40,6 +40,17 @@ def test_numbers_of_a_curve_by_hand():
     assert (net["from"], net["to"]) == (0, pytest.approx(2 / 7))
 
 
+def test_rivals_train_nothing_and_compare_no_test_images():
+    higher = {
+        **CURVES,
+        "MuSc (transductive)": ("MuSc", [0.99, 0.99, 0.99]),
+        "another net": ("MeDS", [0.98, 0.98, 0.98]),
+        "a memory of a plug-in": ("MyMemory", [0.96, 0.6, 0.4]),
+    }
+    found = robustness(results(higher)).set_index("method").loc["net"]
+    assert (found["below_at"], found["rival"]) == (0.0, "a memory of a plug-in")
+
+
 def test_a_network_below_the_best_memory_without_noise_is_below_from_the_start():
     found = robustness(results()).set_index("method").loc["net"]
     assert (found["below_at"], found["rival"]) == (0.0, "free")
