@@ -40,7 +40,7 @@ MODELS = (
     Anomalib(model="Stfpm", settings=(("layers", ALL_LAYERS),), epochs=5, batch_size=8),
     Anomalib(
         model="Cflow",
-        settings=(("layers", LAYERS), ("coupling_blocks", 4), ("fiber_batch_size", 1024)),
+        settings=(("layers", LAYERS), ("coupling_blocks", 4)),
         epochs=2,
     ),
 )
