@@ -46,14 +46,14 @@ def distance_to_starts(rows_RD: np.ndarray, starts: int, rng: np.random.Generato
 
 
 def distance_to_all(rows_RD: np.ndarray) -> np.ndarray:
-    """Compute the Euclidean norm [R] of each patch's distances to all, which starts the exact greedy search."""
-    rows = torch.from_numpy(rows_RD)
-    blocks = rows.split(BLOCK)
-    squares = [
-        torch.stack([_distances(some, others).square().sum(dim=1) for others in blocks]).sum(dim=0)
-        for some in blocks
-    ]
-    return torch.cat(squares).sqrt().numpy()
+    """Compute the Euclidean norm [R] of each patch's distances to all, which starts the exact greedy search.
+
+    The sum of squared distances to R patches is R times the squared distance to their mean, plus a constant. So no
+    distance between two patches is computed.
+    """
+    centered_RD = rows_RD - rows_RD.mean(axis=0, dtype=np.float64).astype(np.float32)
+    square_R = np.einsum("rd,rd->r", centered_RD, centered_RD, dtype=np.float64)
+    return np.sqrt(len(rows_RD) * square_R + square_R.sum()).astype(np.float32)
 
 
 def k_center_greedy(rows_RD: np.ndarray, count: int, initial_R: np.ndarray) -> np.ndarray:

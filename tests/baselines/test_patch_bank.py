@@ -216,6 +216,12 @@ def test_size_of_the_coreset():
         PatchCore(coreset_ratio=0)
 
 
+def test_distances_to_all_keep_their_precision_far_from_zero():
+    rows = (1000 + RNG.standard_normal((50, 3))).astype(np.float32)
+    squares = ((rows[:, None].astype(float) - rows) ** 2).sum(axis=2)
+    np.testing.assert_allclose(distance_to_all(rows), np.sqrt(squares.sum(axis=1)), rtol=1e-5)
+
+
 def test_exact_greedy_never_makes_the_whole_matrix(monkeypatch):
     """T1.2: of 209 images of 784 patches it would be 107,395,154,944 bytes."""
     sizes, distances = [], coreset._distances
@@ -229,7 +235,9 @@ def test_exact_greedy_never_makes_the_whole_matrix(monkeypatch):
     rows = RNG.standard_normal((209, 3)).astype(np.float32)
     squares = ((rows[:, None].astype(float) - rows) ** 2).sum(axis=2)
     np.testing.assert_allclose(distance_to_all(rows), np.sqrt(squares.sum(axis=1)), rtol=1e-5)
-    assert max(sizes) == 64 * 64
+    assert not sizes
+    k_center_greedy(rows, 5, distance_to_all(rows))
+    assert max(sizes) <= 64 * 5
 
 
 @pytest.mark.parametrize("detector", [PatchCore(), SoftPatch(), SoftPatch(weight_method="nearest")])
