@@ -26,8 +26,8 @@ SIZE = 128
 CORESET = 0.01
 """Fraction of the training patches in both memory banks of PatchCore."""
 PROJECTION = 256
-"""Dimensions of the random projection for the coreset search; anomalib's rule gives 230 to 300 here. With the 128 of the
-authors' release, the search picks outliers less surely, so contamination harms less."""
+"""Dimensions of the random projection for the coreset search; anomalib's rule gives 230 to 300 here. With the 128 of
+the authors' release, the search picks outliers less surely, so contamination harms less."""
 NEIGHBOURS = 9
 """Number of memory bank patches in the weight of PatchCore's image scores, the default of anomalib."""
 ALL_LAYERS = ("blocks.1", *LAYERS)
