@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from harness.datasets import GOOD, Dataset
-from harness.datasets.discovery import dataset_named
+from harness.datasets.discovery import dataset_named, select_categories
 from harness.datasets.folder_findings import count_images
 from harness.datasets.validation import ValidationReport, validate
 from harness.errors import InputError, paragraph
@@ -33,6 +33,8 @@ class Check:
     """Name of the dataset, e.g. mvtec_ad, visa, real_iad, mvtec_loco, btad, mpdd, magnetic_tile, textures, folder."""
     data: Path
     """Root folder of the dataset."""
+    category: tuple[str, ...] | None = None
+    """Categories to check; all categories by default."""
     json: bool = False
     """Whether to print JSON instead of tables."""
     cache: Path = Path("cache")
@@ -40,7 +42,7 @@ class Check:
 
     def run(self) -> int:
         """Check the dataset; return the exit code."""
-        dataset = dataset_named(self.dataset)
+        dataset = select_categories(dataset_named(self.dataset), self.category)
         inspection = validate(dataset, self.data, ImageIndex(self.cache / "images.json"))
         print(as_json(dataset, inspection) if self.json else as_text(dataset, inspection))
         return int(bool(inspection.fatal))

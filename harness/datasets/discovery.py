@@ -12,7 +12,7 @@ from typing import Any, cast
 import harness.datasets
 from harness.config.discovery import modules_of, with_plugins
 from harness.datasets import Dataset
-from harness.errors import UsageError
+from harness.errors import InputError, UsageError
 
 
 @functools.cache
@@ -43,6 +43,22 @@ def dataset_named(name: str | None) -> Dataset:
     if name not in known:
         raise UsageError(f"There is no dataset {name!r}. Datasets: {', '.join(known)}.")
     return known[name]
+
+
+def select_categories(dataset: Dataset, categories: tuple[str, ...] | None) -> Dataset:
+    """Return the dataset with these categories only; None for all categories.
+
+    Raises:
+        InputError: the categories of the dataset cannot be selected.
+    """
+    if categories is None:
+        return dataset
+    settings: Any = dataset
+    if "categories" not in {field.name for field in dataclasses.fields(settings)}:
+        raise InputError(
+            f"The categories of {dataset.name} cannot be selected. Leave out --category."
+        )
+    return cast(Dataset, dataclasses.replace(settings, categories=categories))
 
 
 def datasets_in(module: ModuleType) -> Iterator[Any]:

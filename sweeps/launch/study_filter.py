@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from harness.config.file_ref import file_ref
-from harness.errors import InputError, UsageError
+from harness.errors import UsageError
 from harness.noise import LIST, Noise
 
 if TYPE_CHECKING:
@@ -86,13 +85,10 @@ class StudyFilter:
             profile = replace(profile, rhos=self.rho, meds_rhos=self.rho)
         profile = self._with_files(profile)
         if self.category is not None:
-            dataset: Any = profile.dataset
-            if "categories" not in {field.name for field in dataclasses.fields(dataset)}:
-                raise InputError(
-                    f"The categories of {dataset.name} cannot be selected. Leave out --category."
-                )
+            from harness.datasets.discovery import select_categories
+
+            dataset = select_categories(profile.dataset, self.category)
             several = len(self.category) > 1
-            dataset = replace(dataset, categories=self.category)
             profile = replace(profile, dataset=dataset, several_categories=several)
         return profile
 

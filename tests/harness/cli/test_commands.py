@@ -7,6 +7,7 @@ import pytest
 
 from tests.support import layouts as trees
 from tests.support.commands import ROOT, command, refused
+from tests.support.strange_files import mvtec_layout
 
 
 @pytest.fixture
@@ -132,6 +133,28 @@ def test_check_fails_on_data_that_a_run_would_fail_on(tmp_path, tiles):
     found = json.loads(for_machines.stdout)
     assert found["would_fail"] is True
     assert ["MT_Crack/Imgs/exp1_num_7.jpg"] in [finding["files"] for finding in found["findings"]]
+
+
+def test_check_reads_the_selected_categories_only(tmp_path):
+    data = mvtec_layout(tmp_path / "data", "bolt")
+    mvtec_layout(data, "broken")
+    next((data / "broken").rglob("*.png")).write_text("not a picture")
+    arguments = ("harness", "check", "mvtec_ad", "--data", str(data), "--cache", str(tmp_path))
+    assert command(*arguments).returncode == 1
+    answer = command(*arguments, "--category", "bolt")
+    assert answer.returncode == 0, answer.stdout
+    assert "broken" not in answer.stdout
+    answer = command(*arguments, "--category", "nut")
+    assert answer.returncode == 1
+    assert "nut" in answer.stderr + answer.stdout
+
+
+def test_check_says_where_categories_cannot_be_selected(tiles):
+    arguments = ("harness", "check", "magnetic_tile", "--data", str(tiles), "--category", "crack")
+    answer = command(*arguments)
+    assert answer.returncode == 1
+    text = " ".join(answer.stderr.split())
+    assert "The categories of magnetic_tile cannot be selected. Leave out --category." in text
 
 
 def test_check_knows_its_datasets(tmp_path):
