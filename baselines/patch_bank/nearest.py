@@ -25,8 +25,6 @@ BLOCK = 1024
 Products of the 6,272 patches of eight images then take less than the 32 MB that a process keeps for the next product
 (see `harness.runtime.allocation`).
 """
-FAISS_CHANNELS = 256
-"""Largest number of channels for which FAISS searches; with more, both engines spend most of their time in products."""
 FAISS_VALUES = 2**17
 """Least number of values, queries times channels, for which FAISS searches; with fewer, it multiplies no matrices."""
 
@@ -100,8 +98,7 @@ def nearest_on_device(
 
 def suits_faiss(queries: Tensor) -> bool:
     """Return whether FAISS finds the neighbours of these queries [Q, C] faster than torch."""
-    is_wide = queries.shape[1] > FAISS_CHANNELS
-    return queries.device.type == "cpu" and not is_wide and queries.numel() >= FAISS_VALUES
+    return queries.device.type == "cpu" and queries.numel() >= FAISS_VALUES
 
 
 @functools.cache

@@ -30,8 +30,8 @@ from sweeps.profiles import PROFILES
 EXPORTS = ROOT / "docs" / "results"
 """Folder with one exported study in each subfolder, and with measurements of speed in `bench`."""
 MEASUREMENTS = "bench"
-COVERAGE = "bench/coverage"
-"""Block of the coverage of intervals, which docs/statistics.md shows."""
+ELSEWHERE = ("coverage", "neighbours")
+"""Measurements that a block `bench/NAME` shows beside the text about them."""
 STYLE_OF_CELLS = Style(factor=1.0, digits=3)
 """Numbers as fractions of 1 with three decimals."""
 
@@ -44,9 +44,9 @@ def write_block(name: str) -> str:
     """
     if name == MEASUREMENTS:
         return "\n\n".join(_measurements()) or _no_measurements()
-    if name == COVERAGE:
-        return _measurement(EXPORTS / f"{COVERAGE}.json")
     export, *rest = name.split("/")
+    if export == MEASUREMENTS and len(rest) == 1 and rest[0] in ELSEWHERE:
+        return _measurement(EXPORTS / f"{name}.json")
     if len(rest) != 2 or rest[0] not in METRICS:
         raise InputError(
             f"There is no block {name!r} of results. A block is named EXPORT/METRIC/READOUT, with a folder of "
@@ -108,16 +108,18 @@ def _place(place: dict[str, str]) -> str:
 
 
 def _measurements() -> Iterator[str]:
-    """Yield a section for every stored output of `make bench`, except that on another page."""
+    """Yield a section for every stored output of `make bench`, except those of other blocks."""
     for file in sorted((EXPORTS / MEASUREMENTS).glob("*.json")):
-        if file.stem != Path(COVERAGE).name:
+        if file.stem not in ELSEWHERE:
             yield f"### {file.stem}\n\n{_measurement(file)}"
 
 
 def _measurement(file: Path) -> str:
     """Return text and table of a stored output of `make bench`, with the machine that made it."""
     record = json.loads(file.read_text(encoding="utf-8"))
-    table = pd.DataFrame(record["rows"]).to_markdown(index=False, floatfmt=".3g")
+    rows = pd.DataFrame(record["rows"]).astype(object)
+    rows = rows.where(rows.notna(), None)
+    table = rows.to_markdown(index=False, floatfmt=".3g", missingval="")
     place = _place(record["environment"])
     origin = f"Measured by `make bench ARGS={file.stem}`: {place}."
     return f"{record['about'].strip()}\n\n{table}\n\n{origin}"

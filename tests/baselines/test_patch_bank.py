@@ -139,9 +139,9 @@ def test_patches_of_the_own_image_are_left_out_with_any_engine(engine):
 
 @pytest.mark.parametrize(
     ("queries", "channels", "suits"),
-    [(1000, 152, True), (256, 152, False), (2048, 384, False), (8, 64, False)],
+    [(1000, 152, True), (256, 152, False), (2048, 384, True), (256, 384, False), (8, 64, False)],
 )
-def test_faiss_searches_for_many_patches_of_few_channels(queries, channels, suits):
+def test_faiss_searches_for_many_patches(queries, channels, suits):
     assert bank_search.suits_faiss(torch.zeros(queries, channels)) == suits
     assert not bank_search.suits_faiss(torch.zeros(queries, channels, device="meta"))
 
