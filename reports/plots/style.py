@@ -93,7 +93,8 @@ def identities(names: Iterable[str]) -> dict[str, Identity]:
             strangers = sum(each not in IDENTITIES for each in own)
             own[title] = IDENTITIES.get(title, free[strangers % len(free)])
         turn = uses[title] = uses.get(title, -1) + 1
-        found[name] = _variant(own[title], turn)
+        looks = (_variant(own[title], turn + more) for more in range(len(MARKERS)))
+        found[name] = next((look for look in looks if look not in found.values()), own[title])
     return found
 
 

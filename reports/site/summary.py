@@ -67,11 +67,11 @@ def facts(board: Board) -> dict[str, Any]:
     usual = set(board.rows.loc[board.rows["main"], "label"])
     losses, last = (each[each.index.isin(usual)] for each in (summary.losses, summary.last))
     ends = f"{noises[0]:.0%} to {noises[-1]:.0%}"
-    least = (
-        {"method": losses.index[0], "text": f"{signed(losses.iloc[0])} from {ends}"}
-        if len(losses)
-        else None
-    )
+    least = None
+    if len(losses):
+        first, final = summary.means.loc[losses.index[0]].iloc[[0, -1]]
+        change = f"{number(first)} to {number(final)}, {signed(losses.iloc[0])}"
+        least = {"method": losses.index[0], "text": f"{change} from {ends}"}
     best = {"method": last.index[0], "text": f"{last.iloc[0]:.3f}"} if len(last) else None
     count = len(board.categories) - 1 if len(board.categories) > 1 else 1
     return {
@@ -97,7 +97,7 @@ def card(board: Board, title: str) -> dict[str, Any] | None:
         return None
     main = [name for name in own.loc[own["main"], "label"].unique() if name in labels]
     means, losses = summary.means, summary.losses
-    heads = ["loss"] if len(losses) else []
+    heads = ["change"] if len(losses) else []
     rows = [
         {
             "label": label,

@@ -55,6 +55,16 @@ def test_no_two_methods_share_marker_and_dash():
     assert len(set(looks)) == len(looks)
 
 
+@pytest.mark.parametrize("strangers", [1, len(IDENTITIES), 3 * len(IDENTITIES)])
+def test_methods_of_plug_ins_are_distinct_however_many_there_are(strangers):
+    names = [*IDENTITIES, "MeDS, ρ 0.2", *(f"stranger {i}" for i in range(strangers))]
+    looks = identities(names)
+    assert list(looks) == names
+    assert len(set(looks.values())) == len(names)
+    few = identities(["MeDS", *(f"stranger {i}" for i in range(strangers))])
+    assert len(set(few.values())) == strangers + 1
+
+
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_no_two_colours_are_the_same_to_any_reader(vision, ground):

@@ -117,14 +117,17 @@ Board.answer = (rows) => {
   if (losing.length) {
     const [best, next] = losing;
     const between = `from ${Site.percent(ends[0])} to ${Site.percent(ends[1])} noise`;
-    parts.push(Site.make("p", {}, Site.make("strong", {}, best.method.label), ` loses least ${between}: ${Site.signed(best.loss)} ${name}`, Board.bounds(Board.lossBounds(best)), next ? `; next is ${next.method.label} with ${Site.signed(next.loss)}${Board.compared(next.chance?.loss?.[state.settings])}.` : "."));
+    parts.push(Site.make("p", {}, Site.make("strong", {}, best.method.label), ` loses least ${between}: ${name} ${Board.ends(best)}`, Board.bounds(Board.lossBounds(best)), next ? `; next is ${next.method.label}, ${Board.ends(next)}${Board.compared(next.chance?.loss?.[state.settings])}.` : "."));
   }
   const at = rows.filter((row) => row.cells[row.cells.length - 1]).sort((a, b) => b.cells[b.cells.length - 1].mean - a.cells[a.cells.length - 1].mean);
   if (at.length) parts.push(Site.make("p", {}, Site.make("strong", {}, at[0].method.label), ` is best at ${Site.percent(ends[1])}: ${Site.number(at[0].cells[at[0].cells.length - 1].mean)}`, at[1] ? `; next is ${at[1].method.label} with ${Site.number(at[1].cells[at[1].cells.length - 1].mean)}${Board.verdict(at[1])}.` : "."));
   const most = Math.max(...rows.flatMap((row) => row.cells.filter(Boolean).map((cell) => cell.runs.length)));
   parts.push(Site.make("p", { class: "quiet" }, `${most > 1 ? `Means over up to ${most} runs; ± is one standard deviation over them.` : "One run per number."} ${Board.unit ? `Chance: ${Board.unit}.` : ""}`));
+  if (state.readout === "all" && board.readouts.some((each) => each.id === "unseen") && ends[1] > 0) parts.push(Site.make("p", { class: "quiet" }, "With noise, the injected anomalies are both training and test images here. Other test images leave them out."));
   document.getElementById("answer").replaceChildren(...parts);
 };
+/* A change from the lowest to the highest noise with both values, because a method that is bad anyway loses little. */
+Board.ends = (row) => `from ${Site.number(row.cells[0].mean)} to ${Site.number(row.cells[row.cells.length - 1].mean)}, ${Site.signed(row.loss)}`;
 
 /* Words on chance, from the statistics that the site was built with. */
 Board.bounds = (bounds) => (bounds ? ` (95 % interval ${Site.signed(bounds[0])} to ${Site.signed(bounds[1])})` : "");
